@@ -1,0 +1,168 @@
+#include "click_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <utility>
+
+namespace clickmill::bench {
+namespace {
+
+constexpr uint64_t kVisitors = 500'000;
+
+struct Browser {
+  std::string_view device;
+  std::string_view user_agent;
+};
+constexpr auto kBrowsers = std::to_array<Browser>({
+    {"mobile",
+     "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "Chrome/126.0.0.0 Mobile Safari/537.36"},
+    {"mobile",
+     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+     "Gecko) Version/17.5 Mobile/15E148 Safari/604.1"},
+    {"desktop",
+     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "Chrome/126.0.0.0 Safari/537.36"},
+    {"mobile",
+     "Mozilla/5.0 (iPhone; CPU iPhone OS 16_7_8 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+     "Gecko) Mobile/15E148 [FBAN/FBIOS;FBAV/470.0.0.41.98;FBBV/615085303;FBDV/iPhone10,6]"},
+    {"mobile",
+     "Mozilla/5.0 (Linux; Android 14; SM-S918B) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "SamsungBrowser/25.0 Chrome/121.0.0.0 Mobile Safari/537.36"},
+    {"desktop",
+     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+     "Version/17.5 Safari/605.1.15"},
+    {"mobile",
+     "Mozilla/5.0 (Linux; Android 13; Redmi Note 12 Build/TKQ1.221114.001; wv) "
+     "AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/125.0.6422.165 Mobile "
+     "Safari/537.36 Instagram 336.0.0.35.90 Android"},
+    {"desktop", "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:127.0) Gecko/20100101 Firefox/127.0"},
+    {"tablet",
+     "Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+     "Version/16.6 Mobile/15E148 Safari/604.1"},
+    {"mobile",
+     "Mozilla/5.0 (Linux; Android 12; moto g(30)) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "Chrome/125.0.6422.147 Mobile Safari/537.36"},
+    {"desktop",
+     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "Chrome/126.0.0.0 Safari/537.36 Edg/126.0.2592.68"},
+    {"mobile",
+     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+     "Gecko) CriOS/126.0.6478.54 Mobile/15E148 Safari/604.1"},
+    {"desktop",
+     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "Chrome/125.0.0.0 Safari/537.36"},
+    {"mobile",
+     "Mozilla/5.0 (Linux; U; Android 11; en-US; CPH2269 Build/RP1A.200720.011) "
+     "AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/100.0.4896.58 UCBrowser/13.7.0 "
+     "Mobile Safari/537.36"},
+    {"tablet",
+     "Mozilla/5.0 (Linux; Android 13; SM-X200) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "Chrome/126.0.0.0 Safari/537.36"},
+    {"desktop", "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"},
+    {"mobile",
+     "Mozilla/5.0 (Linux; Android 10; VOG-L29) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "Chrome/114.0.5735.196 HuaweiBrowser/14.0.5.302 Mobile Safari/537.36"},
+    {"desktop",
+     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "Chrome/124.0.0.0 Safari/537.36 OPR/110.0.0.0"},
+    {"mobile", "Mozilla/5.0 (Android 14; Mobile; rv:127.0) Gecko/127.0 Firefox/127.0"},
+    {"other",
+     "Mozilla/5.0 (SMART-TV; LINUX; Tizen 6.0) AppleWebKit/537.36 (KHTML, like Gecko) "
+     "76.0.3809.146/6.0 TV Safari/537.36"},
+});
+
+constexpr auto kSites = std::to_array<std::string_view>({
+    "https://www.example-news.com/world/europe/2026/06/24/",
+    "https://m.example-weather.org/forecast/hourly/berlin-",
+    "https://recipes.example.net/vegetarian/pasta/slow-roasted-",
+    "https://forum.example-cars.com/threads/first-service-",
+    "https://www.example-sport.tv/football/live-score/match-",
+    "https://video.example.com/watch?list=trending&v=",
+});
+
+constexpr auto kCountries =
+    std::to_array<std::string_view>({"US", "US", "US", "IN", "IN", "BR", "DE", "GB", "FR", "JP",
+                                     "MX", "ID", "TR", "ZA", "CA", "PL"});
+
+/// splitmix64: a good 64-bit mix of one number.
+uint64_t mixed(uint64_t value) {
+  value += 0x9e3779b97f4a7c15;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
+  return value ^ (value >> 31);
+}
+
+void append_hex(uint64_t value, int digits, std::string& out) {
+  for (int at = digits - 1; at >= 0; --at) out += "0123456789abcdef"[(value >> (4 * at)) & 15];
+}
+
+/// A version 4 UUID of 128 bits of hash.
+void append_uuid(uint64_t high, uint64_t low, std::string& out) {
+  append_hex(high >> 32, 8, out);
+  out += '-';
+  append_hex(high >> 16, 4, out);
+  out += "-4";
+  append_hex(high, 3, out);
+  out += '-';
+  append_hex((low >> 48 & 0x3fff) | 0x8000, 4, out);
+  out += '-';
+  append_hex(low, 12, out);
+}
+
+}  // namespace
+
+ClickSource::ClickSource(uint64_t seed, uint32_t ads, std::string run, std::string host)
+    : seed_(mixed(seed)), run_(std::move(run)), host_(std::move(host)), cumulative_(ads) {
+  double sum = 0;
+  for (uint32_t ad = 0; ad < ads; ++ad) cumulative_[ad] = sum += 1.0 / (ad + 1);
+  for (double& share : cumulative_) share /= sum;
+}
+
+uint32_t ClickSource::ad_of(uint64_t number) const {
+  // 53 bits make a double in [0, 1), so the search always finds an ad: the last share is 1.
+  double at = static_cast<double>(mixed(seed_ + 3 * number) >> 11) * 0x1p-53;
+  auto found = std::upper_bound(cumulative_.begin(), cumulative_.end() - 1, at);
+  return static_cast<uint32_t>(found - cumulative_.begin());
+}
+
+std::string ClickSource::ad_id(uint32_t ad) const {
+  return fmt::format("bench-{}-{:06}", run_, ad);
+}
+
+std::string ClickSource::ad_line(uint32_t ad) const {
+  return fmt::format(
+      R"({{"ad_id":"{}","advertiser_id":"{}","ad_format":"banner",)"
+      R"("redirect_url":"https://shop.example.com/landing/{}?utm_source=clickmill&utm_medium=cpc"}})"
+      "\n",
+      ad_id(ad), advertiser_id(), ad);
+}
+
+void ClickSource::write_request(uint64_t number, int64_t timestamp_ms, std::string& out) {
+  uint64_t id = mixed(seed_ + 3 * number + 1);
+  uint64_t visitor = mixed(mixed(seed_ + 3 * number + 2) % kVisitors);
+  const Browser& browser = kBrowsers[visitor % kBrowsers.size()];
+  body_.clear();
+  body_ += R"({"click_id":")";
+  append_uuid(id, mixed(id), body_);
+  fmt::format_to(
+      std::back_inserter(body_),
+      R"(","ad_id":"bench-{}-{:06}","timestamp_ms":{},"device_type":"{}","country":"{}",)"
+      R"("user_id":")",
+      run_, ad_of(number), timestamp_ms, browser.device,
+      kCountries[(visitor >> 8) % kCountries.size()]);
+  append_uuid(visitor, mixed(visitor), body_);
+  body_ += R"("})";
+
+  out.clear();
+  fmt::format_to(std::back_inserter(out),
+                 "POST /v1/click HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\nReferer: {}{}\r\n"
+                 "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+                 host_, browser.user_agent, kSites[(visitor >> 16) % kSites.size()],
+                 visitor >> 24 & 0xffff, body_.size(), body_);
+}
+
+}  // namespace clickmill::bench

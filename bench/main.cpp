@@ -1,0 +1,147 @@
+// clickmill-bench: puts a node on this machine under load and checks its counts.
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "dedup_bench.h"
+#include "load.h"
+#include "options.h"
+#include "verify.h"
+
+namespace clickmill::bench {
+namespace {
+
+int64_t now_ms() {
+  auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count();
+}
+
+void say(const std::string& line) {
+  std::fputs((line + "\n").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+double milliseconds(uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
+
+void print_load(const Options& options, const LoadReport& report) {
+  uint64_t answers = report.latency_ns.count();
+  say(fmt::format(
+      "load: {} over {} connections for {} s",
+      options.rate == 0 ? "as fast as possible" : fmt::format("{} clicks/s", options.rate),
+      options.connections, options.seconds));
+  say(fmt::format("clicks: {} sent ({} copies), {} bytes a request", report.requests, report.copies,
+                  report.requests == 0 ? 0 : report.request_bytes / report.requests));
+  say(fmt::format("throughput: {:.0f} answers/s", static_cast<double>(answers) / report.elapsed_s));
+  std::string statuses;
+  for (auto [status, count] : report.answers_by_status) {
+    statuses += fmt::format(" {}: {},", status, count);
+  }
+  say(fmt::format("answers:{} none: {}", statuses, report.unanswered));
+  if (report.never_sent > 0) {
+    say(fmt::format("never sent: {} clicks that were due; the latencies below leave them out",
+                    report.never_sent));
+  }
+  if (report.connect_failures > 0) {
+    say(fmt::format("connections: {} attempts failed", report.connect_failures));
+  }
+  const Histogram& latency = report.latency_ns;
+  say(
+      fmt::format("latency from the {} send, ms: p50 {:.3f}  p90 {:.3f}  p99 {:.3f}  p99.9 {:.3f}  "
+                  "max {:.3f}",
+                  options.rate == 0 ? "actual" : "intended", milliseconds(latency.percentile(0.5)),
+                  milliseconds(latency.percentile(0.9)), milliseconds(latency.percentile(0.99)),
+                  milliseconds(latency.percentile(0.999)), milliseconds(latency.max())));
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  say(fmt::format("generator: {:.1f} s of CPU time",
+                  static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                      static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6));
+}
+
+bool print_verdict(const Verdict& verdict) {
+  bool right = verdict.ads_that_differ == 0 && verdict.answered > 0;
+  say(fmt::format("counts: all there {:.2f} s after the run", verdict.settled_s));
+  say(fmt::format(
+      "exactly once: {} ({} ads; {} distinct clicks answered, {} without an answer; {} "
+      "counted)",
+      right ? "yes" : "no", verdict.ads, verdict.answered, verdict.open, verdict.counted));
+  for (const std::string& difference : verdict.differences) say("  " + difference);
+  if (verdict.ads_that_differ > verdict.differences.size()) {
+    say(fmt::format("  … {} ads differ", verdict.ads_that_differ));
+  }
+  return right;
+}
+
+/// Whether the counts were right.
+Result<bool> run(const Options& options) {
+  int64_t begin_ms = now_ms();
+  ClickSource source(options.seed, options.ads, fmt::format("{:x}", begin_ms),
+                     options.collector.text());
+  ApiClient api(options.api);
+  if (options.check) TRY(upload_ads(api, source, options.ads));
+  Ledger ledger;
+  LoadReport report = TRY(run_load(options, source, ledger));
+  print_load(options, report);
+  if (!options.check) return true;
+  Verdict verdict = TRY(verify(api, source, ledger, options.ads, begin_ms, now_ms() + 1));
+  return print_verdict(verdict);
+}
+
+Result<DedupBenchOptions> parse_dedup(int count, const char* const* arguments) {
+  DedupBenchOptions options;
+  for (int at = 0; at + 1 < count; at += 2) {
+    std::string_view name = arguments[at];
+    std::string_view value = arguments[at + 1];
+    if (name == "--directory") {
+      options.directory = value;
+    } else if (name == "--ids") {
+      options.ids = TRY(parse_number(name, value, 1, 2'000'000'000));
+    } else if (name == "--measured") {
+      options.measured = TRY(parse_number(name, value, 1, 2'000'000'000));
+    } else if (name == "--partitions") {
+      uint64_t partitions = TRY(parse_number(name, value, 1, 1024));
+      options.partitions = static_cast<uint32_t>(partitions);
+    } else {
+      return Error(Errc::invalid, fmt::format("dedup: no option {}", name));
+    }
+  }
+  if (count % 2 != 0 || options.directory.empty()) {
+    return Error(Errc::invalid, "dedup: wants --directory DIR, and a value for every option");
+  }
+  return options;
+}
+
+Status run_dedup(int count, const char* const* arguments) {
+  DedupBenchOptions options = TRY(parse_dedup(count, arguments));
+  return run_dedup_bench(options);
+}
+
+int report_failure(const Error& error) {
+  fmt::print(stderr, "clickmill-bench: {}\n", error.text());
+  return 2;
+}
+
+}  // namespace
+}  // namespace clickmill::bench
+
+int main(int count, char** arguments) {
+  using namespace clickmill::bench;
+  if (count > 1 && std::string_view(arguments[1]) == "dedup") {
+    auto done = run_dedup(count - 2, arguments + 2);
+    return done ? 0 : report_failure(done.error());
+  }
+  auto options = parse_options(count, arguments);
+  if (!options) return report_failure(options.error());
+  if (options->help) {
+    fmt::print("{}", usage());
+    return 0;
+  }
+  auto right = run(*options);
+  if (!right) return report_failure(right.error());
+  return *right ? 0 : 1;
+}

@@ -1,0 +1,122 @@
+#include "options.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <string_view>
+
+namespace clickmill::bench {
+namespace {
+
+constexpr uint32_t kSecondsMax = 600;
+constexpr uint32_t kConnectionsMax = 10'000;
+constexpr uint32_t kAdsMax = 1'000'000;
+constexpr uint64_t kRateMax = 1'000'000;
+
+Error wrong(std::string_view option, std::string_view value, std::string_view rule) {
+  return Error(Errc::invalid, fmt::format("{} {}: {}", option, value, rule));
+}
+
+/// parse_number for a rule whose values fit 32 bits.
+Result<uint32_t> parse_count(std::string_view option, std::string_view value, uint32_t high) {
+  uint64_t number = TRY(parse_number(option, value, 1, high));
+  return static_cast<uint32_t>(number);
+}
+
+Result<double> parse_share(std::string_view option, std::string_view value) {
+  double share = 0;
+  const char* end = value.data() + value.size();
+  auto [rest, error] = std::from_chars(value.data(), end, share);
+  // The comparison also refuses nan.
+  if (error != std::errc{} || rest != end || !(share >= 0 && share <= 0.9)) {
+    return wrong(option, value, "wants a share from 0 to 0.9");
+  }
+  return share;
+}
+
+Result<Address> parse_address(std::string_view option, std::string_view value) {
+  size_t colon = value.rfind(':');
+  if (colon == std::string_view::npos) return wrong(option, value, "wants HOST:PORT");
+  std::string_view host = value.substr(0, colon);
+  if (host == "localhost") host = "127.0.0.1";
+  in_addr address{};
+  // A name that begins with 127 is no address.
+  if (inet_pton(AF_INET, std::string(host).c_str(), &address) != 1 || !host.starts_with("127.")) {
+    return wrong(option, value, "only loopback addresses (127.x.x.x) may be put under load");
+  }
+  uint64_t port = TRY(parse_number(option, value.substr(colon + 1), 1, 65'535));
+  return Address{std::string(host), static_cast<uint16_t>(port)};
+}
+
+Status set_option(Options& options, std::string_view name, std::string_view value) {
+  if (name == "--collector") {
+    options.collector = TRY(parse_address(name, value));
+  } else if (name == "--api") {
+    options.check = value != "none";
+    if (options.check) options.api = TRY(parse_address(name, value));
+  } else if (name == "--rate") {
+    options.rate = TRY(parse_number(name, value, 0, kRateMax));
+  } else if (name == "--connections") {
+    options.connections = TRY(parse_count(name, value, kConnectionsMax));
+  } else if (name == "--seconds") {
+    options.seconds = TRY(parse_count(name, value, kSecondsMax));
+  } else if (name == "--ads") {
+    options.ads = TRY(parse_count(name, value, kAdsMax));
+  } else if (name == "--duplicates") {
+    options.duplicates = TRY(parse_share(name, value));
+  } else if (name == "--seed") {
+    options.seed = TRY(parse_number(name, value, 0, UINT64_MAX));
+  } else {
+    return Error(Errc::invalid, fmt::format("{}: no such option; --help lists them", name));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<uint64_t> parse_number(std::string_view option, std::string_view value, uint64_t low,
+                              uint64_t high) {
+  uint64_t number = 0;
+  const char* end = value.data() + value.size();
+  auto [rest, error] = std::from_chars(value.data(), end, number);
+  if (error != std::errc{} || rest != end || number < low || number > high) {
+    return wrong(option, value, fmt::format("wants a whole number from {} to {}", low, high));
+  }
+  return number;
+}
+
+Result<Options> parse_options(int count, const char* const* arguments) {
+  Options options;
+  for (int at = 1; at < count; ++at) {
+    std::string_view name = arguments[at];
+    if (name == "--help") {
+      options.help = true;
+      return options;
+    }
+    if (at + 1 == count) return Error(Errc::invalid, fmt::format("{}: wants a value", name));
+    TRY(set_option(options, name, arguments[++at]));
+  }
+  return options;
+}
+
+std::string usage() {
+  return fmt::format(
+      "clickmill-bench: sends realistic clicks to a node on this machine and checks its counts\n"
+      "  --collector HOST:PORT  default 127.0.0.1:8080; loopback only\n"
+      "  --api HOST:PORT        default 127.0.0.1:8081; none: upload no ads, compare no counts\n"
+      "  --rate R               clicks per second; 0 (default): as fast as possible\n"
+      "  --connections N        default 64, at most {}\n"
+      "  --seconds S            default 10, at most {}\n"
+      "  --ads N                default 10000, at most {}\n"
+      "  --duplicates P         share of copies, default 0.05\n"
+      "  --seed N               default 1\n"
+      "clickmill-bench dedup --directory DIR [--ids N] [--measured N] [--partitions N]: "
+      "deduplication "
+      "alone\n"
+      "Exits 0 when every answered click was counted exactly once, 1 when not, 2 when it could not "
+      "run.\n",
+      kConnectionsMax, kSecondsMax, kAdsMax);
+}
+
+}  // namespace clickmill::bench

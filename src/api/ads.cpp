@@ -1,0 +1,151 @@
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "api/context.h"
+#include "click/parse.h"
+
+namespace clickmill::api {
+namespace {
+
+constexpr size_t kListMost = 1000;
+constexpr size_t kListDefault = 100;
+constexpr size_t kRejectedListed = 1000;
+
+http::Response no_such_ad(std::string_view ad_id) {
+  return http::problem(404, fmt::format("no such ad: {}", ad_id), "ad_id");
+}
+
+http::Response put_ad(Context& context, const http::Request& request, const std::string& ad_id) {
+  catalog::Ad ad;
+  if (const auto error = catalog::parse_ad(request.body, ad_id, ad)) {
+    return http::problem(400, error->detail, error->field);
+  }
+  const auto is_new = context.catalog.put(ad);
+  if (!is_new) return problem_of(is_new.error());
+  return http::json_response(catalog::ad_to_json(ad), *is_new ? 201 : 200);
+}
+
+http::Response get_ad(Context& context, const http::Principal& who, const std::string& ad_id) {
+  const auto ads = context.catalog.snapshot();
+  const catalog::Ad* ad = ads->find(ad_id);
+  const bool hidden = ad != nullptr && who.role == http::Role::advertiser && who.advertiser_id != ad->advertiser_id;
+  if (ad == nullptr || hidden) return no_such_ad(ad_id);
+  return http::json_response(catalog::ad_to_json(*ad));
+}
+
+http::Response delete_ad(Context& context, const std::string& ad_id) {
+  const auto removed = context.catalog.remove(ad_id);
+  if (!removed) return problem_of(removed.error());
+  if (!*removed) return no_such_ad(ad_id);
+  http::Response response;
+  response.status = 204;
+  return response;
+}
+
+struct ListRequest {
+  std::string advertiser_id;
+  std::string after;
+  size_t limit = kListDefault;
+};
+
+std::optional<http::Response> parse_list(const http::Request& request, ListRequest& out) {
+  for (const auto& [name, value] : http::parse_query(request.query).items) {
+    if (name == "advertiser_id") {
+      out.advertiser_id = value;
+    } else if (name == "after") {
+      out.after = value;
+    } else if (name == "limit") {
+      const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), out.limit);
+      if (failure != std::errc() || end != value.data() + value.size() || out.limit < 1 || out.limit > kListMost) {
+        return http::problem(400, fmt::format("limit is a number from 1 to {}", kListMost), "limit");
+      }
+    } else {
+      return http::problem(400, "unknown parameter", name);
+    }
+  }
+  return std::nullopt;
+}
+
+http::Response list_ads(Context& context, const http::Principal& who, const http::Request& request) {
+  ListRequest list;
+  if (auto refused = parse_list(request, list)) return *std::move(refused);
+  if (who.role == http::Role::advertiser) {
+    if (!list.advertiser_id.empty() && list.advertiser_id != who.advertiser_id) {
+      return http::problem(404, "no such advertiser: " + list.advertiser_id, "advertiser_id");
+    }
+    list.advertiser_id = who.advertiser_id;
+  }
+  const auto ads = context.catalog.snapshot()->list(list.advertiser_id, list.after, list.limit + 1);
+  std::string body = "{\"data\":[";
+  for (size_t i = 0; i < ads.size() && i < list.limit; ++i) {
+    if (i != 0) body += ',';
+    body += catalog::ad_to_json(ads[i]);
+  }
+  body += "],\"next\":";
+  body += ads.size() > list.limit ? http::json_quoted(ads[list.limit - 1].ad_id) : "null";
+  body += '}';
+  return http::json_response(std::move(body));
+}
+
+http::Response bulk_ads(Context& context, const http::Request& request) {
+  std::vector<catalog::Ad> ads;
+  std::string rejected;
+  size_t rejected_count = 0;
+  size_t number = 0;
+  std::string_view rest = request.body;
+  while (!rest.empty()) {
+    ++number;
+    const auto end = rest.find('\n');
+    const auto line = rest.substr(0, end);
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    catalog::Ad ad;
+    const auto error = catalog::parse_ad(line, "", ad);
+    if (!error) {
+      ads.push_back(std::move(ad));
+    } else if (++rejected_count <= kRejectedListed) {
+      rejected += fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", rejected.empty() ? "" : ",", number,
+                              http::json_quoted(error->field), http::json_quoted(error->detail));
+    }
+  }
+  if (auto stored = context.catalog.put_all(ads); !stored) return problem_of(stored.error());
+  return http::json_response(fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}",
+                                         ads.size(), rejected_count, rejected));
+}
+
+}  // namespace
+
+void add_ad_routes(http::Router& router, Context& context) {
+  using http::Role;
+  static constexpr std::initializer_list<Role> kReaders = {Role::advertiser, Role::admin};
+  static constexpr std::initializer_list<Role> kWriters = {Role::admin};
+  router.add(http::Method::put, "/v1/ads/{ad_id}",
+             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+    if (!admit(context, *request, kWriters, "admin", respond)) return;
+    run_task(context, std::move(respond), [&context, request, id = params[0]] { return put_ad(context, *request, id); });
+  });
+  router.add(http::Method::get, "/v1/ads/{ad_id}",
+             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+    const auto who = admit(context, *request, kReaders, "advertiser", respond);
+    if (who) respond(get_ad(context, *who, params[0]));
+  });
+  router.add(http::Method::delete_, "/v1/ads/{ad_id}",
+             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+    if (!admit(context, *request, kWriters, "admin", respond)) return;
+    run_task(context, std::move(respond), [&context, id = params[0]] { return delete_ad(context, id); });
+  });
+  router.add(http::Method::get, "/v1/ads",
+             [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+    const auto who = admit(context, *request, kReaders, "advertiser", respond);
+    if (!who) return;
+    run_task(context, std::move(respond), [&context, request, who = *who] { return list_ads(context, who, *request); });
+  });
+  router.add(http::Method::post, "/v1/ads",
+             [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+    if (!admit(context, *request, kWriters, "admin", respond)) return;
+    run_task(context, std::move(respond), [&context, request] { return bulk_ads(context, *request); });
+  });
+}
+
+}  // namespace clickmill::api

@@ -1,0 +1,72 @@
+#include "api/context.h"
+
+#include <algorithm>
+
+#include "base/logging.h"
+
+namespace clickmill::api {
+
+std::optional<http::Principal> admit(const Context& context, const http::Request& request,
+                                     std::initializer_list<http::Role> allowed,
+                                     std::string_view needed, http::Responder& respond) {
+  auto principal = context.auth.authenticate(request);
+  if (!principal) {
+    respond(http::Authenticator::unauthorized());
+    return std::nullopt;
+  }
+  const bool fits = allowed.size() == 0 ||
+                    std::find(allowed.begin(), allowed.end(), principal->role) != allowed.end();
+  if (!fits) {
+    respond(http::Authenticator::forbidden(needed));
+    return std::nullopt;
+  }
+  return principal;
+}
+
+void run_task(Context& context, http::Responder respond, std::function<http::Response()> work) {
+  // std::function wants copyable captures, a Responder is none.
+  auto shared = std::make_shared<http::Responder>(std::move(respond));
+  const bool taken = context.tasks.submit([shared, work = std::move(work)] { (*shared)(work()); });
+  if (!taken) (*shared)(problem_of(Error(Errc::busy, "too many requests wait; try again")));
+}
+
+http::Response problem_of(const Error& error) {
+  switch (error.code()) {
+    case Errc::busy:
+    case Errc::closed:
+    case Errc::no_space:
+    case Errc::not_leader: {
+      auto response = http::problem(503, error.message());
+      response.headers.emplace_back("Retry-After", "1");
+      return response;
+    }
+    case Errc::invalid: return http::problem(400, error.message());
+    case Errc::not_found: return http::problem(404, error.message());
+    case Errc::corrupt:
+    case Errc::io: break;
+  }
+  log_error("api", error.text());
+  return http::problem(500, error.message());
+}
+
+void add_collector_routes(http::Router& router, Context& context) {
+  const auto click = [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+    context.clicks.handle(std::move(request), std::move(respond));
+  };
+  for (const auto method : {http::Method::get, http::Method::post, http::Method::head, http::Method::options}) {
+    router.add(method, "/v1/click", click);
+  }
+  router.add(http::Method::get, "/healthz", [](http::RequestPtr, http::Router::Params, http::Responder respond) {
+    respond(http::json_response("{\"status\":\"ok\"}"));
+  });
+}
+
+void add_api_routes(http::Router& router, Context& context) {
+  add_collector_routes(router, context);
+  add_bulk_route(router, context);
+  add_metrics_routes(router, context);
+  add_ad_routes(router, context);
+  add_operation_routes(router, context);
+}
+
+}  // namespace clickmill::api

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/task_pool.h"
+#include "catalog/catalog.h"
+#include "cluster/reader.h"
+#include "collector/bulk_endpoint.h"
+#include "collector/click_endpoint.h"
+#include "http/auth.h"
+#include "http/router.h"
+
+namespace clickmill::api {
+
+/// What the handlers work on. All borrowed from the engine and alive while
+/// requests are served.
+struct Context {
+  const Clock& clock;
+  Metrics& metrics;
+  TaskPool& tasks;
+  const http::Authenticator& auth;
+  catalog::Catalog& catalog;
+  cluster::Reader& reader;
+  collector::ClickEndpoint& clicks;
+  collector::BulkEndpoint& bulk;
+  uint32_t partitions = 64;
+  uint64_t max_points = 100'000;
+  /// Why the node is not ready; empty: it is. Thread: any.
+  std::function<std::vector<std::string>()> not_ready;
+};
+
+/// Routes of the collector listener: /v1/click and /healthz, nothing else.
+void add_collector_routes(http::Router& router, Context& context);
+/// Routes of the api listener: everything.
+void add_api_routes(http::Router& router, Context& context);
+
+// One function per group of routes, each in its own file.
+void add_metrics_routes(http::Router& router, Context& context);
+void add_ad_routes(http::Router& router, Context& context);
+void add_operation_routes(http::Router& router, Context& context);
+void add_bulk_route(http::Router& router, Context& context);
+
+/// Who asks; or nothing, after `respond` has answered 401 (or 403 when the
+/// role is not among `allowed`; empty: any).
+std::optional<http::Principal> admit(const Context& context, const http::Request& request,
+                                     std::initializer_list<http::Role> allowed,
+                                     std::string_view needed, http::Responder& respond);
+/// Runs `work` on the task pool, or answers 503 when it is full.
+void run_task(Context& context, http::Responder respond, std::function<http::Response()> work);
+/// An Error as a problem: busy and closed are 503 with Retry-After, invalid 400, not_found 404, else 500.
+http::Response problem_of(const Error& error);
+
+}  // namespace clickmill::api

@@ -1,0 +1,88 @@
+#include "api/context.h"
+#include "query/aggregate.h"
+
+namespace clickmill::api {
+namespace {
+
+/// Whether the principal may see this ad or advertiser; an advertiser's key
+/// sees others' as not existing.
+bool may_see(const http::Principal& who, std::string_view advertiser_id) {
+  return who.role != http::Role::advertiser || who.advertiser_id == advertiser_id;
+}
+
+http::Response no_such(const query::ClicksRequest& request) {
+  if (!request.ad_id.empty()) return http::problem(404, "no such ad: " + request.ad_id, "ad_id");
+  return http::problem(404, "no such advertiser: " + request.advertiser_id, "advertiser_id");
+}
+
+bool advertiser_has_ads(const catalog::Catalog::Snapshot& ads, std::string_view advertiser_id) {
+  return !ads.list(advertiser_id, "", 1).empty();
+}
+
+http::Response answer_clicks(Context& context, const http::Principal& who, const query::ClicksRequest& request) {
+  if (!request.advertiser_id.empty() && !may_see(who, request.advertiser_id)) return no_such(request);
+  const auto ads = context.catalog.snapshot();
+  const catalog::Ad* ad = request.ad_id.empty() ? nullptr : ads->find(request.ad_id);
+  std::vector<PartitionId> ids;
+  if (request.ad_id.empty()) {
+    ids = context.reader.all();
+  } else {
+    ids.push_back(click::partition_of(request.ad_id, context.partitions));
+  }
+  auto versions = context.reader.read(ids, query::head_scan(request));
+  if (!versions) return problem_of(versions.error());
+  auto answer = query::aggregate_clicks(request, *versions);
+  if (!answer) return problem_of(answer.error());
+  const bool known = request.ad_id.empty() ? advertiser_has_ads(*ads, request.advertiser_id) : ad != nullptr;
+  if (!known && !answer->any_rows) return no_such(request);
+  if (ad != nullptr) answer->advertiser_id = ad->advertiser_id;
+  if (!request.ad_id.empty() && !may_see(who, answer->advertiser_id)) return no_such(request);
+  auto response = http::json_response(query::render_clicks(request, *answer));
+  if (request.format == query::Format::csv) response.content_type = "text/csv; charset=utf-8";
+  return response;
+}
+
+http::Response answer_top(Context& context, const http::Principal& who, query::TopRequest request) {
+  if (who.role == http::Role::advertiser) {
+    if (request.advertiser_id.empty()) request.advertiser_id = who.advertiser_id;
+    if (request.advertiser_id != who.advertiser_id) {
+      return http::problem(404, "no such advertiser: " + request.advertiser_id, "advertiser_id");
+    }
+  }
+  auto versions = context.reader.read(context.reader.all(), query::head_scan(request));
+  if (!versions) return problem_of(versions.error());
+  auto answer = query::aggregate_top(request, *versions);
+  if (!answer) return problem_of(answer.error());
+  return http::json_response(query::render_top(request, *answer));
+}
+
+template <typename Request, typename Work>
+void run_query(Context& context, std::variant<Request, query::ParamError> parsed, http::Responder respond, Work work) {
+  if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
+    return respond(http::problem(400, error->detail, error->field));
+  }
+  run_task(context, std::move(respond),
+           [work, request = std::get<Request>(std::move(parsed))] { return work(request); });
+}
+
+}  // namespace
+
+void add_metrics_routes(http::Router& router, Context& context) {
+  static constexpr std::initializer_list<http::Role> kReaders = {http::Role::advertiser, http::Role::admin};
+  router.add(http::Method::get, "/v1/metrics/clicks",
+             [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+    const auto who = admit(context, *request, kReaders, "advertiser", respond);
+    if (!who) return;
+    run_query(context, query::parse_clicks(http::parse_query(request->query), context.max_points), std::move(respond),
+              [&context, who = *who](const query::ClicksRequest& parsed) { return answer_clicks(context, who, parsed); });
+  });
+  router.add(http::Method::get, "/v1/metrics/top",
+             [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+    const auto who = admit(context, *request, kReaders, "advertiser", respond);
+    if (!who) return;
+    run_query(context, query::parse_top(http::parse_query(request->query), context.clock.wall_ms()), std::move(respond),
+              [&context, who = *who](const query::TopRequest& parsed) { return answer_top(context, who, parsed); });
+  });
+}
+
+}  // namespace clickmill::api

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace clickmill {
+
+enum class LogLevel : uint8_t { debug, info, warn, error };
+enum class LogFormat : uint8_t { text, json };
+
+/// Chooses what goes to stderr and how. Process-wide, since stderr is. Thread: any.
+void set_logging(LogLevel lowest, LogFormat format);
+/// Writes one line `<time> <level> <area>: <message>` to stderr with one write(2).
+/// Thread: any.
+void log_line(LogLevel level, std::string_view area, std::string_view message);
+
+inline void log_info(std::string_view area, std::string_view message) {
+  log_line(LogLevel::info, area, message);
+}
+inline void log_warn(std::string_view area, std::string_view message) {
+  log_line(LogLevel::warn, area, message);
+}
+inline void log_error(std::string_view area, std::string_view message) {
+  log_line(LogLevel::error, area, message);
+}
+
+}  // namespace clickmill

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/checksum.h"
+#include "base/file_system.h"
+#include "catalog/catalog.h"
+
+namespace clickmill::catalog {
+
+/// What a catalog file is made of. Format: top of ads_file.cpp.
+struct AdsChange {
+  enum class Kind : uint8_t { upsert = 1, remove = 2, source = 3 };
+  Kind kind = Kind::upsert;
+  Ad ad;           ///< upsert; remove: its ad_id alone
+  Hash128 source;  ///< checksum of the ads file last taken in
+};
+void append_change(const AdsChange& change, std::string& body);
+void append_upsert(const Ad& ad, std::string& body);
+/// Bytes that append_upsert() adds, about.
+size_t upsert_bytes(const Ad& ad);
+
+/// The file of changes. Thread: one at a time.
+/// After a failed sync or rewrite it is not usable(): the bytes on disk are
+/// unknown, and only a rewrite that succeeds makes it usable again.
+class AdsFile {
+ public:
+  /// Reads the file, handing each change over in order, or makes an empty one.
+  /// A torn tail is cut; other damage is Errc::corrupt.
+  static Result<AdsFile> open(FileSystem& files, std::string path,
+                              const std::function<void(AdsChange&&)>& on_change);
+
+  /// Appends the changes in `body` as one record; durable on return, all or none.
+  Status append(std::string_view body);
+  /// Replaces the file by one that holds these bodies, a record each.
+  Status rewrite(const std::vector<std::string>& bodies);
+  bool usable() const { return file_ != nullptr; }
+  uint64_t bytes() const { return end_; }
+
+ private:
+  AdsFile(FileSystem& files, std::string path) : files_(&files), path_(std::move(path)) {}
+  Status replay(std::string_view bytes, const std::function<void(AdsChange&&)>& on_change);
+  Status reopen();
+
+  FileSystem* files_;
+  std::string path_;
+  std::unique_ptr<File> file_;
+  uint64_t end_ = 0;
+};
+
+}  // namespace clickmill::catalog

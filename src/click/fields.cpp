@@ -1,0 +1,202 @@
+#include "click/fields.h"
+
+#include <algorithm>
+
+namespace clickmill::click {
+namespace {
+
+using Kind = FlatValue::Kind;
+
+constexpr std::array<std::string_view, kFields> kNames = {
+    "click_id", "ad_id", "timestamp_ms", "device_type", "country",
+    "user_id",  "ip",    "user_agent",   "referrer"};
+
+constexpr int64_t kTimestampMsMax = 253'402'300'799'999;  // the end of year 9999
+constexpr size_t kIdCharsMax = 64;
+constexpr size_t kUserIdBytesMax = 256;
+// What a connection gives is bounded by the server; a bulk line gets like bounds,
+// so that no record outgrows a journal group.
+constexpr size_t kIpBytesMax = 64;
+constexpr size_t kHeaderBytesMax = 8192;
+
+/// Why a value is wrong, or nothing.
+using Complaint = std::optional<std::string>;
+
+std::string_view kind_name(Kind kind) {
+  switch (kind) {
+    case Kind::integer:
+    case Kind::other_number: return "a number";
+    case Kind::string: return "a string";
+    case Kind::boolean: return "a boolean";
+    case Kind::object: return "an object";
+    case Kind::array: return "an array";
+    case Kind::absent:
+    case Kind::null: break;
+  }
+  return "null";
+}
+
+Complaint require_string(const FlatValue& value) {
+  if (value.kind == Kind::string) return std::nullopt;
+  return std::string(kind_name(value.kind)) + " is no string";
+}
+
+Complaint require_at_most(std::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return std::nullopt;
+  return std::to_string(text.size()) + " bytes are more than " + std::to_string(bytes_max);
+}
+
+Complaint take_click_id(FlatValue&& value, ParsedClick& out) {
+  if (auto wrong = require_string(value)) return wrong;
+  if (!valid_click_id(value.text)) {
+    return shown(value.text) + " is not 1 to 64 visible ASCII characters";
+  }
+  out.click_id = std::move(value.text);
+  return std::nullopt;
+}
+
+Complaint take_ad_id(FlatValue&& value, ParsedClick& out) {
+  if (auto wrong = require_string(value)) return wrong;
+  if (!valid_ad_id(value.text)) {
+    return shown(value.text) + " is not 1 to 64 characters of A-Z a-z 0-9 . _ : -";
+  }
+  out.ad_id = std::move(value.text);
+  return std::nullopt;
+}
+
+Complaint take_timestamp(FlatValue&& value, ParsedClick& out) {
+  if (value.kind == Kind::other_number) return shown(value.text) + " is no integer in range";
+  if (value.kind == Kind::string) return shown(value.text) + " is no integer but a string";
+  if (value.kind != Kind::integer) return std::string(kind_name(value.kind)) + " is no integer";
+  if (value.integer < 0) return std::to_string(value.integer) + " is below 0";
+  if (value.integer > kTimestampMsMax) {
+    return std::to_string(value.integer) + " is above " + std::to_string(kTimestampMsMax);
+  }
+  out.timestamp_ms = value.integer;
+  return std::nullopt;
+}
+
+Complaint take_device(FlatValue&& value, ParsedClick& out) {
+  if (auto wrong = require_string(value)) return wrong;
+  const auto device = parse_device(value.text);
+  if (!device) return shown(value.text) + " is none of mobile, desktop, tablet, other";
+  out.device = *device;
+  return std::nullopt;
+}
+
+Complaint take_country(FlatValue&& value, ParsedClick& out) {
+  if (auto wrong = require_string(value)) return wrong;
+  out.country = parse_country(value.text);
+  if (out.country) return std::nullopt;
+  return shown(value.text) + " is no ISO 3166-1 alpha-2 code in capitals, nor ZZ";
+}
+
+Complaint take_user_id(FlatValue&& value, ParsedClick& out) {
+  if (auto wrong = require_string(value)) return wrong;
+  if (auto wrong = require_at_most(value.text, kUserIdBytesMax)) return wrong;
+  if (!valid_utf8(value.text)) return "it is no valid UTF-8";
+  out.user_id = std::move(value.text);
+  return std::nullopt;
+}
+
+Complaint take_text(FlatValue&& value, size_t bytes_max, std::optional<std::string>& out) {
+  if (auto wrong = require_string(value)) return wrong;
+  if (auto wrong = require_at_most(value.text, bytes_max)) return wrong;
+  out = std::move(value.text);
+  return std::nullopt;
+}
+
+Complaint take_field(Field field, FlatValue&& value, ParsedClick& out) {
+  switch (field) {
+    case Field::click_id: return take_click_id(std::move(value), out);
+    case Field::ad_id: return take_ad_id(std::move(value), out);
+    case Field::timestamp_ms: return take_timestamp(std::move(value), out);
+    case Field::device_type: return take_device(std::move(value), out);
+    case Field::country: return take_country(std::move(value), out);
+    case Field::user_id: return take_user_id(std::move(value), out);
+    case Field::ip: return take_text(std::move(value), kIpBytesMax, out.ip);
+    case Field::user_agent: return take_text(std::move(value), kHeaderBytesMax, out.user_agent);
+    case Field::referrer: return take_text(std::move(value), kHeaderBytesMax, out.referrer);
+  }
+  return std::nullopt;
+}
+
+bool is_letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+}  // namespace
+
+std::optional<Field> field_named(std::string_view name) {
+  for (size_t i = 0; i < kFields; ++i) {
+    if (kNames[i] == name) return static_cast<Field>(i);
+  }
+  return std::nullopt;
+}
+
+std::optional<FieldError> take_fields(FieldValues&& values, ParsedClick& out) {
+  for (size_t i = 0; i < kFields; ++i) {
+    const Kind kind = values[i].kind;
+    const auto field = static_cast<Field>(i);
+    if (kind == Kind::absent || kind == Kind::null) {
+      if (field == Field::ad_id) return FieldError{"ad_id", "it is required"};
+      continue;
+    }
+    if (auto wrong = take_field(field, std::move(values[i]), out)) {
+      return FieldError{std::string(kNames[i]), std::move(*wrong)};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<FieldError> check_required(const ParsedClick& click) {
+  if (!click.click_id) return FieldError{"click_id", "it is required"};
+  if (!click.timestamp_ms) return FieldError{"timestamp_ms", "it is required"};
+  return std::nullopt;
+}
+
+bool valid_ad_id(std::string_view text) {
+  return !text.empty() && text.size() <= kIdCharsMax &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return is_letter_or_digit(c) || c == '.' || c == '_' || c == ':' || c == '-';
+         });
+}
+
+bool valid_click_id(std::string_view text) {
+  return !text.empty() && text.size() <= kIdCharsMax &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x21 && c <= 0x7e; });
+}
+
+bool valid_utf8(std::string_view text) {
+  // Unicode 15, table 3-7: well-formed byte sequences.
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t at) {
+      return at < text.size() ? static_cast<uint8_t>(text[at]) : uint8_t{0};
+    };
+    const uint8_t lead = byte(i);
+    if (lead < 0x80) {
+      ++i;
+      continue;
+    }
+    if (lead < 0xc2 || lead > 0xf4) return false;
+    const size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    const uint8_t second_min = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    const uint8_t second_max = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (byte(i + 1) < second_min || byte(i + 1) > second_max) return false;
+    for (size_t k = 2; k < length; ++k) {
+      if ((byte(i + k) & 0xc0) != 0x80) return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+std::string shown(std::string_view text) {
+  constexpr size_t kShownBytes = 80;
+  if (text.size() <= kShownBytes) return '"' + std::string(text) + '"';
+  size_t end = kShownBytes;
+  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;
+  return '"' + std::string(text.substr(0, end)) + "…\"";
+}
+
+}  // namespace clickmill::click

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "click/click.h"
+#include "http/message.h"
+
+namespace clickmill::click {
+
+/// Why a click was refused: names the field and the rule.
+struct FieldError {
+  std::string field;
+  std::string detail;
+};
+
+/// A click as the client gave it, owning its strings, before defaults from the
+/// connection and the catalog. Absent and null fields are empty optionals.
+struct ParsedClick {
+  std::optional<std::string> click_id;
+  std::string ad_id;
+  std::optional<int64_t> timestamp_ms;
+  std::optional<Device> device;
+  std::optional<Country> country;
+  std::string user_id;
+  // A bulk line may carry what a connection otherwise tells.
+  std::optional<std::string> ip;
+  std::optional<std::string> user_agent;
+  std::optional<std::string> referrer;
+};
+
+/// Both give an empty FieldError optional on success. Rules: DESIGN §3
+/// (lengths, characters, ranges); unknown fields are ignored; for malformed
+/// JSON the field is empty and the detail says where. A field given twice: the last wins.
+/// `connection_fields`: read ip, user_agent, referrer too (bulk lines).
+std::optional<FieldError> parse_json(std::string_view json, bool connection_fields,
+                                     ParsedClick& out);
+/// Form body or query string.
+std::optional<FieldError> parse_params(const http::QueryParams& params, ParsedClick& out);
+/// click_id and timestamp_ms are required for POST and bulk lines.
+std::optional<FieldError> check_required(const ParsedClick& click);
+
+/// Field rules, shared with catalog and config.
+bool valid_ad_id(std::string_view text);     ///< 1–64 of [A-Za-z0-9._:-]
+bool valid_click_id(std::string_view text);  ///< 1–64 visible ASCII
+/// An ISO 3166-1 alpha-2 code in capitals or ZZ; empty for anything else.
+std::optional<Country> parse_country(std::string_view text);
+bool valid_utf8(std::string_view text);
+/// `text` in quotes for an error's detail, cut when long.
+std::string shown(std::string_view text);
+
+/// Device class from a User-Agent header. Never fails: unknown → desktop for
+/// desktop browsers, other for bots, empty and unrecognised agents.
+Device device_of_user_agent(std::string_view user_agent);
+
+}  // namespace clickmill::click

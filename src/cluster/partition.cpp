@@ -1,0 +1,221 @@
+#include "cluster/partition.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/logging.h"
+
+namespace clickmill::cluster {
+namespace {
+
+constexpr size_t kReplayBytes = 1 << 20;
+constexpr Term kFirstTerm{1};
+
+}  // namespace
+
+Partition::Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segments> segments,
+                     std::unique_ptr<stream::Pipeline> pipeline, Options options)
+    : id_(id), clock_(clock), options_(std::move(options)), segments_(std::move(segments)),
+      pipeline_(std::move(pipeline)) {
+  // Staggered, so that the partitions' checkpoints don't fall on one instant.
+  next_checkpoint_ns_ = clock_.system().monotonic_ns() +
+                        options_.checkpoint_interval_ms * 1'000'000 / 64 * (1 + id_.value() % 64);
+}
+
+Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
+  log::PartitionLog::Callbacks callbacks;
+  callbacks.on_durable = [this](Offset last, Term term) {
+    options_.on_worker([this, last, term] { told_durable(last, term); });
+  };
+  callbacks.on_failed = [this](const Error& error) {
+    options_.on_worker([this, text = error.text()] { fail(Error(Errc::closed, "journal: " + text)); });
+  };
+  log_ = TRY(log::PartitionLog::open(id_, *segments_, journal, std::move(recovered), std::move(callbacks)));
+  if (pipeline_->applied() > log_->last()) {
+    return Error(Errc::corrupt,
+                 fmt::format("partition {}: the checkpoint is at offset {}, but the log ends at {}; "
+                             "journal and state don't belong together",
+                             id_.value(), pipeline_->applied().value(), log_->last().value()));
+  }
+  // A group of one: what was recovered is durable, so it is committed.
+  log_->commit(log_->last());
+  publish_tally();
+  replay_until_ = log_->last();
+  clock_.raise(ArrivalMs(log_->last_append_ms().value()));
+  return {};
+}
+
+bool Partition::replay_slice() {
+  owner_.check();
+  if (caught_up_ || failure_) return false;
+  if (pipeline_->applied() < replay_until_) {
+    apply_committed();
+    if (failure_ || pipeline_->applied() < replay_until_) return !failure_;
+  }
+  caught_up_ = true;
+  put_settings_in_force();
+  return false;
+}
+
+stream::Tally Partition::tally() const {
+  std::lock_guard lock(tally_mutex_);
+  return tally_;
+}
+
+void Partition::publish_tally() {
+  std::lock_guard lock(tally_mutex_);
+  tally_ = pipeline_->tally();
+}
+
+/// Applies committed entries; while replaying, a slice of them per call.
+void Partition::apply_committed() {
+  while (!failure_ && pipeline_->applied() < log_->committed()) {
+    auto entries = log_->read(pipeline_->applied() + 1, kReplayBytes);
+    if (!entries) return fail(std::move(entries).error());
+    for (const auto& entry : *entries) {
+      if (entry->last() > log_->committed()) return;
+      if (auto applied = pipeline_->apply(*entry); !applied) return fail(std::move(applied).error());
+    }
+    publish_tally();
+    if (!caught_up_) return;
+  }
+}
+
+void Partition::fail(Error error) {
+  if (failure_) return;
+  failure_ = std::move(error).with_context(fmt::format("partition {} stopped", id_.value()));
+  log_error("partition", failure_->text());
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    waiting.committed(Error(Errc::closed, failure_->message()));
+  }
+}
+
+void Partition::put_settings_in_force() {
+  if (pipeline_->settings() == options_.settings) return;
+  std::string payload;
+  stream::encode_settings(options_.settings, payload);
+  auto done = append_entry(click::EntryKind::settings, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
+  if (!done) fail(std::move(done).error());
+}
+
+LogMs Partition::next_append_ms(ArrivalMs not_below) {
+  return LogMs(std::max({clock_.now().value(), not_below.value(), log_->last_append_ms().value(),
+                         pipeline_->horizon().log_time().value()}));
+}
+
+Status Partition::append_entry(click::EntryKind kind, uint32_t count, std::string&& payload,
+                               LogMs append_ms) {
+  log::Entry entry;
+  entry.first = log_->last() + 1;
+  entry.count = count;
+  entry.kind = static_cast<uint8_t>(kind);
+  entry.term = std::max(log_->hard_state().term, kFirstTerm);
+  entry.append_ms = append_ms;
+  entry.payload = std::move(payload);
+  return log_->append(std::move(entry));
+}
+
+Status Partition::append_clicks(Batch& batch) {
+  const LogMs append_ms = next_append_ms(batch.newest);
+  size_t done = 0;
+  while (done < batch.records.size()) {
+    // No entry crosses a multiple of kBlockOffsets: blocks and digests end there.
+    const uint64_t first = log_->last().value() + 1;
+    const uint64_t room = log::kBlockOffsets - first % log::kBlockOffsets;
+    const size_t end = done + std::min<size_t>(room, batch.records.size() - done);
+    std::string payload;
+    click::encode_batch_header({batch.sender, batch.again, batch.low_water}, payload);
+    for (size_t i = done; i < end; ++i) payload += batch.records[i];
+    TRY(append_entry(click::EntryKind::clicks, static_cast<uint32_t>(end - done), std::move(payload), append_ms));
+    done = end;
+  }
+  return {};
+}
+
+void Partition::submit(Batch&& batch, Committed committed) {
+  owner_.check();
+  if (failure_) return committed(Error(Errc::closed, failure_->message()));
+  if (!caught_up_) return committed(Error(Errc::busy, "still replaying the log"));
+  if (auto appended = append_clicks(batch); !appended) return committed(std::move(appended).error());
+  waiting_.push_back({log_->last(), std::move(committed)});
+}
+
+void Partition::told_durable(Offset last, Term term) {
+  owner_.check();
+  log_->durable_upto(last, term);
+  log_->commit(log_->durable());
+  // While it is replaying, replay_slice gets there in its own time.
+  if (caught_up_) apply_committed();
+  answer_waiting();
+}
+
+void Partition::answer_waiting() {
+  while (!waiting_.empty() && waiting_.front().last <= log_->committed()) {
+    Waiting waiting = std::move(waiting_.front());
+    waiting_.pop_front();
+    waiting.committed({});
+  }
+}
+
+void Partition::maintain() {
+  owner_.check();
+  if (failure_ || !caught_up_) return;
+  tick_if_due();
+  checkpoint_if_due();
+  seal_if_due();
+}
+
+void Partition::tick_if_due() {
+  const int64_t grace = pipeline_->settings().window_grace_ms;
+  const int64_t minute = floor_to(clock_.now().value() - grace, kMinuteMs);
+  if (ticked_minute_ == 0) ticked_minute_ = floor_to(pipeline_->horizon().log_time().value() - grace, kMinuteMs);
+  if (minute <= ticked_minute_) return;
+  std::string payload;
+  stream::encode_tick({{options_.node_id, options_.low_water(id_)}}, payload);
+  auto done = append_entry(click::EntryKind::tick, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
+  if (done) {
+    ticked_minute_ = minute;
+  } else if (done.error().code() != Errc::busy) {
+    fail(std::move(done).error());
+  }
+}
+
+void Partition::checkpoint_if_due() {
+  const int64_t now = clock_.system().monotonic_ns();
+  const uint64_t behind = pipeline_->applied() - pipeline_->checkpointed();
+  if (now < next_checkpoint_ns_ && behind < options_.checkpoint_entries) return;
+  next_checkpoint_ns_ = now + options_.checkpoint_interval_ms * 1'000'000;
+  checkpoint_now();
+}
+
+void Partition::checkpoint_now() {
+  owner_.check();
+  if (failure_) return;
+  if (auto done = pipeline_->checkpoint(); !done) fail(std::move(done).error());
+}
+
+void Partition::seal_if_due() {
+  if (sealing_) return;
+  auto entries = log_->sealable();
+  if (entries.empty()) return;
+  sealing_ = options_.in_background([this, entries = std::move(entries)] {
+    std::vector<log::Entry> copies;
+    copies.reserve(entries.size());
+    for (const auto& entry : entries) copies.push_back(*entry);
+    auto sealed = segments_->seal(copies);
+    const Offset last = copies.back().last();
+    if (!sealed) log_warn("log", fmt::format("partition {}: can't seal: {}", id_.value(), sealed.error().text()));
+    options_.on_worker([this, last, ok = sealed.has_value()] {
+      sealing_ = false;
+      if (ok) log_->sealed_upto(last);
+    });
+  });
+}
+
+void Partition::release_soon(JournalPos position, uint64_t max_bytes) {
+  owner_.check();
+  if (!failure_) log_->copy_forward(position, max_bytes);
+}
+
+}  // namespace clickmill::cluster

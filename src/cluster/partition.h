@@ -1,0 +1,107 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/node_clock.h"
+#include "base/owned_by_thread.h"
+#include "cluster/batch.h"
+#include "log/partition_log.h"
+#include "stream/pipeline.h"
+
+namespace clickmill::cluster {
+
+/// One partition on this node: its log, and the stream that applies what is
+/// committed. A node alone is a group of one: it leads every partition, and
+/// what is durable here is committed.
+///
+/// A partition whose stream or log meets an error stops: it takes and answers
+/// nothing more, its clicks wait in the spool, and failure() says why.
+/// Thread: worker, except where noted.
+class Partition {
+ public:
+  struct Options {
+    std::string node_id;
+    stream::Settings settings;  ///< as configured; put in force by a log entry
+    int64_t checkpoint_interval_ms = 30'000;
+    uint64_t checkpoint_entries = 2'000'000;  ///< offsets after which a checkpoint is due earlier
+    /// Low-water of this node's spool for the partition. Thread: any.
+    std::function<ArrivalMs(PartitionId)> low_water;
+    /// Runs a task on the background thread; false when it can't now. Thread: any.
+    std::function<bool(std::function<void()>)> in_background;
+    /// Runs a task on this partition's worker. Thread: any.
+    std::function<void(std::function<void()>)> on_worker;
+  };
+  Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segments> segments,
+            std::unique_ptr<stream::Pipeline> pipeline, Options options);
+  /// Attaches the log. Errc::corrupt when the checkpoint is ahead of it.
+  Status open(log::Journal& journal, log::RecoveredLog&& recovered);
+
+  /// Applies a slice of what was committed before the start; false when done
+  /// (then the configured settings are put in force).
+  bool replay_slice();
+  bool caught_up() const { return caught_up_; }
+  const std::optional<Error>& failure() const { return failure_; }
+
+  /// Appends a batch as leader. `committed` is called later, or at once with an error.
+  void submit(Batch&& batch, Committed committed);
+  /// Ticks, checkpoints, seals and copies forward what is due. Call a few times a second.
+  void maintain();
+  /// The checkpoint before a clean stop.
+  void checkpoint_now();
+  /// Oldest journal position needed (see PartitionLog::oldest_needed).
+  JournalPos oldest_needed() { return log_->oldest_needed(); }
+  /// Copies forward what holds files before `position`.
+  void release_soon(JournalPos position, uint64_t max_bytes);
+
+  /// What became of the clicks applied so far. Thread: any.
+  stream::Tally tally() const;
+
+  PartitionId id() const { return id_; }
+  const stream::Pipeline& pipeline() const { return *pipeline_; }
+  const log::PartitionLog& log() const { return *log_; }
+  log::Segments& segments() { return *segments_; }
+
+ private:
+  struct Waiting {
+    Offset last;
+    Committed committed;
+  };
+  void told_durable(Offset last, Term term);
+  Status append_clicks(Batch& batch);
+  Status append_entry(click::EntryKind kind, uint32_t count, std::string&& payload, LogMs append_ms);
+  LogMs next_append_ms(ArrivalMs not_below);
+  void apply_committed();
+  void answer_waiting();
+  void put_settings_in_force();
+  void tick_if_due();
+  void checkpoint_if_due();
+  void seal_if_due();
+  void publish_tally();
+  void fail(Error error);
+
+  const PartitionId id_;
+  NodeClock& clock_;
+  const Options options_;
+  OwnedByThread owner_;
+  std::unique_ptr<log::Segments> segments_;
+  std::unique_ptr<stream::Pipeline> pipeline_;
+  std::unique_ptr<log::PartitionLog> log_;
+  std::deque<Waiting> waiting_;
+  Offset replay_until_;
+  bool caught_up_ = false;
+  bool sealing_ = false;
+  int64_t next_checkpoint_ns_ = 0;
+  int64_t ticked_minute_ = 0;
+  std::optional<Error> failure_;
+
+  // Guards the copy that other threads read; the worker replaces it whole.
+  mutable std::mutex tally_mutex_;
+  stream::Tally tally_;
+};
+
+}  // namespace clickmill::cluster

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mailbox.h"
+
+namespace clickmill::cluster {
+
+/// A thread that owns partitions. Everything about them happens in its messages.
+/// Thread: post any; the rest by the owner.
+class Worker {
+ public:
+  using Message = std::function<void()>;
+  explicit Worker(std::string name) : name_(std::move(name)), mailbox_(kMailboxMost) {}
+  ~Worker() { stop(); }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// `idle` runs between messages; true asks to be called again at once (replay),
+  /// false in at most `period`.
+  void start(std::function<bool()> idle, std::chrono::milliseconds period);
+  /// For messages whose number is bounded by what they answer to. False once stopped.
+  bool post(Message message) { return mailbox_.push_always(std::move(message)); }
+  /// For requests from outside: false when too many wait already.
+  [[nodiscard]] bool try_post(Message message) { return mailbox_.try_push(std::move(message)); }
+  /// Runs what waits, then ends the thread.
+  void stop();
+
+ private:
+  static constexpr size_t kMailboxMost = 16'384;
+  void run(const std::function<bool()>& idle, std::chrono::milliseconds period);
+
+  const std::string name_;
+  Mailbox<Message> mailbox_;
+  std::thread thread_;
+};
+
+}  // namespace clickmill::cluster

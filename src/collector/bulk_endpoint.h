@@ -1,0 +1,26 @@
+#pragma once
+
+#include "collector/intake.h"
+#include "http/message.h"
+
+namespace clickmill::collector {
+
+/// `POST /v1/clicks`: NDJSON from a server, one click a line (DESIGN §7).
+/// Answers 202 once every accepted line is as durable as configured; when the
+/// journal can't take them all, 503: the sender sends the whole body again, and
+/// dedup drops what had been taken.
+/// Thread: a task pool's (a body takes tens of milliseconds).
+class BulkEndpoint {
+ public:
+  explicit BulkEndpoint(Intake& intake) : intake_(intake) {}
+  void handle(http::RequestPtr request, bool backfill, http::Responder respond);
+
+ private:
+  class Answer;
+  std::optional<click::FieldError> take_line(std::string_view line, bool backfill,
+                                             const Intake::Connection& connection,
+                                             const std::shared_ptr<Answer>& answer);
+  Intake& intake_;
+};
+
+}  // namespace clickmill::collector

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <mutex>
+
+#include "collector/intake.h"
+#include "http/message.h"
+
+namespace clickmill::collector {
+
+/// `/v1/click`: one click in, one redirect out (DESIGN §3). Answers when the
+/// click is as durable as configured, or at the deadline, whichever is first.
+/// Thread: any.
+class ClickEndpoint {
+ public:
+  explicit ClickEndpoint(Intake& intake) : intake_(intake) {}
+  void handle(http::RequestPtr request, http::Responder respond);
+  /// Answers those whose deadline has passed. Call every few milliseconds.
+  void sweep_deadlines();
+
+ private:
+  class Answer;
+  void take(http::RequestPtr request, const click::ParsedClick& click, http::Responder respond);
+  http::Response with_cors(const http::Request& request, http::Response response) const;
+
+  Intake& intake_;
+  // Guards the queue of answers by deadline, which io threads fill and one
+  // sweeps; all have the same delay, so it is in order. Innermost.
+  std::mutex mutex_;
+  std::deque<std::pair<int64_t, std::weak_ptr<Answer>>> deadlines_;
+};
+
+}  // namespace clickmill::collector

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/metrics.h"
+#include "catalog/catalog.h"
+#include "click/parse.h"
+#include "collector/spool.h"
+#include "collector/trusted_proxies.h"
+
+namespace clickmill::collector {
+
+enum class Durability : uint8_t { memory, written, synced };
+
+/// What both endpoints need to turn a parsed click into a spooled one.
+/// Thread: any (immutable but for counters).
+class Intake {
+ public:
+  struct Options {
+    Durability durability = Durability::synced;
+    int64_t redirect_deadline_ms = 50;
+    std::string default_redirect;
+    std::vector<std::string> trusted_proxies;
+    std::string country_header;
+    std::vector<std::string> cors_origins;
+    uint32_t partitions = 64;
+  };
+  Intake(Spool& spool, catalog::Catalog& catalog, NodeClock& clock, Options options, Metrics& metrics);
+
+  /// Facts of the connection that a click takes over when it doesn't carry them.
+  struct Connection {
+    std::string ip;
+    std::string_view user_agent;
+    std::string_view referrer;
+    std::optional<click::Country> country;
+  };
+  Connection connection_of(const http::Request& request) const;
+
+  /// Where an ad leads; empty when it is unknown and there is no default.
+  struct Target {
+    std::shared_ptr<const catalog::Catalog::Snapshot> snapshot;  ///< keeps `ad` alive
+    const catalog::Ad* ad = nullptr;                             ///< null: the default redirect
+    std::string_view url;
+  };
+  std::optional<Target> target_of(std::string_view ad_id) const;
+
+  /// Encodes and spools. On an error the click was not taken (and is counted as dropped).
+  Status spool(const click::ParsedClick& click, const Connection& connection, const Target& target,
+               uint8_t flags, log::Lane lane, std::shared_ptr<ClickAnswer> answer);
+
+  const Options& options() const { return options_; }
+  NodeClock& clock() { return clock_; }
+  Counter& answered_unsynced() { return answered_unsynced_; }
+
+ private:
+  Spool& spool_;
+  catalog::Catalog& catalog_;
+  NodeClock& clock_;
+  const Options options_;
+  const TrustedProxies proxies_;
+  Counter& answered_unsynced_;
+  Counter& dropped_;
+};
+
+}  // namespace clickmill::collector

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/logging.h"
+#include "http/auth.h"
+
+namespace clickmill::engine {
+
+/// A config that can't be used: one line per problem, each naming the key.
+class ConfigError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+enum class Durability : uint8_t { memory, written, synced };
+
+/// Everything `clickmill serve` can be told (DESIGN §8); values are the defaults.
+/// From parse_config() data_dir and catalog.file are absolute.
+struct Config {
+  std::string node_id = "n1";
+  std::string data_dir = "./clickmill-data";
+  struct Listen {
+    std::string collector = "127.0.0.1:8080";
+    std::string api = "127.0.0.1:8081";
+    std::string peer = "127.0.0.1:8082";
+  } listen;
+  struct Log {
+    uint32_t partitions = 64;
+    uint32_t retention_days = 90;
+    uint64_t retention_bytes = 0;
+    uint64_t segment_bytes = 268'435'456;
+    std::string compression = "lz4";
+    uint64_t journal_bytes = 0;
+  } log;
+  struct Collector {
+    Durability durability = Durability::synced;
+    uint32_t redirect_deadline_ms = 50;
+    std::string default_redirect;
+    std::vector<std::string> trusted_proxies;  ///< addresses or CIDR blocks
+    std::string country_header;                ///< lower-cased; empty: none
+    std::string country_db;
+    std::vector<std::string> cors_origins = {"*"};
+    uint64_t max_body_bytes = 16'384;
+    uint64_t buffer_bytes = 67'108'864;
+  } collector;
+  struct Stream {
+    uint32_t dedup_hours = 24;
+    uint32_t window_grace_s = 30;
+    uint32_t max_clock_ahead_s = 30;
+    uint32_t checkpoint_interval_s = 30;
+    uint32_t stale_after_hours = 72;
+  } stream;
+  struct Store {
+    uint32_t minute_days = 1826;
+    uint32_t hour_days = 1826;
+    uint32_t day_days = 1826;
+  } store;
+  struct Query {
+    uint64_t max_points = 100'000;
+  } query;
+  struct CatalogSource {
+    std::string source = "builtin";  ///< or "http"
+    std::string file;                ///< absolute; empty: none
+    std::string url;
+    uint32_t timeout_ms = 200;
+    uint32_t ttl_s = 60;
+  } catalog;
+  std::vector<http::Key> keys;
+  struct Tls {
+    std::string cert;
+    std::string key;
+  } tls;
+  uint32_t threads = 0;          ///< 0: as many as cores
+  uint64_t memory_limit_mb = 0;  ///< 0: none
+  LogLevel log_level = LogLevel::info;
+  LogFormat log_format = LogFormat::text;
+};
+
+/// Reads JSON with comments. `path` is for messages and relative paths; empty:
+/// no config file, relative paths start at the current directory.
+/// Throws ConfigError naming every wrong key: unknown ones with the nearest
+/// known key, wrong types and ranges with the rule, and those whose work has
+/// not come yet when they are not at their default ("cluster", "tls", …).
+Config parse_config(std::string_view json, const std::string& path);
+/// Reads and parses a file. Throws ConfigError.
+Config load_config(const std::string& path);
+/// An api on a public address without keys, two listeners on one port, …: throws ConfigError.
+void check_config(const Config& config);
+
+}  // namespace clickmill::engine

@@ -1,0 +1,78 @@
+#include "engine/data_dir.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/random.h"
+
+namespace clickmill::engine {
+namespace {
+
+constexpr uint32_t kFormatVersion = 1;
+
+std::string to_json(const NodeFile& node) {
+  return nlohmann::json{{"format_version", node.format_version},
+                        {"node_id", node.node_id},
+                        {"partitions", node.partitions},
+                        {"seed", fmt::format("{:016x}", node.seed)}}
+             .dump(2) +
+         "\n";
+}
+
+Result<NodeFile> from_json(const std::string& text, const std::string& path) {
+  try {
+    const auto json = nlohmann::json::parse(text);
+    NodeFile node;
+    node.format_version = json.at("format_version").get<uint32_t>();
+    node.node_id = json.at("node_id").get<std::string>();
+    node.partitions = json.at("partitions").get<uint32_t>();
+    node.seed = std::stoull(json.at("seed").get<std::string>(), nullptr, 16);
+    return node;
+  } catch (const std::exception& failure) {
+    return Error(Errc::corrupt, failure.what(), path);
+  }
+}
+
+}  // namespace
+
+std::string DataDir::log(uint32_t partition) const { return fmt::format("{}/log/{}", path_, partition); }
+
+Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::string& path,
+                                               const std::string& node_id, uint32_t partitions) {
+  TRY(files.create_directories(path));
+  auto lock = files.lock(path + "/LOCK");
+  if (!lock) {
+    return std::move(lock).error().with_context("data_dir is in use by another clickmill process");
+  }
+  auto dir = std::unique_ptr<DataDir>(new DataDir(path, *std::move(lock)));
+  const std::string file = path + "/node";
+  if (!files.exists(file)) {
+    dir->node_ = {kFormatVersion, node_id, partitions, secure_random_u64()};
+    // A directory with clicks but without its seed would count them all anew.
+    if (files.exists(path + "/journal")) {
+      return Error(Errc::corrupt, "the node file is missing, but the directory holds a journal", file);
+    }
+    TRY(write_file_atomically(files, file, to_json(dir->node_)));
+    return dir;
+  }
+  const std::string text = TRY(read_file(files, file));
+  dir->node_ = TRY(from_json(text, file));
+  const NodeFile& node = dir->node_;
+  if (node.format_version != kFormatVersion) {
+    return Error(Errc::invalid, fmt::format("format version {} is not {}, which this binary reads",
+                                            node.format_version, kFormatVersion), file);
+  }
+  if (node.node_id != node_id) {
+    return Error(Errc::invalid, fmt::format("the directory belongs to node_id \"{}\", the config says \"{}\"",
+                                            node.node_id, node_id), file);
+  }
+  if (node.partitions != partitions) {
+    return Error(Errc::invalid, fmt::format("the directory has {} partitions, log.partitions says {}; "
+                                            "the number is fixed at the first start",
+                                            node.partitions, partitions), file);
+  }
+  return dir;
+}
+
+}  // namespace clickmill::engine

@@ -1,0 +1,317 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "api/context.h"
+#include "base/logging.h"
+#include "base/random.h"
+#include "collector/forwarder.h"
+#include "engine/data_dir.h"
+#include "engine/node_metrics.h"
+#include "engine/partitions.h"
+#include "http/server.h"
+
+namespace clickmill::engine {
+namespace {
+
+constexpr auto kMaintenancePeriod = std::chrono::milliseconds(50);
+constexpr uint32_t kDeadlineSweepMs = 5;
+constexpr uint32_t kDrainMs = 3'000;
+constexpr auto kSpoolDrain = std::chrono::seconds(3);
+constexpr uint64_t kBulkBodyMost = 16 << 20;
+constexpr uint64_t kStateCacheBytes = 16 << 20;
+// The oldest files that are not left in peace: what still holds one back is
+// copied forward, so that a quiet partition doesn't keep gigabytes.
+constexpr uint64_t kJournalFilesInPeace = 5;
+
+void raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+unsigned threads_of(const Config& config) {
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  return config.threads != 0 ? config.threads : cores;
+}
+
+/// A node alone leads every partition: the batch goes straight to its log.
+class LocalRouter final : public cluster::Router {
+ public:
+  explicit LocalRouter(cluster::Owned& owned) : owned_(owned) {}
+  void send(PartitionId partition, cluster::Batch&& batch, cluster::Committed committed) override {
+    owned_.partitions[partition.value()]->submit(std::move(batch), std::move(committed));
+  }
+
+ private:
+  cluster::Owned& owned_;
+};
+
+collector::Durability durability_of(Durability durability) {
+  switch (durability) {
+    case Durability::memory: return collector::Durability::memory;
+    case Durability::written: return collector::Durability::written;
+    case Durability::synced: break;
+  }
+  return collector::Durability::synced;
+}
+
+}  // namespace
+
+class Engine::Impl {
+ public:
+  Impl(Config config, FileSystem& files, Clock& clock)
+      : config_(std::move(config)), files_(files), clock_(clock), node_clock_(clock), auth_(config_.keys) {}
+  ~Impl() { stop(); }
+
+  Status start();
+  void stop();
+  Status reload_catalog();
+  std::string collector_address_;
+  std::string api_address_;
+
+ private:
+  Status open_storage();
+  Status open_journal();
+  void start_workers();
+  bool idle(size_t worker);
+  void maintain_journal();
+  Status start_http();
+  std::vector<std::string> not_ready();
+  void drain_spool();
+
+  const Config config_;
+  FileSystem& files_;
+  Clock& clock_;
+  NodeClock node_clock_;
+  Metrics metrics_;
+  const http::Authenticator auth_;
+
+  // In order of construction; stop() takes them down from the last.
+  std::unique_ptr<DataDir> dir_;
+  std::unique_ptr<catalog::Catalog> catalog_;
+  std::unique_ptr<stream::StateStore> state_;
+  cluster::Owned owned_;
+  std::unique_ptr<TaskPool> background_;
+  std::unique_ptr<log::Journal> journal_;
+  std::unique_ptr<collector::Spool> spool_;
+  std::unique_ptr<LocalRouter> router_;
+  std::vector<std::unique_ptr<collector::Forwarder>> forwarders_;  // by worker
+  std::unique_ptr<PartitionStatus> status_;
+  std::unique_ptr<cluster::Reader> reader_;
+  std::unique_ptr<TaskPool> queries_;
+  std::unique_ptr<collector::Intake> intake_;
+  std::unique_ptr<collector::ClickEndpoint> clicks_;
+  std::unique_ptr<collector::BulkEndpoint> bulk_;
+  std::unique_ptr<api::Context> context_;
+  http::Router collector_routes_;
+  http::Router api_routes_;
+  std::unique_ptr<http::Server> server_;
+  bool started_ = false;
+};
+
+Status Engine::Impl::start() {
+  raise_file_limit();
+  TRY(open_storage());
+  TRY(open_journal());
+  start_workers();
+  TRY(start_http());
+  started_ = true;
+  return {};
+}
+
+Status Engine::Impl::open_storage() {
+  dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
+  catalog_ = TRY(catalog::Catalog::open(files_, dir_->path()));
+  TRY(reload_catalog());
+  TRY(files_.create_directories(dir_->state()));
+  TRY(files_.create_directories(dir_->store()));
+  state_ = TRY(stream::open_rocks_state_store(dir_->state(), kStateCacheBytes));
+  background_ = std::make_unique<TaskPool>("background", 1, 4096);
+  for (unsigned i = 0; i < threads_of(config_); ++i) {
+    owned_.workers.push_back(std::make_unique<cluster::Worker>(fmt::format("worker-{}", i)));
+  }
+  PartitionHooks hooks;
+  hooks.low_water = [this](PartitionId id) { return spool_->low_water(id); };
+  hooks.in_background = [this](std::function<void()> task) {
+    // A refused task is only delayed: sealing is tried again.
+    return background_->submit(std::move(task));
+  };
+  owned_.partitions = TRY(open_partitions(config_, *dir_, files_, node_clock_, *state_, owned_, hooks));
+  return remove_orphaned_parts(*dir_, files_, owned_);
+}
+
+Status Engine::Impl::open_journal() {
+  std::vector<log::RecoveredLog> logs(owned_.partitions.size());
+  collector::RecoveredSpool spooled;
+  const auto replay = [&](JournalPos position, const log::RecordView& record) -> Status {
+    if (record.kind == log::RecordKind::click || record.kind == log::RecordKind::trim) {
+      return spooled.replay(position, record);
+    }
+    if (record.partition.value() >= logs.size()) return Error(Errc::corrupt, "record of an unknown partition");
+    return logs[record.partition.value()].replay(position, record);
+  };
+  log::Journal::Options options;
+  options.queue_bytes = config_.collector.buffer_bytes;
+  journal_ = TRY(log::Journal::open(files_, dir_->journal(), node_clock_, options, replay));
+  for (size_t i = 0; i < logs.size(); ++i) {
+    TRY(owned_.partitions[i]->open(*journal_, std::move(logs[i])));
+  }
+  spool_ = std::make_unique<collector::Spool>(
+      *journal_, node_clock_, collector::Spool::Options{config_.log.partitions}, [this](PartitionId id) {
+        owned_.worker_of(id).post([this, id] { forwarders_[id.value() % forwarders_.size()]->kick(id); });
+      });
+  spool_->recover(std::move(spooled));
+  return {};
+}
+
+void Engine::Impl::start_workers() {
+  router_ = std::make_unique<LocalRouter>(owned_);
+  for (size_t i = 0; i < owned_.workers.size(); ++i) {
+    forwarders_.push_back(std::make_unique<collector::Forwarder>(
+        *spool_, *router_, clock_, collector::Forwarder::Options{.node_id = config_.node_id},
+        secure_random_u64()));
+  }
+  status_ = std::make_unique<PartitionStatus>(owned_.partitions.size());
+  add_node_metrics(metrics_, owned_, *status_, *journal_, *spool_, *state_);
+  journal_->start();
+  for (size_t i = 0; i < owned_.workers.size(); ++i) {
+    owned_.workers[i]->start([this, i] { return idle(i); }, kMaintenancePeriod);
+  }
+}
+
+/// What a worker does between messages: replay, then the partitions' upkeep.
+bool Engine::Impl::idle(size_t worker) {
+  bool replaying = false;
+  const uint64_t current = journal_->current_file();
+  const uint64_t keep_from = current > kJournalFilesInPeace ? current - kJournalFilesInPeace : 0;
+  const JournalPos leave_before(keep_from * journal_->file_bytes());
+  const uint64_t copy_most = journal_->file_bytes() / 8 / owned_.partitions.size();
+  for (size_t i = worker; i < owned_.partitions.size(); i += owned_.workers.size()) {
+    cluster::Partition& partition = *owned_.partitions[i];
+    if (!partition.caught_up() && !partition.failure()) {
+      replaying |= partition.replay_slice();
+      // What the last run left in the spool can go on now.
+      if (partition.caught_up()) forwarders_[worker]->kick(partition.id());
+    }
+    partition.maintain();
+    partition.release_soon(leave_before, copy_most);
+    status_->update(partition, JournalPos(current * journal_->file_bytes()));
+  }
+  forwarders_[worker]->retry_due();
+  if (worker == 0) maintain_journal();
+  return replaying;
+}
+
+void Engine::Impl::maintain_journal() {
+  spool_->write_trims();
+  const JournalPos current(journal_->current_file() * journal_->file_bytes());
+  const JournalPos spool_needs = spool_->oldest_needed();
+  journal_->release_before(std::min({current, spool_needs, status_->oldest_needed()}));
+}
+
+Status Engine::Impl::start_http() {
+  reader_ = std::make_unique<cluster::Reader>(owned_);
+  queries_ = std::make_unique<TaskPool>("query", std::max(2U, threads_of(config_)), 1024);
+  collector::Intake::Options intake;
+  intake.durability = durability_of(config_.collector.durability);
+  intake.redirect_deadline_ms = config_.collector.redirect_deadline_ms;
+  intake.default_redirect = config_.collector.default_redirect;
+  intake.trusted_proxies = config_.collector.trusted_proxies;
+  intake.country_header = config_.collector.country_header;
+  intake.cors_origins = config_.collector.cors_origins;
+  intake.partitions = config_.log.partitions;
+  intake_ = std::make_unique<collector::Intake>(*spool_, *catalog_, node_clock_, intake, metrics_);
+  clicks_ = std::make_unique<collector::ClickEndpoint>(*intake_);
+  bulk_ = std::make_unique<collector::BulkEndpoint>(*intake_);
+  context_ = std::make_unique<api::Context>(
+      api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *clicks_, *bulk_,
+                   config_.log.partitions, config_.query.max_points, [this] { return not_ready(); }});
+  api::add_collector_routes(collector_routes_, *context_);
+  api::add_api_routes(api_routes_, *context_);
+
+  http::Server::Options options;
+  options.io_threads = threads_of(config_);
+  server_ = std::make_unique<http::Server>(options, metrics_);
+  http::Server::Listener collector;
+  collector.address = config_.listen.collector;
+  collector.max_body_bytes = config_.collector.max_body_bytes;
+  collector.handler = [this](http::RequestPtr request, http::Responder respond) {
+    collector_routes_.handle(std::move(request), std::move(respond));
+  };
+  collector_address_ = TRY(server_->listen(std::move(collector)));
+  http::Server::Listener api;
+  api.address = config_.listen.api;
+  api.max_body_bytes = config_.collector.max_body_bytes;
+  api.large_body_paths = {"/v1/clicks", "/v1/ads"};
+  api.large_body_bytes = kBulkBodyMost;
+  api.handler = [this](http::RequestPtr request, http::Responder respond) {
+    api_routes_.handle(std::move(request), std::move(respond));
+  };
+  api_address_ = TRY(server_->listen(std::move(api)));
+  server_->every(kDeadlineSweepMs, [this] { clicks_->sweep_deadlines(); });
+  server_->start();
+  return {};
+}
+
+std::vector<std::string> Engine::Impl::not_ready() {
+  std::vector<std::string> reasons = status_->reasons();
+  switch (journal_->health()) {
+    case log::Journal::Health::ok: break;
+    case log::Journal::Health::no_room: reasons.push_back("journal: no room for a new file; clicks wait in memory"); break;
+    case log::Journal::Health::closed: reasons.push_back("journal: closed after failed writes; clicks are not recorded"); break;
+  }
+  return reasons;
+}
+
+Status Engine::Impl::reload_catalog() {
+  if (config_.catalog.file.empty()) return {};
+  const size_t taken = TRY(catalog_->take_in_file(config_.catalog.file));
+  if (taken > 0) log_info("catalog", fmt::format("took in {} ads from {}", taken, config_.catalog.file));
+  return {};
+}
+
+/// Gives what was answered a moment to be committed. What stays in the spool is
+/// durable all the same and goes on at the next start.
+void Engine::Impl::drain_spool() {
+  const auto deadline = std::chrono::steady_clock::now() + kSpoolDrain;
+  while (spool_->held_clicks() > 0 && std::chrono::steady_clock::now() < deadline &&
+         journal_->health() == log::Journal::Health::ok && status_->reasons().empty()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+void Engine::Impl::stop() {
+  if (server_) server_->stop(kDrainMs);
+  if (queries_) queries_->stop();
+  if (started_) {
+    drain_spool();
+    for (const auto& partition : owned_.partitions) {
+      owned_.worker_of(partition->id()).post([&partition] { partition->checkpoint_now(); });
+    }
+    spool_->write_trims();
+  }
+  started_ = false;
+  for (const auto& worker : owned_.workers) worker->stop();
+  if (background_) background_->stop();
+  if (journal_) journal_->stop();
+  server_.reset();
+  queries_.reset();
+}
+
+Engine::Engine(Config config, FileSystem& files, Clock& clock)
+    : impl_(std::make_unique<Impl>(std::move(config), files, clock)) {}
+Engine::~Engine() = default;
+Status Engine::start() { return impl_->start(); }
+void Engine::stop() { impl_->stop(); }
+const std::string& Engine::collector_address() const { return impl_->collector_address_; }
+const std::string& Engine::api_address() const { return impl_->api_address_; }
+Status Engine::reload_catalog() { return impl_->reload_catalog(); }
+
+}  // namespace clickmill::engine

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "engine/config.h"
+
+namespace clickmill::engine {
+
+/// One node: built bottom up by start(), taken down top down by stop().
+/// Thread: start, stop on one thread.
+class Engine {
+ public:
+  /// `files` and `clock` are borrowed and outlive it.
+  Engine(Config config, FileSystem& files, Clock& clock);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Opens the data directory, recovers, listens. Redirects are served on
+  /// return; counts follow when the log has been replayed (readiness).
+  Status start();
+  /// Drains requests, forwards what is spooled, checkpoints, closes.
+  void stop();
+  /// Addresses bound, after start().
+  const std::string& collector_address() const;
+  const std::string& api_address() const;
+  /// Takes the catalog file in again if it changed.
+  Status reload_catalog();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace clickmill::engine

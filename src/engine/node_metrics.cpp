@@ -1,0 +1,67 @@
+#include "engine/node_metrics.h"
+
+namespace clickmill::engine {
+namespace {
+
+using Share = PartitionStatus::Share;
+
+void add_click_counters(Metrics& metrics, const cluster::Owned& owned) {
+  using stream::Tally;
+  const auto add = [&](const char* name, const char* help, uint64_t (*read)(const Tally&)) {
+    metrics.counter_from(name, help, [&owned, read] {
+      uint64_t total = 0;
+      for (const auto& partition : owned.partitions) total += read(partition->tally());
+      return static_cast<double>(total);
+    });
+  };
+  add("clickmill_clicks_received_total", "Clicks read from the log, our own resends left out.",
+      [](const Tally& tally) { return tally.received; });
+  add("clickmill_clicks_counted_total", "Clicks counted in their minute.",
+      [](const Tally& tally) { return tally.counted; });
+  add("clickmill_clicks_duplicate_total", "Copies of clicks that were counted or flagged before.",
+      [](const Tally& tally) { return tally.duplicate; });
+  add("clickmill_clicks_review_total", "Clicks flagged for review.",
+      [](const Tally& tally) { return tally.review_total(); });
+  add("clickmill_clicks_resent_total", "Copies that this system itself sent again.",
+      [](const Tally& tally) { return tally.resent; });
+}
+
+void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
+  const auto add = [&](const char* name, const char* help, double (*read)(const Share&)) {
+    metrics.gauge_from(name, help, [&status, read] { return status.sum(read); });
+  };
+  add("clickmill_head_rows", "Minute rows that are in no part yet.",
+      [](const Share& share) { return static_cast<double>(share.head_rows); });
+  add("clickmill_dedup_ids", "Ids remembered.",
+      [](const Share& share) { return static_cast<double>(share.dedup.ids); });
+  add("clickmill_dedup_memory_bytes", "Memory of the id tables.",
+      [](const Share& share) { return static_cast<double>(share.dedup.memory_bytes); });
+  add("clickmill_log_unsealed_bytes", "Log entries held in memory until they are sealed.",
+      [](const Share& share) { return static_cast<double>(share.log_bytes); });
+}
+
+}  // namespace
+
+void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const PartitionStatus& status, const log::Journal& journal,
+                      const collector::Spool& spool, const stream::StateStore& state) {
+  add_click_counters(metrics, owned);
+  add_stream_gauges(metrics, status);
+  metrics.gauge_from("clickmill_spool_clicks", "Clicks answered and not yet committed.",
+                     [&spool] { return static_cast<double>(spool.held_clicks()); });
+  metrics.gauge_from("clickmill_journal_files", "Journal files in use.",
+                     [&journal] { return static_cast<double>(journal.file_count()); });
+  metrics.gauge_from("clickmill_journal_queued_bytes", "Bytes that wait to be written to the journal.",
+                     [&journal] { return static_cast<double>(journal.queued_bytes()); });
+  metrics.counter_from("clickmill_journal_groups_total", "Groups written to the journal.",
+                       [&journal] { return static_cast<double>(journal.stats().groups.value()); });
+  metrics.counter_from("clickmill_journal_syncs_total", "fdatasync calls of the journal.",
+                       [&journal] { return static_cast<double>(journal.stats().syncs.value()); });
+  metrics.counter_from("clickmill_journal_bytes_total", "Bytes written to the journal, padding included.",
+                       [&journal] { return static_cast<double>(journal.stats().bytes.value()); });
+  metrics.counter_from("clickmill_journal_rewrites_total", "Failed writes or syncs that were rewritten to a new file.",
+                       [&journal] { return static_cast<double>(journal.stats().rewrites.value()); });
+  metrics.gauge_from("clickmill_state_memory_bytes", "Memory of the state store.",
+                     [&state] { return static_cast<double>(state.memory_bytes()); });
+}
+
+}  // namespace clickmill::engine

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cluster/reader.h"
+#include "engine/config.h"
+#include "engine/data_dir.h"
+#include "stream/state_store.h"
+
+namespace clickmill::engine {
+
+struct PartitionHooks {
+  std::function<ArrivalMs(PartitionId)> low_water;
+  std::function<bool(std::function<void()>)> in_background;
+};
+
+/// Opens segments and stream of every partition (the journal comes later).
+Result<std::vector<std::unique_ptr<cluster::Partition>>> open_partitions(
+    const Config& config, const DataDir& dir, FileSystem& files, NodeClock& clock,
+    stream::StateStore& state, cluster::Owned& owned, const PartitionHooks& hooks);
+
+/// Deletes part files that no checkpoint names: left by a crash between writing
+/// a part and the checkpoint, or by one before an unlink.
+Status remove_orphaned_parts(const DataDir& dir, FileSystem& files, const cluster::Owned& owned);
+
+/// What other threads may know of the partitions, told by their workers.
+/// Thread: any. The mutex guards the copies between workers and readers.
+class PartitionStatus {
+ public:
+  struct Share {
+    stream::Dedup::Usage dedup;
+    uint64_t head_rows = 0;
+    uint64_t log_bytes = 0;
+    JournalPos oldest_needed;
+    bool caught_up = false;
+    std::string failure;
+  };
+  explicit PartitionStatus(size_t partitions) : shares_(partitions) {}
+  /// `current_begin`: begin of the journal's current file, taken before this call.
+  void update(cluster::Partition& partition, JournalPos current_begin);
+  JournalPos oldest_needed() const;
+  /// Sum over partitions of what `read` takes from each.
+  double sum(const std::function<double(const Share&)>& read) const;
+  /// Why the partitions are not ready; empty: they are.
+  std::vector<std::string> reasons() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Share> shares_;
+};
+
+}  // namespace clickmill::engine

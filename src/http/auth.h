@@ -1,0 +1,48 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/message.h"
+
+namespace clickmill::http {
+
+enum class Role : uint8_t { advertiser, ingest, admin };
+
+struct Key {
+  std::string name;
+  std::string sha256_hex;  ///< of the bearer token, 64 hex digits, lower case
+  Role role = Role::admin;
+  std::string advertiser_id;  ///< only for Role::advertiser
+};
+
+/// Who asks. Without configured keys everyone is the admin named "loopback".
+struct Principal {
+  std::string name;
+  Role role = Role::admin;
+  std::string advertiser_id;
+};
+
+/// Checks `Authorization: Bearer KEY` against SHA-256 digests, each compared in
+/// constant time and all of them always. Thread: any (immutable).
+class Authenticator {
+ public:
+  explicit Authenticator(std::vector<Key> keys) : keys_(std::move(keys)) {}
+  bool open() const { return keys_.empty(); }
+  /// Empty when the key is missing or unknown: answer unauthorized().
+  std::optional<Principal> authenticate(const Request& request) const;
+  /// 401 problem with WWW-Authenticate.
+  static Response unauthorized();
+  /// 403 problem naming the role that is needed.
+  static Response forbidden(std::string_view needed_role);
+
+ private:
+  std::vector<Key> keys_;
+};
+
+/// SHA-256 in lower-case hex.
+std::string sha256_hex(std::string_view bytes);
+
+}  // namespace clickmill::http

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace clickmill::http {
+
+enum class Method : uint8_t { get, head, post, put, delete_, options, other };
+
+/// One request. The views point into the connection's buffers and live as long
+/// as the RequestPtr does. Thread: any (immutable once handed over).
+class Request {
+ public:
+  virtual ~Request() = default;
+  /// First header of that name, compared without case; empty when absent.
+  virtual std::string_view header(std::string_view name) const = 0;
+
+  Method method = Method::other;
+  std::string_view path;   ///< still percent-encoded, without the query
+  std::string_view query;  ///< without '?'
+  std::string_view body;
+  std::string_view peer_ip;  ///< textual address of the other end of the socket
+};
+using RequestPtr = std::shared_ptr<const Request>;
+
+/// Makes a body piece by piece, so that a long answer stays small in memory.
+/// Called on the query threads' behalf by the connection; never two calls at once.
+class BodyStream {
+ public:
+  virtual ~BodyStream() = default;
+  /// Puts the next bytes into `out` (cleared first); false when there are no more.
+  virtual bool next(std::string& out) = 0;
+};
+
+struct Response {
+  int status = 200;
+  std::vector<std::pair<std::string, std::string>> headers;  ///< without Content-Length, Date
+  std::string content_type;                                   ///< empty: none
+  std::string body;
+  std::unique_ptr<BodyStream> stream;  ///< when set, sent chunked after `body`
+};
+
+/// Sends the answer to one request. Movable; call it once, from any thread.
+/// Destroyed without a call it answers 500, so that no connection hangs.
+class Responder {
+ public:
+  using Send = std::function<void(Response&&)>;
+  Responder() = default;
+  explicit Responder(Send send) : send_(std::move(send)) {}
+  Responder(Responder&& other) noexcept : send_(std::exchange(other.send_, nullptr)) {}
+  Responder& operator=(Responder&& other) noexcept {
+    std::swap(send_, other.send_);
+    return *this;
+  }
+  Responder(const Responder&) = delete;
+  Responder& operator=(const Responder&) = delete;
+  ~Responder();
+
+  void operator()(Response&& response) {
+    if (auto send = std::exchange(send_, nullptr)) send(std::move(response));
+  }
+  explicit operator bool() const { return send_ != nullptr; }
+
+ private:
+  Send send_;
+};
+
+/// Answers one request, now or later. Called on an io thread: it must not block.
+using Handler = std::function<void(RequestPtr, Responder)>;
+
+/// An application/problem+json answer (RFC 9457). `field` only when a field,
+/// parameter or header is to blame.
+Response problem(int status, std::string_view detail, std::string_view field = {});
+/// 200 (or `status`) with a JSON body.
+Response json_response(std::string body, int status = 200);
+/// The standard phrase of a status, e.g. "Not Found".
+std::string_view status_title(int status);
+/// `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD.
+std::string json_quoted(std::string_view text);
+
+/// Percent-decoded, '+' left as it is (paths); empty optional for a broken escape.
+std::optional<std::string> percent_decoded(std::string_view text);
+
+/// The parameters of a query string or a form body, decoded, in order.
+/// Errors are left to `broken` so that a click with junk beside it still counts.
+struct QueryParams {
+  std::vector<std::pair<std::string, std::string>> items;
+  bool broken = false;  ///< some escape was malformed; that item is left out
+  /// First of that name, or null.
+  const std::string* find(std::string_view name) const;
+};
+QueryParams parse_query(std::string_view query);
+
+}  // namespace clickmill::http

@@ -1,0 +1,283 @@
+#include "http/request_parser.h"
+
+#include <algorithm>
+#include <boost/beast/http/basic_parser.hpp>
+#include <boost/beast/http/error.hpp>
+#include <optional>
+
+namespace clickmill::http {
+namespace {
+
+namespace beast = boost::beast;
+using beast::error_code;
+
+/// Bodies grow as they arrive: a client that only claims a large one costs little.
+constexpr uint64_t kReserveBytesMax = 256 * 1024;
+/// A larger body's memory is given back after its request.
+constexpr size_t kKeptBodyBytes = 64 * 1024;
+
+char lower(char c) { return (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool same_without_case(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
+
+Method method_of(beast::http::verb verb) {
+  switch (verb) {
+    case beast::http::verb::get: return Method::get;
+    case beast::http::verb::head: return Method::head;
+    case beast::http::verb::post: return Method::post;
+    case beast::http::verb::put: return Method::put;
+    case beast::http::verb::delete_: return Method::delete_;
+    case beast::http::verb::options: return Method::options;
+    default: return Method::other;
+  }
+}
+
+/// The request's bytes, copied once from the connection's buffer.
+class ReceivedRequest final : public Request {
+ public:
+  explicit ReceivedRequest(std::string ip) : ip_(std::move(ip)) { peer_ip = ip_; }
+
+  std::string_view header(std::string_view name) const override {
+    for (const Field& field : fields_) {
+      if (field.name_size == name.size() && same_without_case(name_of(field), name)) {
+        return std::string_view(text_).substr(field.at + field.name_size, field.value_size);
+      }
+    }
+    return {};
+  }
+
+  void clear() {
+    method = Method::other;
+    path = query = body = {};
+    text_.clear();
+    fields_.clear();
+    if (bytes_.capacity() > kKeptBodyBytes) bytes_ = {};
+    bytes_.clear();
+  }
+  void set_target(std::string_view target) {
+    text_ = target;
+    target_size_ = target.size();
+  }
+  void add_field(std::string_view name, std::string_view value) {
+    fields_.push_back({static_cast<uint32_t>(text_.size()), static_cast<uint32_t>(name.size()),
+                       static_cast<uint32_t>(value.size())});
+    text_ += name;
+    text_ += value;
+  }
+  /// Once all text is in, so that the views stay valid. False: no target we serve.
+  bool set_views() {
+    std::string_view target = std::string_view(text_).substr(0, target_size_);
+    if (target.empty()) return false;
+    if (target.front() != '/' && target != "*") {
+      // The absolute form, which every server must understand (RFC 9112, 3.2.2).
+      const size_t scheme_end = target.find("://");
+      if (scheme_end == std::string_view::npos) return false;
+      target.remove_prefix(scheme_end + 3);
+      target.remove_prefix(std::min(target.find_first_of("/?"), target.size()));
+    }
+    const size_t mark = target.find('?');
+    path = target.substr(0, mark);
+    if (path.empty()) path = "/";
+    if (mark != std::string_view::npos) query = target.substr(mark + 1);
+    return true;
+  }
+  std::string& bytes() { return bytes_; }
+  void finish() { body = bytes_; }
+
+ private:
+  struct Field {
+    uint32_t at;  ///< in text_; the value follows the name
+    uint32_t name_size;
+    uint32_t value_size;
+  };
+  std::string_view name_of(const Field& field) const {
+    return std::string_view(text_).substr(field.at, field.name_size);
+  }
+  std::string ip_;
+  std::string text_;  ///< target, then names and values
+  size_t target_size_ = 0;
+  std::vector<Field> fields_;
+  std::string bytes_;
+};
+
+/// What went wrong, where Beast has no word for it.
+enum class Fault : uint8_t { none, host, target, encoding };
+
+class Reader final : public beast::http::basic_parser<true> {
+ public:
+  Reader(ReceivedRequest& request, const BodyLimits& limits) : request_(request), limits_(limits) {
+    eager(true);
+    header_limit(kHeaderBytesMax);
+    body_limit(boost::none);  // Beast knows one limit only and no path
+  }
+
+  int minor = 1;
+  bool header_done = false;
+  bool expects_continue = false;
+  Fault fault = Fault::none;
+  size_t header_bytes = 0;
+
+ private:
+  void on_request_impl(beast::http::verb verb, beast::string_view method, beast::string_view target,
+                       int version, error_code& ec) override {
+    request_.method = method_of(verb);
+    request_.set_target(view(target));
+    minor = version % 10;
+    count_header(method.size() + target.size() + 12, ec);
+  }
+  void on_response_impl(int, beast::string_view, int, error_code&) override {}
+
+  void on_field_impl(beast::http::field name, beast::string_view name_text,
+                     beast::string_view value, error_code& ec) override {
+    if (header_done) return;  // a trailer: the views into the text are already out
+    request_.add_field(view(name_text), view(value));
+    count_header(name_text.size() + value.size() + 4, ec);
+    using beast::http::field;
+    if (name == field::host) ++hosts_;
+    if (name == field::transfer_encoding) encoded_ = true;
+    if (name == field::expect) expects_continue = same_without_case(view(value), "100-continue");
+  }
+
+  void on_header_impl(error_code& ec) override {
+    header_done = true;
+    if (minor == 0) expects_continue = false;
+    if (!request_.set_views()) {
+      fault = Fault::target;
+    } else if (hosts_ > 1 || (hosts_ == 0 && minor == 1)) {
+      fault = Fault::host;
+    } else if (encoded_ && !chunked()) {
+      // Its body's end is unknown; guessing is how requests are smuggled.
+      fault = Fault::encoding;
+    }
+    if (fault != Fault::none) ec = beast::http::error::bad_value;
+    const auto& paths = limits_.large_paths;
+    const bool large = std::find(paths.begin(), paths.end(), request_.path) != paths.end();
+    limit_ = large ? limits_.large : limits_.usual;
+    if (!ec && content_length().value_or(0) > limit_) ec = beast::http::error::body_limit;
+  }
+
+  void on_body_init_impl(const boost::optional<uint64_t>& length, error_code&) override {
+    if (length) request_.bytes().reserve(std::min<uint64_t>(*length, kReserveBytesMax));
+  }
+  size_t on_body_impl(beast::string_view body, error_code&) override {
+    request_.bytes().append(body.data(), body.size());
+    return body.size();
+  }
+  void on_chunk_header_impl(uint64_t size, beast::string_view, error_code& ec) override {
+    if (size > limit_ - request_.bytes().size()) ec = beast::http::error::body_limit;
+  }
+  size_t on_chunk_body_impl(uint64_t, beast::string_view body, error_code& ec) override {
+    return on_body_impl(body, ec);
+  }
+  void on_finish_impl(error_code&) override { request_.finish(); }
+
+  void count_header(size_t bytes, error_code& ec) {
+    header_bytes += bytes;
+    if (header_bytes > kHeaderBytesMax) ec = beast::http::error::header_limit;
+  }
+
+  ReceivedRequest& request_;
+  const BodyLimits& limits_;
+  uint64_t limit_ = 0;
+  int hosts_ = 0;
+  bool encoded_ = false;
+};
+
+}  // namespace
+
+class RequestParser::Impl {
+ public:
+  Impl(const BodyLimits& body_limits, std::string ip)
+      : limits(body_limits),
+        peer_ip(std::move(ip)),
+        request(std::make_shared<ReceivedRequest>(peer_ip)) {}
+
+  void begin() {
+    if (request.use_count() == 1) {
+      // The last other holder may have read on another thread until just now.
+      // Taking and dropping a reference orders those reads before our writes.
+      std::shared_ptr<ReceivedRequest>(request).reset();
+      request->clear();
+    } else {
+      request = std::make_shared<ReceivedRequest>(peer_ip);
+    }
+    reader.emplace(*request, limits);
+  }
+
+  Outcome put(std::string_view bytes, size_t& used) {
+    while (used < bytes.size()) {
+      const std::string_view rest = bytes.substr(used);
+      const size_t taken = reader->put({rest.data(), rest.size()}, error);
+      used += taken;
+      if (error == beast::http::error::need_more) break;
+      if (error) return Outcome::failed;
+      if (reader->is_done()) return Outcome::complete;
+      if (taken == 0) break;
+    }
+    return check_rest(bytes.size() - used);
+  }
+
+  /// Beast sets no bound to a header section that comes in pieces, nor to a chunk's head.
+  Outcome check_rest(size_t rest) {
+    const size_t before = reader->header_done ? 0 : reader->header_bytes;
+    if (before + rest <= kHeaderBytesMax) return Outcome::need_more;
+    error = beast::http::error::header_limit;
+    return Outcome::failed;
+  }
+
+  const BodyLimits& limits;
+  std::string peer_ip;
+  std::shared_ptr<ReceivedRequest> request;
+  std::optional<Reader> reader;
+  error_code error;
+};
+
+RequestParser::RequestParser(const BodyLimits& limits, std::string peer_ip)
+    : impl_(std::make_unique<Impl>(limits, std::move(peer_ip))) {}
+RequestParser::~RequestParser() = default;
+
+RequestParser::Outcome RequestParser::parse(std::string_view bytes, size_t& used) {
+  used = 0;
+  if (!impl_->reader) {
+    // Some clients end a body with a line break too many (RFC 9112, 2.2).
+    while (used < bytes.size() && (bytes[used] == '\r' || bytes[used] == '\n')) ++used;
+    if (used == bytes.size()) return Outcome::need_more;
+    impl_->begin();
+  }
+  return impl_->put(bytes, used);
+}
+
+void RequestParser::next() { impl_->reader.reset(); }
+bool RequestParser::started() const { return impl_->reader.has_value(); }
+bool RequestParser::header_done() const { return started() && impl_->reader->header_done; }
+bool RequestParser::expects_continue() const {
+  return header_done() && impl_->reader->expects_continue;
+}
+bool RequestParser::keep_alive() const { return header_done() && impl_->reader->keep_alive(); }
+int RequestParser::http_minor() const { return started() ? impl_->reader->minor : 1; }
+Method RequestParser::method() const { return started() ? impl_->request->method : Method::other; }
+uint64_t RequestParser::body_bytes() const { return impl_->request->bytes().size(); }
+RequestPtr RequestParser::request() const { return impl_->request; }
+
+Response RequestParser::failure() const {
+  if (impl_->error == beast::http::error::header_limit) {
+    return problem(431, "the header section is larger than 16384 bytes");
+  }
+  if (impl_->error == beast::http::error::body_limit) {
+    return problem(413, "the body is larger than this path takes");
+  }
+  switch (impl_->reader->fault) {
+    case Fault::host: return problem(400, "exactly one Host header is needed", "Host");
+    case Fault::target: return problem(400, "the request target is neither a path nor a URL");
+    case Fault::encoding: return problem(501, "the only transfer coding is chunked");
+    case Fault::none: break;
+  }
+  return problem(400, "malformed request: " + impl_->error.message());
+}
+
+}  // namespace clickmill::http

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+#include <string_view>
+
+#include "http/message.h"
+
+namespace clickmill::http {
+
+inline constexpr size_t kHeaderBytesMax = 16 * 1024;
+
+/// How large a body may be, by path.
+struct BodyLimits {
+  uint64_t usual = 0;
+  std::vector<std::string> large_paths;
+  uint64_t large = 0;
+};
+
+/// Turns the bytes of one connection into requests, one after the other.
+/// A request's memory is used again for the next one, unless someone still
+/// holds its RequestPtr: then the next one gets its own.
+/// Owns the requests it makes; borrows `limits`. Thread: one (requests: any).
+class RequestParser {
+ public:
+  enum class Outcome : uint8_t { need_more, complete, failed };
+
+  RequestParser(const BodyLimits& limits, std::string peer_ip);
+  ~RequestParser();
+  RequestParser(const RequestParser&) = delete;
+  RequestParser& operator=(const RequestParser&) = delete;
+
+  /// Reads on; `used` is how many bytes it needs no more. What is left must
+  /// come again, in front of what arrives next. After complete or failed: next().
+  Outcome parse(std::string_view bytes, size_t& used);
+  /// Forgets the request, ready for the one behind it.
+  void next();
+
+  /// Some byte of the present request has been read.
+  bool started() const;
+  /// The header section is complete; the body may still be on its way.
+  bool header_done() const;
+  /// The client waits for "100 Continue" before it sends the body.
+  bool expects_continue() const;
+  /// Whether the client lets the connection live after this request.
+  bool keep_alive() const;
+  /// 0 or 1: HTTP/1.0 or HTTP/1.1.
+  int http_minor() const;
+  /// Method::other before the request line has been read.
+  Method method() const;
+  /// Body bytes read so far.
+  uint64_t body_bytes() const;
+  RequestPtr request() const;
+  /// After failed: the problem to answer, 400, 413, 431 or 501.
+  Response failure() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace clickmill::http

@@ -1,0 +1,276 @@
+#include "http/server.h"
+
+#include <sys/socket.h>
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/logging.h"
+#include "http/connection.h"
+#include "http/io_thread.h"
+
+namespace clickmill::http {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr unsigned kStreamThreads = 2;
+/// Accepted in one go, so that a flood of connections leaves room for requests.
+constexpr int kAcceptsAtOnce = 64;
+/// After accept fails (mostly for want of descriptors), instead of trying at once.
+constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+
+std::string ip_text(asio::ip::address address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  }
+  return address.to_string();
+}
+
+std::string peer_ip(const sockaddr_storage& peer, socklen_t size) {
+  tcp::endpoint endpoint;
+  std::memcpy(endpoint.data(), &peer, std::min<size_t>(size, endpoint.capacity()));
+  return ip_text(endpoint.address());
+}
+
+std::string endpoint_text(const tcp::endpoint& endpoint) {
+  const std::string host = endpoint.address().to_string();
+  const std::string port = std::to_string(endpoint.port());
+  return endpoint.address().is_v6() ? "[" + host + "]:" + port : host + ":" + port;
+}
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(Options options, Metrics& metrics)
+      : options_(options),
+        shared_(metrics, options.idle_timeout_ms),
+        streams_work_(streams_.get_executor()) {
+    shared_.streams = &streams_;
+    shared_.on_closed = [this] { on_closed(); };
+    for (unsigned i = 0; i < std::max(options.io_threads, 1U); ++i) {
+      threads_.push_back(std::make_unique<IoThread>(i, shared_));
+    }
+  }
+  ~Impl() { stop(0); }
+
+  Result<std::string> listen(Listener listener) {
+    auto wanted = TRY(parse_host_port(listener.address));
+    auto endpoint = TRY(resolve(wanted, listener.address));
+    auto gate = std::make_unique<Gate>(first().context());
+    error_code ec;
+    gate->acceptor.open(endpoint.protocol(), ec);
+    if (!ec) gate->acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+    if (!ec) gate->acceptor.bind(endpoint, ec);
+    if (!ec) gate->acceptor.listen(asio::socket_base::max_listen_connections, ec);
+    if (!ec) gate->acceptor.non_blocking(true, ec);
+    if (!ec) endpoint = gate->acceptor.local_endpoint(ec);
+    if (ec) return Error(Errc::io, "cannot listen on " + listener.address + ": " + ec.message());
+    gate->site.v6 = endpoint.address().is_v6();
+    gate->site.limits = {listener.max_body_bytes, std::move(listener.large_body_paths),
+                         listener.large_body_bytes};
+    gate->site.handler = std::move(listener.handler);
+    gates_.push_back(std::move(gate));
+    return endpoint_text(endpoint);
+  }
+
+  void start() {
+    started_ = true;
+    for (unsigned i = 0; i < kStreamThreads; ++i) {
+      stream_threads_.emplace_back([this, i] { run_streams(i); });
+    }
+    for (auto& thread : threads_) thread->start();
+    first().post([this] { resume(); });
+  }
+
+  void every(uint32_t interval_ms, std::function<void()> task) {
+    auto periodic = std::make_shared<Periodic>(Periodic{asio::steady_timer(first().context()),
+                                                        std::chrono::milliseconds(interval_ms),
+                                                        std::move(task)});
+    first().post([this, periodic] {
+      periodics_.push_back(periodic);
+      arm(*periodic);
+    });
+  }
+
+  void stop(uint32_t drain_ms) {
+    if (!started_ || stopped_) return;
+    stopped_ = true;
+    std::promise<void> closed;
+    first().post([&] {
+      draining_ = true;
+      gates_close();
+      closed.set_value();
+    });
+    closed.get_future().wait();
+    for (auto& thread : threads_) thread->post([&thread] { thread->drain(); });
+    {
+      std::unique_lock lock(mutex_);
+      all_gone_.wait_for(lock, std::chrono::milliseconds(drain_ms), [this] { return open_ == 0; });
+    }
+    for (auto& thread : threads_) thread->join();
+    streams_.stop();
+    for (auto& thread : stream_threads_) thread.join();
+  }
+
+ private:
+  struct Gate {
+    explicit Gate(asio::io_context& context) : acceptor(context), retry(context) {}
+    Site site;
+    tcp::acceptor acceptor;
+    asio::steady_timer retry;
+    bool waiting = false;
+  };
+  struct Periodic {
+    asio::steady_timer timer;
+    std::chrono::milliseconds interval;
+    std::function<void()> task;
+  };
+
+  IoThread& first() { return *threads_.front(); }
+
+  Result<tcp::endpoint> resolve(const HostPort& wanted, const std::string& text) {
+    error_code ec;
+    const auto address = asio::ip::make_address(wanted.host, ec);
+    if (!ec) return tcp::endpoint(address, wanted.port);
+    tcp::resolver resolver(first().context());
+    const auto found = resolver.resolve(wanted.host, std::to_string(wanted.port), ec);
+    if (ec || found.empty()) {
+      return Error(Errc::io, "cannot listen on " + text + ": " + ec.message());
+    }
+    return found.begin()->endpoint();
+  }
+
+  void run_streams(unsigned index) {
+    ::pthread_setname_np(::pthread_self(), ("query-" + std::to_string(index)).c_str());
+    streams_.run();
+  }
+
+  // Accepting, on the first io thread; connections go to all threads in turn.
+
+  void resume() {
+    for (auto& gate : gates_) await(*gate);
+  }
+
+  void await(Gate& gate) {
+    if (gate.waiting || draining_) return;
+    gate.waiting = true;
+    gate.acceptor.async_wait(tcp::acceptor::wait_read, [this, &gate](error_code ec) {
+      gate.waiting = false;
+      if (!ec) accept_some(gate);
+    });
+  }
+
+  void accept_some(Gate& gate) {
+    for (int i = 0; i < kAcceptsAtOnce && !draining_; ++i) {
+      if (full()) return;
+      sockaddr_storage peer{};
+      socklen_t size = sizeof peer;
+      const int fd = ::accept4(gate.acceptor.native_handle(), reinterpret_cast<sockaddr*>(&peer),
+                               &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        hand_out(gate.site, fd, peer_ip(peer, size));
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        break;
+      } else if (errno != EINTR && errno != ECONNABORTED) {
+        return pause(gate, errno);
+      }
+    }
+    await(gate);
+  }
+
+  /// At the limit; the next connection that closes resumes.
+  bool full() {
+    if (open_ < options_.max_connections) return false;
+    paused_ = true;
+    // One may have closed just before it could see the flag.
+    return open_ >= options_.max_connections || !paused_.exchange(false);
+  }
+
+  void hand_out(const Site& site, int fd, std::string ip) {
+    ++open_;
+    shared_.connections.add(1);
+    IoThread& thread = *threads_[next_thread_++ % threads_.size()];
+    thread.post(
+        [&thread, &site, fd, peer = std::move(ip)] { open_connection(thread, site, fd, peer); });
+  }
+
+  void pause(Gate& gate, int error) {
+    log_warn("http", std::string("accept failed: ") + std::strerror(error));
+    gate.retry.expires_after(kAcceptPause);
+    gate.retry.async_wait([this, &gate](error_code ec) {
+      if (!ec) await(gate);
+    });
+  }
+
+  void on_closed() {
+    shared_.connections.add(-1);
+    const bool last = --open_ == 0;
+    if (paused_ && paused_.exchange(false)) first().post([this] { resume(); });
+    if (!last) return;
+    std::lock_guard lock(mutex_);
+    all_gone_.notify_all();
+  }
+
+  void gates_close() {
+    error_code ignored;
+    for (auto& gate : gates_) {
+      gate->retry.cancel();
+      gate->acceptor.close(ignored);
+    }
+    for (auto& periodic : periodics_) periodic->timer.cancel();
+  }
+
+  void arm(Periodic& periodic) {
+    periodic.timer.expires_after(periodic.interval);
+    periodic.timer.async_wait([this, &periodic](error_code ec) {
+      if (ec || draining_) return;
+      arm(periodic);
+      periodic.task();
+    });
+  }
+
+  const Options options_;
+  Shared shared_;
+  asio::io_context streams_;
+  asio::executor_work_guard<asio::io_context::executor_type> streams_work_;
+  std::vector<std::unique_ptr<IoThread>> threads_;
+  std::vector<std::thread> stream_threads_;
+  std::vector<std::unique_ptr<Gate>> gates_;
+  std::vector<std::shared_ptr<Periodic>> periodics_;  ///< first io thread
+  size_t next_thread_ = 0;                            ///< first io thread
+  bool draining_ = false;                             ///< first io thread
+  bool started_ = false;
+  bool stopped_ = false;
+  std::atomic<uint32_t> open_{0};
+  std::atomic<bool> paused_{false};
+  // Guards nothing but the wait for open_ == 0: stop() must not miss the last one.
+  std::mutex mutex_;
+  std::condition_variable all_gone_;
+};
+
+Server::Server(Options options, Metrics& metrics)
+    : impl_(std::make_unique<Impl>(options, metrics)) {}
+Server::~Server() = default;
+Result<std::string> Server::listen(Listener listener) { return impl_->listen(std::move(listener)); }
+void Server::start() { impl_->start(); }
+void Server::every(uint32_t interval_ms, std::function<void()> task) {
+  impl_->every(interval_ms, std::move(task));
+}
+void Server::stop(uint32_t drain_ms) { impl_->stop(drain_ms); }
+
+}  // namespace clickmill::http

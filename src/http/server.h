@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "http/message.h"
+
+namespace clickmill::http {
+
+/// The io threads and the listeners on them (Boost.Beast, HTTP/1.1, keep-alive,
+/// pipelining answered in order). Each thread has its own io_context; a
+/// connection stays on the thread that accepted it.
+///
+/// Bounds: header section 16 KiB (431), body per listener (413 before it is
+/// read, when Content-Length tells), idle and slow connections are closed after
+/// `idle_timeout_ms`, at most `max_connections` over all listeners (further
+/// ones wait in the kernel's backlog). Malformed HTTP is answered 400.
+/// Thread: construct, listen, start, stop on one thread; handlers run on io threads.
+class Server {
+ public:
+  struct Options {
+    unsigned io_threads = 1;
+    uint32_t idle_timeout_ms = 60'000;
+    uint32_t max_connections = 20'000;
+  };
+  struct Listener {
+    std::string address;  ///< "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one
+    uint64_t max_body_bytes = 16'384;
+    /// Paths with the limit large_body_bytes instead (bulk paths).
+    std::vector<std::string> large_body_paths;
+    uint64_t large_body_bytes = 0;
+    Handler handler;
+  };
+  Server(Options options, Metrics& metrics);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Binds. Answers the bound address ("127.0.0.1:8080"). Errc::io names address and reason.
+  Result<std::string> listen(Listener listener);
+  /// Starts the threads and accepts.
+  void start();
+  /// Runs `task` on an io thread every `interval_ms` until stop (deadline sweeps).
+  void every(uint32_t interval_ms, std::function<void()> task);
+  /// Stops accepting at once; requests under way are answered, idle connections
+  /// closed; returns when all are gone or `drain_ms` has passed.
+  void stop(uint32_t drain_ms);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Splits "host:port" / "[v6]:port". Errc::invalid says what is wrong.
+struct HostPort {
+  std::string host;
+  uint16_t port = 0;
+  /// Whether the host is a loopback address literal or "localhost".
+  bool is_loopback = false;
+};
+Result<HostPort> parse_host_port(std::string_view text);
+
+}  // namespace clickmill::http

@@ -1,0 +1,159 @@
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/metrics.h"
+#include "base/node_clock.h"
+#include "log/journal_files.h"
+#include "log/journal_recovery.h"
+
+namespace clickmill::log {
+
+/// Hears what became of one or more appended records. Calls come on the
+/// journal's thread, one after the other, and must not block.
+class JournalWaiter {
+ public:
+  virtual ~JournalWaiter() = default;
+  /// The record is in the page cache: it survives a kill, not a power loss.
+  virtual void written() {}
+  /// The record is durable in the group at `position`; its payload is given back.
+  virtual void durable(JournalPos position, std::string&& payload) = 0;
+  /// The journal is closed; the record may or may not be found after a restart.
+  virtual void failed(const Error& error, std::string&& payload) = 0;
+};
+
+/// Who goes first into a group, so that a bulk body delays no user.
+enum class Lane : uint8_t { votes = 0, redirects = 1, bulk = 2 };
+inline constexpr size_t kLanes = 3;
+
+struct Append {
+  Lane lane = Lane::bulk;
+  RecordKind kind = RecordKind::entry;
+  PartitionId partition;
+  std::string payload;
+  std::shared_ptr<JournalWaiter> waiter;  ///< may be null
+};
+
+/// The node's write-ahead journal: every byte that must survive goes through it.
+/// Format: top of journal_format.cpp. Group commit: one write and one fdatasync
+/// serve all records that wait; the next sync starts when the last returned.
+///
+/// Positions name file and byte and are never reused.
+/// Errors: after a failed write or fdatasync everything not known durable is
+/// rewritten from memory to a new file (the old one's pages may be clean but
+/// lost). After a second failure in a row the journal is closed: waiters hear
+/// failed(), append answers Errc::closed. While no new file can be made (disk
+/// full) records wait in memory; append answers Errc::busy at `queue_bytes`.
+/// Thread: append, release_before, readers of state: any; pump: one thread.
+class Journal {
+ public:
+  struct Options {
+    uint64_t file_bytes = 64 << 20;
+    uint64_t group_bytes = 256 << 10;
+    uint64_t unsynced_bytes = 4 << 20;  ///< at most so much stands between two syncs
+    uint64_t queue_bytes = 64 << 20;    ///< of lanes redirects and bulk, each
+    /// Under load a sync with less than linger_bytes to write waits so long for
+    /// company: fewer, fuller groups for a delay that nobody notices. A record
+    /// that comes after a quiet moment never waits.
+    int64_t linger_us = 300;
+    uint64_t linger_bytes = 16 << 10;
+  };
+  enum class Health : uint8_t { ok, no_room, closed };
+
+  /// Recovers what is there (see recover_journal) and begins a new file behind it.
+  static Result<std::unique_ptr<Journal>> open(FileSystem& files, const std::string& directory,
+                                               NodeClock& clock, Options options,
+                                               const Replay& replay);
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  /// Queues a record. Errc::busy: its lane is full. Errc::closed: for good.
+  /// On an error nothing was queued and the waiter hears nothing.
+  Status append(Append&& record);
+  /// Everything before is no longer needed; its files are recycled or deleted.
+  void release_before(JournalPos position);
+
+  /// Starts the journal thread and the one that prepares files.
+  void start();
+  /// Writes and syncs what waits, then ends the threads. Later appends: closed.
+  void stop();
+  /// One round without threads: writes what waits, syncs, tells the waiters.
+  /// False when there was nothing to do. For tests and simulation.
+  bool pump();
+
+  Health health() const { return health_.load(std::memory_order_relaxed); }
+  /// Number of the file that is written now, and how many there are.
+  uint64_t current_file() const { return files_.current_number(); }
+  uint64_t file_count() const { return files_.count(); }
+  uint64_t file_bytes() const { return files_.file_bytes(); }
+  /// Bytes that wait in the lanes.
+  uint64_t queued_bytes() const { return queued_total_.load(std::memory_order_relaxed); }
+  struct Stats {
+    Counter groups;
+    Counter syncs;
+    Counter bytes;
+    Counter rewrites;
+  };
+  const Stats& stats() const { return stats_; }
+  const Recovered& recovered() const { return recovered_; }
+
+ private:
+  struct Group {
+    std::string bytes;
+    uint32_t records = 0;
+    JournalPos position;
+    std::vector<Append> appends;
+  };
+  Journal(FileSystem& files, const std::string& directory, NodeClock& clock, Options options);
+
+  void run();
+  bool wait_for_work();
+  void linger() const;
+  bool take_queued(std::vector<Append>& out);
+  void give_back(std::vector<Append>&& records, size_t from);
+  Status write_all(std::vector<Append>& records, size_t& written);
+  Status write_group(Group&& group);
+  Status place_group(Group& group);
+  Status next_file();
+  Status sync_unsynced();
+  Status recover_from_failure(const Error& error);
+  Status rewrite_unsynced();
+  void complete_unsynced();
+  void close_for_good(const Error& error, std::vector<Append>&& records, size_t from);
+  void note_durable_when_idle();
+
+  NodeClock& clock_;
+  const Options options_;
+  Recovered recovered_;
+  JournalFiles files_;
+  Stats stats_;
+  std::atomic<Health> health_{Health::ok};
+
+  // Journal thread only.
+  std::vector<Group> unsynced_;
+  JournalPos end_;           ///< where the next group goes
+  JournalPos durable_upto_;  ///< everything below is synced
+  int64_t last_sync_ns_ = 0;
+  bool noted_durable_ = true;  ///< a group on disk already says so
+
+  // Guards the lanes below, which any thread fills and the journal thread
+  // empties whole: a mailbox with three classes and a byte bound. Innermost lock.
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::array<std::deque<Append>, kLanes> lanes_;
+  std::array<uint64_t, kLanes> lane_bytes_{};
+  bool stopping_ = false;
+  std::atomic<uint64_t> queued_total_{0};
+  std::thread thread_;
+};
+
+}  // namespace clickmill::log

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "base/file_system.h"
+#include "log/journal_format.h"
+
+namespace clickmill::log {
+
+/// The journal's files on disk: pre-written spares, the one being written, and
+/// older ones until they are released; then they become spares again under a
+/// new number. fallocate alone would leave unwritten extents, which cost a
+/// metadata write at every sync; so spares are written in full once.
+///
+/// Thread: advance, file by the journal's thread; release_before and readers any.
+/// The mutex guards the lists of numbers and spares between the journal thread
+/// and the preparing thread; no I/O is done under it.
+class JournalFiles {
+ public:
+  JournalFiles(FileSystem& files, std::string directory, uint64_t file_bytes);
+  ~JournalFiles();
+  JournalFiles(const JournalFiles&) = delete;
+  JournalFiles& operator=(const JournalFiles&) = delete;
+
+  /// Takes over what recovery found. Before anything else.
+  void adopt(uint64_t journal_id, std::deque<uint64_t> numbers);
+  /// Begins the next file. On an error the current one stays.
+  Status advance(JournalPos takes_over_from);
+  File& file() { return *current_; }
+  JournalPos current_begin() const { return JournalPos(current_number() * file_bytes_); }
+  uint64_t current_number() const { return current_number_.load(std::memory_order_relaxed); }
+  uint64_t count() const;
+  uint64_t file_bytes() const { return file_bytes_; }
+  uint64_t journal_id() const { return journal_id_; }
+  void release_before(JournalPos position);
+  /// Keeps a spare ready and recycles from a thread of its own; without it,
+  /// advance and release_before do both themselves (tests, simulation).
+  void start_preparing();
+  void stop_preparing();
+
+ private:
+  Result<std::string> take_spare();
+  Result<std::string> make_spare();
+  void recycle_released();
+  void prepare_loop();
+
+  FileSystem& disk_;
+  const std::string directory_;
+  const uint64_t file_bytes_;
+  uint64_t journal_id_ = 0;
+  std::unique_ptr<File> current_;
+  std::atomic<uint64_t> current_number_{0};
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<uint64_t> numbers_;  // oldest first, the current one included
+  std::deque<std::string> spares_;
+  uint64_t released_number_ = 0;  // files below may go
+  uint64_t next_spare_ = 0;
+  bool preparing_ = false;
+  std::thread thread_;
+};
+
+}  // namespace clickmill::log

@@ -1,0 +1,316 @@
+// Payloads of the journal records of a partition's log:
+//   entry, copied_entry: varint first | varint count | u8 kind | varint term |
+//                        varint append_ms | payload
+//   hard_state:          varint term | bytes vote
+//   truncate:            varint first offset that goes
+// A copied entry keeps offset and term, and on replay fills only its own place:
+// whatever stands there already is the same entry or a newer one.
+#include "log/partition_log.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+namespace clickmill::log {
+
+void encode_entry(const Entry& entry, std::string& out) {
+  ByteWriter writer(out);
+  writer.varint(entry.first.value());
+  writer.varint(entry.count);
+  writer.u8(entry.kind);
+  writer.varint(entry.term.value());
+  writer.varint(static_cast<uint64_t>(entry.append_ms.value()));
+  writer.raw(entry.payload);
+}
+
+Result<Entry> decode_entry(std::string_view bytes) {
+  ByteCursor cursor(bytes);
+  Entry entry;
+  entry.first = Offset(cursor.varint());
+  const uint64_t count = cursor.varint();
+  entry.kind = cursor.u8();
+  entry.term = Term(cursor.varint());
+  entry.append_ms = LogMs(static_cast<int64_t>(cursor.varint()));
+  if (!cursor.ok() || count == 0 || count > UINT32_MAX || entry.first == Offset(0)) {
+    return Error(Errc::corrupt, "log entry is malformed");
+  }
+  entry.count = static_cast<uint32_t>(count);
+  entry.payload = cursor.rest();
+  return entry;
+}
+
+Status RecoveredLog::replay(JournalPos position, const RecordView& record) {
+  if (record.kind == RecordKind::hard_state) {
+    ByteCursor cursor(record.payload);
+    hard_state_.term = Term(cursor.varint());
+    hard_state_.vote = cursor.bytes();
+    hard_state_position_ = position;
+    if (!cursor.done()) return Error(Errc::corrupt, "hard state is malformed");
+    return {};
+  }
+  if (record.kind == RecordKind::truncate) {
+    ByteCursor cursor(record.payload);
+    const Offset from{cursor.varint()};
+    if (!cursor.done()) return Error(Errc::corrupt, "truncation is malformed");
+    entries_.erase(entries_.lower_bound(from), entries_.end());
+    return {};
+  }
+  Entry entry = TRY(decode_entry(record.payload));
+  const Offset first = entry.first;
+  if (record.kind == RecordKind::copied_entry) {
+    const auto at = entries_.find(first);
+    if (at == entries_.end()) {
+      entries_.emplace(first, Held{std::move(entry), position});
+    } else if (at->second.entry.term == entry.term) {
+      at->second.position = position;
+    }
+    return {};
+  }
+  entries_.insert_or_assign(first, Held{std::move(entry), position});
+  return {};
+}
+
+/// Tells the worker (through the owner's callback) that an entry is durable,
+/// and leaves its position where the worker finds it.
+class PartitionLog::EntryWaiter final : public JournalWaiter {
+ public:
+  EntryWaiter(const PartitionLog& log, RecordKind kind, Offset first, Offset last, Term term)
+      : placed_(log.placed_), callbacks_(log.callbacks_), kind_(kind), first_(first), last_(last), term_(term) {}
+
+  void durable(JournalPos position, std::string&&) override {
+    {
+      std::lock_guard lock(placed_->mutex);
+      placed_->list.push_back({kind_, first_, term_, position});
+    }
+    if (kind_ == RecordKind::entry && callbacks_->on_durable) callbacks_->on_durable(last_, term_);
+  }
+  void failed(const Error& error, std::string&&) override {
+    if (callbacks_->on_failed) callbacks_->on_failed(error);
+  }
+
+ private:
+  std::shared_ptr<PlacedList> placed_;
+  std::shared_ptr<const Callbacks> callbacks_;
+  RecordKind kind_;
+  Offset first_;
+  Offset last_;
+  Term term_;
+};
+
+PartitionLog::PartitionLog(PartitionId id, Segments& segments, Journal& journal, Callbacks callbacks)
+    : id_(id), segments_(segments), journal_(journal),
+      callbacks_(std::make_shared<const Callbacks>(std::move(callbacks))) {}
+
+Result<std::unique_ptr<PartitionLog>> PartitionLog::open(PartitionId id, Segments& segments,
+                                                         Journal& journal, RecoveredLog&& recovered,
+                                                         Callbacks callbacks) {
+  auto log = std::unique_ptr<PartitionLog>(
+      new PartitionLog(id, segments, journal, std::move(callbacks)));
+  TRY(log->take_over(std::move(recovered)));
+  return log;
+}
+
+Status PartitionLog::take_over(RecoveredLog&& recovered) {
+  last_ = segments_.last();
+  last_term_ = segments_.last_term();
+  for (auto& [first, held] : recovered.entries_) {
+    if (held.entry.last() <= segments_.last()) continue;  // sealed before its file was freed
+    if (first != last_ + 1) {
+      return Error(Errc::corrupt,
+                   fmt::format("partition {}: offsets {} to {} are in no journal file and no segment",
+                               id_.value(), last_.value() + 1, first.value() - 1));
+    }
+    push(std::move(held.entry), held.position);
+  }
+  // What was sealed was committed. What else is recovered is durable; how far
+  // it is committed is the replica's to find out.
+  committed_ = segments_.last();
+  durable_ = last_;
+  hard_state_ = std::move(recovered.hard_state_);
+  hard_state_position_ = recovered.hard_state_position_;
+  return {};
+}
+
+void PartitionLog::push(Entry&& entry, JournalPos position) {
+  last_ = entry.last();
+  last_term_ = entry.term;
+  last_append_ms_ = entry.append_ms;
+  memory_bytes_ += entry.payload.size() + sizeof(Entry);
+  held_.push_back({std::make_shared<const Entry>(std::move(entry)), position});
+}
+
+Offset PartitionLog::first() const {
+  if (segments_.first() <= segments_.last()) return segments_.first();
+  return held_.empty() ? last_ + 1 : held_.front().entry->first;
+}
+
+/// Index in held_ of the entry that holds `offset`; held_.size() when past the end.
+size_t PartitionLog::index_of(Offset offset) const {
+  const auto at = std::partition_point(held_.begin(), held_.end(), [&](const Held& held) {
+    return held.entry->last() < offset;
+  });
+  return static_cast<size_t>(at - held_.begin());
+}
+
+std::optional<Term> PartitionLog::term_at(Offset offset) const {
+  if (offset == segments_.last()) return segments_.last_term();
+  const size_t index = index_of(offset);
+  if (index == held_.size() || held_[index].entry->first > offset) return std::nullopt;
+  return held_[index].entry->term;
+}
+
+Status PartitionLog::write(const Entry& entry, RecordKind kind) {
+  Append record;
+  record.kind = kind;
+  record.partition = id_;
+  encode_entry(entry, record.payload);
+  record.waiter = std::make_shared<EntryWaiter>(*this, kind, entry.first, entry.last(), entry.term);
+  return journal_.append(std::move(record));
+}
+
+Status PartitionLog::append(Entry&& entry) {
+  owner_.check();
+  CM_ASSERT(entry.first == last_ + 1 && entry.count > 0);
+  CM_ASSERT(entry.append_ms >= last_append_ms_);
+  TRY(write(entry, RecordKind::entry));
+  push(std::move(entry), JournalPos(0));
+  return {};
+}
+
+Status PartitionLog::truncate_suffix(Offset from) {
+  owner_.check();
+  if (from > last_) return {};
+  CM_ASSERT(from > committed_);
+  const size_t index = index_of(from);
+  const Offset first_gone = held_[index].entry->first;
+  Append record;
+  record.kind = RecordKind::truncate;
+  record.partition = id_;
+  ByteWriter(record.payload).varint(first_gone.value());
+  TRY(journal_.append(std::move(record)));
+  while (held_.size() > index) {
+    memory_bytes_ -= held_.back().entry->payload.size() + sizeof(Entry);
+    held_.pop_back();
+  }
+  last_ = first_gone - 1;
+  last_term_ = held_.empty() ? segments_.last_term() : held_.back().entry->term;
+  if (!held_.empty()) last_append_ms_ = held_.back().entry->append_ms;
+  durable_ = std::min(durable_, last_);
+  return {};
+}
+
+void PartitionLog::durable_upto(Offset last, Term term) {
+  owner_.check();
+  const auto here = term_at(last);
+  if (last > durable_ && here == term) durable_ = last;
+}
+
+void PartitionLog::commit(Offset upto) {
+  owner_.check();
+  CM_ASSERT(upto <= last_);
+  committed_ = std::max(committed_, upto);
+}
+
+Result<std::vector<PartitionLog::EntryPtr>> PartitionLog::read(Offset from, size_t max_bytes) const {
+  std::vector<EntryPtr> out;
+  if (from > last_) return out;
+  if (from <= segments_.last()) {
+    for (Entry& entry : TRY(segments_.read_block(from))) {
+      if (entry.last() >= from) out.push_back(std::make_shared<const Entry>(std::move(entry)));
+    }
+    return out;
+  }
+  size_t bytes = 0;
+  for (size_t i = index_of(from); i < held_.size() && (out.empty() || bytes < max_bytes); ++i) {
+    bytes += held_[i].entry->payload.size();
+    out.push_back(held_[i].entry);
+  }
+  return out;
+}
+
+Status PartitionLog::set_hard_state(HardState state) {
+  owner_.check();
+  Append record;
+  record.lane = Lane::votes;
+  record.kind = RecordKind::hard_state;
+  record.partition = id_;
+  ByteWriter writer(record.payload);
+  writer.varint(state.term.value());
+  writer.bytes(state.vote);
+  record.waiter = std::make_shared<EntryWaiter>(*this, RecordKind::hard_state, Offset(0), Offset(0), state.term);
+  TRY(journal_.append(std::move(record)));
+  hard_state_ = std::move(state);
+  return {};
+}
+
+std::vector<PartitionLog::EntryPtr> PartitionLog::sealable() const {
+  size_t end = 0;  // entries before it form whole blocks
+  for (size_t i = 1; i < held_.size() && held_[i].entry->last() <= committed_; ++i) {
+    if (!same_block(*held_[i - 1].entry, *held_[i].entry)) end = i;
+  }
+  std::vector<EntryPtr> out;
+  for (size_t i = 0; i < end; ++i) out.push_back(held_[i].entry);
+  return out;
+}
+
+void PartitionLog::sealed_upto(Offset last) {
+  owner_.check();
+  while (!held_.empty() && held_.front().entry->last() <= last) {
+    memory_bytes_ -= held_.front().entry->payload.size() + sizeof(Entry);
+    held_.pop_front();
+  }
+}
+
+void PartitionLog::take_in_positions() {
+  std::vector<Placed> list;
+  {
+    std::lock_guard lock(placed_->mutex);
+    list.swap(placed_->list);
+  }
+  for (const Placed& placed : list) {
+    if (placed.kind == RecordKind::hard_state) {
+      if (placed.term == hard_state_.term) hard_state_position_ = placed.position;
+      continue;
+    }
+    const size_t index = index_of(placed.first);
+    if (index == held_.size()) continue;
+    Held& held = held_[index];
+    if (held.entry->first != placed.first || held.entry->term != placed.term) continue;
+    held.position = placed.position;
+    held.copying = false;
+  }
+}
+
+JournalPos PartitionLog::oldest_needed() {
+  owner_.check();
+  take_in_positions();
+  JournalPos oldest(UINT64_MAX);
+  if (hard_state_position_ != JournalPos(0)) oldest = hard_state_position_;
+  for (const Held& held : held_) {
+    // Position 0 is still on its way: it will be newer than all that is durable.
+    if (held.position != JournalPos(0)) oldest = std::min(oldest, held.position);
+  }
+  return oldest;
+}
+
+bool PartitionLog::copy_forward(JournalPos position, uint64_t max_bytes) {
+  owner_.check();
+  take_in_positions();
+  if (hard_state_position_ != JournalPos(0) && hard_state_position_ < position) {
+    if (!set_hard_state(hard_state_)) return false;
+  }
+  uint64_t copied = 0;
+  for (Held& held : held_) {
+    if (held.position == JournalPos(0) || held.position >= position || held.copying) continue;
+    copied += held.entry->payload.size();
+    if (copied > max_bytes) return false;
+    if (!write(*held.entry, RecordKind::copied_entry)) return false;
+    held.copying = true;
+  }
+  return copied == 0;
+}
+
+}  // namespace clickmill::log

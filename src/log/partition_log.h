@@ -1,0 +1,160 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/owned_by_thread.h"
+#include "log/entry.h"
+#include "log/journal.h"
+#include "log/segments.h"
+
+namespace clickmill::log {
+
+/// What Raft must not forget.
+struct HardState {
+  Term term;
+  std::string vote;  ///< node_id voted for in `term`; empty: none
+  friend bool operator==(const HardState&, const HardState&) = default;
+};
+
+/// What the journal's replay found of one partition; filled record by record,
+/// in any mixture of originals and copies, before PartitionLog is made.
+class RecoveredLog {
+ public:
+  /// Errc::corrupt for a record that can't have been written.
+  Status replay(JournalPos position, const RecordView& record);
+
+ private:
+  friend class PartitionLog;
+  struct Held {
+    Entry entry;
+    JournalPos position;
+  };
+  std::map<Offset, Held> entries_;  // by first offset
+  HardState hard_state_;
+  JournalPos hard_state_position_;
+};
+
+/// One partition's log, as Raft needs it: append with term, cut a suffix, read
+/// from an offset, committed offset, hard state. New entries live in the
+/// journal and in memory; committed ones are sealed into Segments block by
+/// block and then leave both.
+///
+/// Entries are durable when on_durable has been called for them (the owner
+/// posts from the journal thread to the worker); commit() may follow only then.
+/// Errors: a gap between segments and journal is Errc::corrupt at open (with
+/// what is missing); append and set_hard_state give the journal's errors.
+/// Thread: worker, except that seal_blocks runs on the background thread.
+class PartitionLog {
+ public:
+  /// `on_durable` is called on the journal thread with the last offset and the
+  /// term of each entry that became durable; `on_failed` when the journal closed.
+  struct Callbacks {
+    std::function<void(Offset last, Term term)> on_durable;
+    std::function<void(const Error&)> on_failed;
+  };
+  /// `segments` and `journal` are borrowed and outlive it.
+  static Result<std::unique_ptr<PartitionLog>> open(PartitionId id, Segments& segments,
+                                                    Journal& journal, RecoveredLog&& recovered,
+                                                    Callbacks callbacks);
+
+  PartitionId id() const { return id_; }
+  /// Offset of the first entry that can be read; last().value()+1 when empty.
+  Offset first() const;
+  Offset last() const { return last_; }
+  Term last_term() const { return last_term_; }
+  LogMs last_append_ms() const { return last_append_ms_; }
+  Offset committed() const { return committed_; }
+  /// Everything up to here was durable when it was recovered or told.
+  Offset durable() const { return durable_; }
+  /// Term of the entry that holds the offset; empty when it isn't in memory.
+  std::optional<Term> term_at(Offset offset) const;
+
+  /// Appends behind last(); entry.first must be last()+1.
+  Status append(Entry&& entry);
+  /// Removes every entry that holds an offset >= from; none may be committed.
+  Status truncate_suffix(Offset from);
+  /// Tells that entries up to `last` are durable; stale news (from before a
+  /// truncation: another term) is ignored.
+  void durable_upto(Offset last, Term term);
+  void commit(Offset upto);
+
+  /// Entries from the one that holds `from` on, at least one (unless past the
+  /// end), at most about `max_bytes`; from segments or memory.
+  using EntryPtr = std::shared_ptr<const Entry>;
+  Result<std::vector<EntryPtr>> read(Offset from, size_t max_bytes) const;
+
+  const HardState& hard_state() const { return hard_state_; }
+  Status set_hard_state(HardState state);
+
+  /// Committed entries that form whole blocks, not yet sealed; empty when none.
+  std::vector<EntryPtr> sealable() const;
+  /// They are in durable segments now: frees memory and journal up to `last`.
+  void sealed_upto(Offset last);
+  Segments& segments() { return segments_; }
+  const Segments& segments() const { return segments_; }
+
+  /// Oldest journal position that this log still needs. Records that are not
+  /// durable yet are not in it: cap the answer by the begin of the file that was
+  /// current before the call (they stand in that file or a later one).
+  JournalPos oldest_needed();
+  /// Appends again what stands before `position`, so that its file can go; not
+  /// more than `max_bytes` at once. True when nothing is left there or on its way.
+  bool copy_forward(JournalPos position, uint64_t max_bytes);
+  uint64_t memory_bytes() const { return memory_bytes_; }
+
+ private:
+  struct Held {
+    EntryPtr entry;
+    JournalPos position;  ///< 0 until durable
+    bool copying = false;
+  };
+  class EntryWaiter;
+  friend class EntryWaiter;
+  PartitionLog(PartitionId id, Segments& segments, Journal& journal, Callbacks callbacks);
+  Status take_over(RecoveredLog&& recovered);
+  void push(Entry&& entry, JournalPos position);
+  size_t index_of(Offset offset) const;
+  Status write(const Entry& entry, RecordKind kind);
+
+  const PartitionId id_;
+  Segments& segments_;
+  Journal& journal_;
+  const std::shared_ptr<const Callbacks> callbacks_;  // shared with waiters in the journal
+  OwnedByThread owner_;
+  std::deque<Held> held_;  // unsealed entries, contiguous
+  Offset last_;
+  Term last_term_;
+  LogMs last_append_ms_;
+  Offset committed_;
+  Offset durable_;
+  HardState hard_state_;
+  JournalPos hard_state_position_;
+  uint64_t memory_bytes_ = 0;
+
+  // Positions told by the journal thread, taken in by the worker: entries' and
+  // the hard state's. The mutex guards this list only; innermost but the journal's.
+  struct Placed {
+    RecordKind kind;
+    Offset first;
+    Term term;
+    JournalPos position;
+  };
+  struct PlacedList {
+    std::mutex mutex;
+    std::vector<Placed> list;
+  };
+  std::shared_ptr<PlacedList> placed_ = std::make_shared<PlacedList>();
+  void take_in_positions();
+};
+
+void encode_entry(const Entry& entry, std::string& out);
+Result<Entry> decode_entry(std::string_view bytes);
+
+}  // namespace clickmill::log

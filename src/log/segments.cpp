@@ -1,0 +1,372 @@
+#include "log/segments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <list>
+#include <mutex>
+#include <utility>
+
+#include "log/manifest.h"
+#include "log/segment.h"
+
+namespace clickmill::log {
+namespace {
+
+using Blocks = std::shared_ptr<const std::vector<BlockInfo>>;
+
+/// The block indexes of the closed segments that were read last. A full segment
+/// of 256 MiB has about 1,200 blocks of 72 bytes, so that 64 partitions hold
+/// 4 × 85 KiB each: 21 MiB at most, and far less unless all are read from.
+/// Thread: any.
+class FooterCache {
+ public:
+  Blocks find(Offset segment) {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::find_if(kept_.begin(), kept_.end(),
+                                    [&](const auto& kept) { return kept.first == segment; });
+    if (found == kept_.end()) return nullptr;
+    kept_.splice(kept_.begin(), kept_, found);
+    return found->second;
+  }
+  void put(Offset segment, Blocks blocks) {
+    const std::lock_guard lock(mutex_);
+    kept_.emplace_front(segment, std::move(blocks));
+    if (kept_.size() > kSegmentsMax) kept_.pop_back();
+  }
+
+ private:
+  static constexpr size_t kSegmentsMax = 4;
+  std::mutex mutex_;  ///< guards kept_, which every reader moves; taken alone
+  std::list<std::pair<Offset, Blocks>> kept_;
+};
+
+Error missing(const std::string& path) {
+  return Error(Errc::corrupt, "the file is missing, though the manifest lists it", path);
+}
+
+class FileSegments final : public Segments {
+ public:
+  FileSegments(FileSystem& files, std::string directory, const Codec& codec, Options options,
+               std::unique_ptr<Manifest> manifest)
+      : files_(files),
+        directory_(std::move(directory)),
+        codec_(codec),
+        options_(options),
+        manifest_(std::move(manifest)) {
+    publish();
+  }
+
+  Status seal(std::span<const Entry> entries) override;
+  Offset first() const override { return state()->first(); }
+  Offset last() const override { return state()->last(); }
+  Term last_term() const override { return state()->last_term(); }
+  Result<std::vector<Entry>> read_block(Offset offset) const override;
+  Result<std::optional<Offset>> find_time(LogMs time) const override;
+  Status drop(Offset before, LogMs older_than) override;
+  uint64_t bytes() const override { return state()->bytes(); }
+  VerifyReport verify() const override;
+
+  Status remove_leftovers();
+
+ private:
+  using State = std::shared_ptr<const Contents>;
+
+  State state() const {
+    const std::lock_guard lock(mutex_);
+    return state_;
+  }
+  void publish() {
+    auto state = std::make_shared<const Contents>(manifest_->contents());
+    const std::lock_guard lock(mutex_);
+    state_ = std::move(state);
+  }
+  std::string path_of(Offset segment) const { return directory_ + "/" + segment_name(segment); }
+
+  Status check_next(std::span<const Entry> entries) const;
+  Status write(std::span<const Entry> entries);
+  Status resume(std::vector<Edit>& edits);
+  Status add_block(std::span<const Entry> block, std::vector<Edit>& edits);
+  Status close_if_full(std::vector<Edit>& edits);
+
+  Result<SegmentReader> open_segment(Offset segment) const;
+  Result<Blocks> blocks_of(const SegmentInfo& segment) const;
+  Result<std::vector<Entry>> read_from(Offset segment, const std::vector<BlockInfo>& blocks,
+                                       Offset offset) const;
+  void verify_segment(Offset segment, const SegmentInfo* closed, const std::vector<BlockInfo>& open,
+                      VerifyReport& report) const;
+  void verify_manifest(const Contents& known, VerifyReport& report) const;
+  void note(const Error& error, Offset segment, VerifyReport& report) const;
+
+  FileSystem& files_;
+  const std::string directory_;
+  const Codec& codec_;
+  const Options options_;
+  std::unique_ptr<Manifest> manifest_;     ///< background only
+  std::unique_ptr<SegmentWriter> writer_;  ///< background only; empty: none, or to be resumed
+  bool names_changed_ = false;             ///< a new file's name is not durable yet
+  mutable std::mutex mutex_;               ///< guards the pointer below alone; taken alone
+  State state_;
+  mutable FooterCache footers_;
+};
+
+Status FileSegments::check_next(std::span<const Entry> entries) const {
+  Offset next = manifest_->contents().last() + 1;
+  for (const auto& entry : entries) {
+    if (entry.first != next || entry.count == 0) {
+      return Error(Errc::invalid,
+                   fmt::format("seal: entry at offset {} with count {}, expected offset {}",
+                               entry.first.value(), entry.count, next.value()),
+                   directory_);
+    }
+    next = entry.last() + 1;
+  }
+  return {};
+}
+
+Status FileSegments::seal(std::span<const Entry> entries) {
+  if (entries.empty()) return {};
+  TRY(check_next(entries));
+  auto written = write(entries);
+  // What is behind the last listed block is unknown now: the next seal cuts it off
+  // and writes it again, which also brings back pages that a failed sync had dropped.
+  if (!written) writer_.reset();
+  return written;
+}
+
+Status FileSegments::write(std::span<const Entry> entries) {
+  // First of all, since a failed append may have left edits on disk that list the
+  // very bytes that are overwritten now.
+  TRY(manifest_->prepare());
+  std::vector<Edit> edits;
+  TRY(resume(edits));
+  while (!entries.empty()) {
+    const size_t length = block_length(entries);
+    TRY(add_block(entries.first(length), edits));
+    entries = entries.subspan(length);
+  }
+  if (writer_) TRY(writer_->sync());
+  if (names_changed_) TRY(files_.sync_directory(directory_));
+  names_changed_ = false;
+  TRY(manifest_->append(edits));
+  publish();
+  return {};
+}
+
+Status FileSegments::resume(std::vector<Edit>& edits) {
+  const Contents& contents = manifest_->contents();
+  if (writer_ || contents.open.empty()) return {};
+  const std::string path = path_of(contents.open.front().first);
+  auto writer = SegmentWriter::resume(files_, path, contents.open);
+  if (!writer && writer.error().code() == Errc::not_found) return missing(path);
+  if (!writer) return std::move(writer).error();
+  writer_ = *std::move(writer);
+  // A crash may have listed the last block, yet not that it closed the segment.
+  return close_if_full(edits);
+}
+
+Status FileSegments::add_block(std::span<const Entry> block, std::vector<Edit>& edits) {
+  if (!writer_) {
+    const Offset first = block.front().first;
+    writer_ = TRY(SegmentWriter::create(files_, path_of(first), first));
+    names_changed_ = true;
+  }
+  const auto info = TRY(writer_->add(block, codec_, options_.compression));
+  edits.push_back(Edit::add(writer_->first(), info));
+  return close_if_full(edits);
+}
+
+Status FileSegments::close_if_full(std::vector<Edit>& edits) {
+  if (writer_->bytes() < options_.segment_bytes) return {};
+  edits.push_back(Edit::close(TRY(writer_->close())));
+  TRY(writer_->sync());
+  writer_.reset();
+  return {};
+}
+
+Status FileSegments::drop(Offset before, LogMs older_than) {
+  std::vector<Edit> edits;
+  for (const auto& segment : manifest_->contents().closed) {
+    if (segment.last >= before || segment.max_append_ms >= older_than) break;
+    edits.push_back(Edit::drop(segment.first));
+  }
+  if (edits.empty()) return {};
+  TRY(manifest_->append(edits));
+  publish();
+  for (const auto& edit : edits) {
+    // A file that stays is no longer listed, so the next open removes it.
+    static_cast<void>(files_.remove(path_of(edit.segment)).has_value());
+  }
+  return {};
+}
+
+Result<SegmentReader> FileSegments::open_segment(Offset segment) const {
+  auto reader = SegmentReader::open(files_, path_of(segment), segment);
+  if (reader || reader.error().code() != Errc::not_found) return reader;
+  // The snapshot that led here may be older than a drop.
+  if (state()->first() > segment) return reader;
+  return missing(path_of(segment));
+}
+
+Result<Blocks> FileSegments::blocks_of(const SegmentInfo& segment) const {
+  if (auto kept = footers_.find(segment.first)) return kept;
+  const auto reader = TRY(open_segment(segment.first));
+  auto blocks = TRY(reader.read_footer(segment));
+  auto shared = std::make_shared<const std::vector<BlockInfo>>(std::move(blocks));
+  footers_.put(segment.first, shared);
+  return Blocks(std::move(shared));
+}
+
+Result<std::vector<Entry>> FileSegments::read_from(Offset segment,
+                                                   const std::vector<BlockInfo>& blocks,
+                                                   Offset offset) const {
+  const auto block = std::partition_point(
+      blocks.begin(), blocks.end(), [&](const BlockInfo& info) { return info.last < offset; });
+  const auto reader = TRY(open_segment(segment));
+  return reader.read_block(*block, codec_);
+}
+
+Result<std::vector<Entry>> FileSegments::read_block(Offset offset) const {
+  const State state = this->state();
+  if (offset > state->last() || state->empty()) {
+    return Error(Errc::not_found, fmt::format("offset {} is not sealed", offset.value()),
+                 directory_);
+  }
+  const auto segment =
+      std::partition_point(state->closed.begin(), state->closed.end(),
+                           [&](const SegmentInfo& info) { return info.last < offset; });
+  if (segment == state->closed.end()) {
+    return read_from(state->open.front().first, state->open, offset);
+  }
+  const auto blocks = TRY(blocks_of(*segment));
+  return read_from(segment->first, *blocks, offset);
+}
+
+Result<std::optional<Offset>> FileSegments::find_time(LogMs time) const {
+  // Linear, so that the answer is the first even if log time should ever step back.
+  const auto reaches = [time](const auto& info) { return info.max_append_ms >= time; };
+  const auto first_of = [&](const std::vector<BlockInfo>& blocks) -> std::optional<Offset> {
+    const auto block = std::find_if(blocks.begin(), blocks.end(), reaches);
+    if (block == blocks.end()) return std::nullopt;
+    return block->first;
+  };
+  const State state = this->state();
+  const auto segment = std::find_if(state->closed.begin(), state->closed.end(), reaches);
+  if (segment == state->closed.end()) return first_of(state->open);
+  const auto blocks = TRY(blocks_of(*segment));
+  return first_of(*blocks);
+}
+
+void FileSegments::note(const Error& error, Offset segment, VerifyReport& report) const {
+  const bool dropped = error.code() == Errc::not_found && state()->first() > segment;
+  if (!dropped) report.damage.push_back(error.text());
+}
+
+void FileSegments::verify_segment(Offset segment, const SegmentInfo* closed,
+                                  const std::vector<BlockInfo>& open, VerifyReport& report) const {
+  const auto reader = open_segment(segment);
+  if (!reader) return note(reader.error(), segment, report);
+  const auto check = [&](const Status& status) {
+    if (!status) note(status.error(), segment, report);
+  };
+  check(reader->check_header());
+  std::vector<BlockInfo> blocks = open;
+  if (closed != nullptr) {
+    check(reader->check_trailer(*closed));
+    auto index = reader->read_footer(*closed);
+    if (!index) return note(index.error(), segment, report);
+    blocks = *std::move(index);
+  }
+  Offset next = segment;
+  for (const auto& block : blocks) {
+    const auto entries = reader->read_block(block, codec_);
+    if (!entries) {
+      note(entries.error(), segment, report);
+    } else {
+      report.entries += entries->size();
+    }
+    if (block.first != next) {
+      note(Error(Errc::corrupt, "block: doesn't follow the one before", path_of(segment),
+                 block.position),
+           segment, report);
+    }
+    next = block.last + 1;
+    ++report.blocks;
+  }
+}
+
+void FileSegments::verify_manifest(const Contents& known, VerifyReport& report) const {
+  const std::string path = directory_ + "/manifest";
+  const auto bytes = read_file(files_, path);
+  if (!bytes) {
+    report.damage.push_back(bytes.error().text());
+    return;
+  }
+  const auto parsed = parse_manifest(*bytes, path);
+  if (!parsed) {
+    report.damage.push_back(parsed.error().text());
+  } else if (parsed->contents.last() < known.last() || parsed->contents.first() < known.first()) {
+    // A seal that runs meanwhile can only have added to it.
+    report.damage.push_back(
+        Error(Errc::corrupt, "manifest: its last edits are lost", path, parsed->end).text());
+  }
+}
+
+Segments::VerifyReport FileSegments::verify() const {
+  VerifyReport report;
+  const State state = this->state();
+  verify_manifest(*state, report);
+  for (const auto& segment : state->closed) verify_segment(segment.first, &segment, {}, report);
+  if (!state->open.empty()) {
+    verify_segment(state->open.front().first, nullptr, state->open, report);
+  }
+  return report;
+}
+
+/// Removes files that a drop was about to. Those behind the last listed offset stay:
+/// the seal that comes there writes them again, and if the manifest's last edit was
+/// damaged rather than torn, they are all there is of some entries.
+Status FileSegments::remove_leftovers() {
+  const Contents& contents = manifest_->contents();
+  const auto listed = [&](Offset first) {
+    if (!contents.open.empty() && contents.open.front().first == first) return true;
+    return std::any_of(contents.closed.begin(), contents.closed.end(),
+                       [&](const SegmentInfo& info) { return info.first == first; });
+  };
+  const auto names = TRY(files_.list(directory_));
+  for (const auto& name : names) {
+    const auto first = parse_segment_name(name);
+    const bool passed = first && *first <= contents.last() && !listed(*first);
+    if (!passed && name != "manifest.tmp") continue;
+    // One that can't be removed costs only its space.
+    static_cast<void>(files_.remove(directory_ + "/" + name).has_value());
+  }
+  return {};
+}
+
+/// Segments without a manifest are no new log: one must not be begun over them.
+Status create_manifest(FileSystem& files, const std::string& directory) {
+  const auto names = TRY(files.list(directory));
+  for (const auto& name : names) {
+    if (!parse_segment_name(name)) continue;
+    return Error(Errc::corrupt, "the manifest is missing, though " + name + " stands beside it",
+                 directory + "/manifest");
+  }
+  return Manifest::create(files, directory + "/manifest");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Segments>> Segments::open(FileSystem& files, std::string directory,
+                                                 const Codec& codec, Options options) {
+  TRY(files.create_directories(directory));
+  const std::string path = directory + "/manifest";
+  if (!files.exists(path)) TRY(create_manifest(files, directory));
+  auto manifest = TRY(Manifest::open(files, path));
+  auto segments = std::make_unique<FileSegments>(files, std::move(directory), codec, options,
+                                                 std::move(manifest));
+  TRY(segments->remove_leftovers());
+  return std::unique_ptr<Segments>(std::move(segments));
+}
+
+}  // namespace clickmill::log

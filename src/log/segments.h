@@ -1,0 +1,82 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/metrics.h"
+#include "log/entry.h"
+
+namespace clickmill::log {
+
+enum class Compression : uint8_t { none = 0, lz4 = 1, zstd = 2 };
+
+/// The sealed part of one partition's log: files of checksummed, compressed
+/// blocks, found through a manifest. Committed entries only; immutable.
+/// Formats: top of segment.cpp and manifest.cpp.
+///
+/// A directory holds `manifest` and `<first offset, 20 digits>.segment`. Blocks
+/// are appended to the last segment until it passes `segment_bytes`; then it is
+/// closed with a footer (block index) and the next one begins. The manifest is
+/// an append-only list of checksummed edits (block added, segment closed,
+/// segment dropped), rewritten whole when it has grown; so opening reads the
+/// manifest alone, never the segments.
+///
+/// Durability: seal() returns after segment data, then manifest edit (in that
+/// order) are synced; a crash in between leaves bytes behind the last listed
+/// block, which are cut off or overwritten by the next seal.
+/// Errors: Errc::corrupt names file and byte. After a failed seal the object
+/// stays usable for reading and seal may be retried: it starts again from the
+/// last listed block and rewrites everything behind it, so that what a failed
+/// sync has dropped is written, not only synced, a second time.
+/// Reading an offset that a drop takes away meanwhile may answer not_found.
+/// Thread: seal, drop one at a time (background); read any, concurrently.
+class Segments {
+ public:
+  struct Options {
+    uint64_t segment_bytes = 268'435'456;
+    Compression compression = Compression::lz4;
+  };
+  struct Position {
+    Offset first;  ///< of the block
+    Offset last;
+    LogMs min_append_ms;
+    LogMs max_append_ms;
+    Term last_term;
+  };
+
+  /// Opens or creates. `codec` is borrowed and outlives it.
+  static Result<std::unique_ptr<Segments>> open(FileSystem& files, std::string directory,
+                                                const Codec& codec, Options options);
+  virtual ~Segments() = default;
+
+  /// Appends whole blocks: `entries` are contiguous, start right after last(),
+  /// and are cut into blocks by same_block().
+  virtual Status seal(std::span<const Entry> entries) = 0;
+  /// Offsets covered: first() > last() when empty. last() is 0 at the start.
+  virtual Offset first() const = 0;
+  virtual Offset last() const = 0;
+  virtual Term last_term() const = 0;
+  /// Decoded entries of the block that holds `offset` (or the first after it),
+  /// those before `offset` included. Errc::not_found past the end or before
+  /// first() when nothing follows.
+  virtual Result<std::vector<Entry>> read_block(Offset offset) const = 0;
+  /// First offset whose block's max_append_ms >= time; empty when all is older.
+  virtual Result<std::optional<Offset>> find_time(LogMs time) const = 0;
+  /// Drops whole closed segments that end before `offset` and whose newest
+  /// append_ms is below `older_than`: manifest first, then unlink.
+  virtual Status drop(Offset before, LogMs older_than) = 0;
+  /// Bytes on disk of the listed segments.
+  virtual uint64_t bytes() const = 0;
+  struct VerifyReport {
+    uint64_t blocks = 0;
+    uint64_t entries = 0;
+    std::vector<std::string> damage;  ///< one line each: file, byte, what
+  };
+  /// Reads everything: every checksum, offset continuity, manifest against files.
+  virtual VerifyReport verify() const = 0;
+};
+
+}  // namespace clickmill::log

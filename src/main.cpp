@@ -1,0 +1,128 @@
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/logging.h"
+#include "engine/config.h"
+#include "engine/engine.h"
+
+namespace clickmill {
+namespace {
+
+constexpr int kOk = 0;
+constexpr int kFoundWrong = 1;
+constexpr int kCouldNotRun = 2;
+
+constexpr std::string_view kHelp = R"(clickmill: counts ad clicks exactly once
+
+Usage:
+  clickmill serve [--config FILE]   run a node until SIGTERM or SIGINT
+  clickmill check-config FILE       validate a config without starting
+  clickmill --version
+  clickmill --help
+
+SIGHUP takes the catalog file in again. Exit codes: 0 fine, 1 something is
+wrong with what was checked, 2 could not run.
+)";
+
+int usage_error(const std::string& message) {
+  std::fputs(fmt::format("clickmill: {}; see clickmill --help\n", message).c_str(), stderr);
+  return kCouldNotRun;
+}
+
+/// Blocks the signals that serve waits for, in this and all later threads.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // A client that hangs up must not end the process.
+  ::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+void wait_for_stop(const sigset_t& signals, engine::Engine& engine) {
+  while (true) {
+    int number = 0;
+    if (sigwait(&signals, &number) != 0 || number != SIGHUP) return;
+    if (auto reloaded = engine.reload_catalog(); !reloaded) {
+      log_error("catalog", reloaded.error().text());
+    }
+  }
+}
+
+int run_node(const engine::Config& config) {
+  set_logging(config.log_level, config.log_format);
+  const sigset_t signals = block_signals();
+  SystemClock clock;
+  PosixFileSystem files;
+  engine::Engine engine(config, files, clock);
+  if (auto started = engine.start(); !started) {
+    std::fputs(fmt::format("clickmill: {}\n", started.error().text()).c_str(), stderr);
+    return kCouldNotRun;
+  }
+  log_info("serve", fmt::format("ready: collector http://{}, api http://{}, data {}",
+                                engine.collector_address(), engine.api_address(), config.data_dir));
+  wait_for_stop(signals, engine);
+  log_info("serve", "stopping");
+  engine.stop();
+  return kOk;
+}
+
+int serve(const std::vector<std::string>& arguments) {
+  engine::Config config;
+  if (arguments.empty()) {
+    config = engine::parse_config("{}", "");
+  } else if (arguments.size() == 2 && arguments[0] == "--config") {
+    config = engine::load_config(arguments[1]);
+  } else {
+    return usage_error("serve takes --config FILE or nothing");
+  }
+  engine::check_config(config);
+  return run_node(config);
+}
+
+int check_config(const std::vector<std::string>& arguments) {
+  if (arguments.size() != 1) return usage_error("check-config takes one FILE");
+  engine::check_config(engine::load_config(arguments[0]));
+  std::fputs(fmt::format("{}: ok\n", arguments[0]).c_str(), stdout);
+  return kOk;
+}
+
+int run(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return usage_error("a command is missing");
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
+    std::fputs(std::string(kHelp).c_str(), stdout);
+    return kOk;
+  }
+  if (arguments[0] == "--version") {
+    std::fputs("clickmill " CLICKMILL_VERSION "\n", stdout);
+    return kOk;
+  }
+  if (arguments[0] == "serve") return serve(rest);
+  if (arguments[0] == "check-config") return check_config(rest);
+  return usage_error(fmt::format("unknown command \"{}\"", arguments[0]));
+}
+
+}  // namespace
+}  // namespace clickmill
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  try {
+    return clickmill::run(arguments);
+  } catch (const clickmill::engine::ConfigError& error) {
+    std::fputs(fmt::format("clickmill: {}\n", error.what()).c_str(), stderr);
+    const bool checking = !arguments.empty() && arguments[0] == "check-config";
+    return checking ? clickmill::kFoundWrong : clickmill::kCouldNotRun;
+  } catch (const std::exception& error) {
+    std::fputs(fmt::format("clickmill: {}\n", error.what()).c_str(), stderr);
+    return clickmill::kCouldNotRun;
+  }
+}

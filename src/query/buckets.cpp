@@ -1,0 +1,240 @@
+#include "query/buckets.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <mutex>
+
+#include "base/strong.h"
+#include "query/tzif.h"
+
+namespace clickmill::query {
+namespace {
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+constexpr int64_t kAlways = std::numeric_limits<int64_t>::min();
+constexpr std::string_view kZoneDirectory = "/usr/share/zoneinfo/";
+constexpr size_t kNameSizeMax = 64;
+/// The largest file of the database has 4 KiB.
+constexpr size_t kZoneBytesMax = 1 << 20;
+/// More than there are names, aliases included.
+constexpr size_t kCachedZonesMax = 700;
+
+/// A stretch of time with one offset.
+struct Span {
+  int64_t begin_ms;
+  int64_t end_ms;
+  int64_t offset_ms;
+};
+
+class TableZone final : public TimeZone {
+ public:
+  TableZone(std::string name, ZoneTable table) : name_(std::move(name)), table_(std::move(table)) {}
+
+  const std::string& name() const override { return name_; }
+  bool is_utc() const override { return table_.transitions.empty() && table_.first_offset_ms == 0; }
+  int64_t offset_s(int64_t utc_ms) const override { return span_at(utc_ms).offset_ms / 1000; }
+
+  int64_t bucket_start(Granularity granularity, int64_t utc_ms) const override {
+    switch (granularity) {
+      case Granularity::hour: return hour_at(utc_ms).begin_ms;
+      case Granularity::day: return day_begin(day_of(utc_ms));
+      case Granularity::minute:
+      case Granularity::total: break;
+    }
+    return floor_to(utc_ms, kMinuteMs);
+  }
+  int64_t next_bucket(Granularity granularity, int64_t utc_ms) const override {
+    switch (granularity) {
+      case Granularity::hour: return hour_at(utc_ms).end_ms;
+      case Granularity::day: return day_begin(day_of(utc_ms) + kDayMs);
+      case Granularity::minute:
+      case Granularity::total: break;
+    }
+    return floor_to(utc_ms, kMinuteMs) + kMinuteMs;
+  }
+
+ private:
+  Span span_at(int64_t utc_ms) const {
+    int64_t shift = 0;
+    if (table_.cycle_begin_ms && utc_ms >= *table_.cycle_begin_ms + kCycleMs) {
+      shift = floor_to(utc_ms - *table_.cycle_begin_ms, kCycleMs);
+    }
+    const auto& all = table_.transitions;
+    const auto after =
+        std::upper_bound(all.begin(), all.end(), utc_ms - shift,
+                         [](int64_t at, const auto& transition) { return at < transition.at_ms; });
+    Span span{kAlways, kNever, table_.first_offset_ms};
+    if (after != all.begin()) {
+      span.begin_ms = std::prev(after)->at_ms + shift;
+      span.offset_ms = std::prev(after)->offset_ms;
+    }
+    if (after != all.end()) span.end_ms = after->at_ms + shift;
+    return span;
+  }
+  /// An hour ends where the clock is changed: what it shows twice is two buckets, and
+  /// a change by half an hour makes a short one.
+  Span hour_at(int64_t utc_ms) const {
+    const Span span = span_at(utc_ms);
+    const int64_t begin = floor_to(utc_ms + span.offset_ms, kHourMs) - span.offset_ms;
+    return {std::max(begin, span.begin_ms), std::min(begin + kHourMs, span.end_ms), span.offset_ms};
+  }
+  /// The first instant at which the clock shows `local_ms` or later. So a day begins
+  /// when its midnight first comes, or, where midnight is skipped, with the change;
+  /// what is shown again after that (clocks put back at 00:01) belongs to the new day.
+  int64_t day_begin(int64_t local_ms) const {
+    // Offsets are below 26 hours, so the clock shows an earlier time there.
+    int64_t from = local_ms - 27 * kHourMs;
+    for (;;) {
+      const Span span = span_at(from);
+      const int64_t begin = std::max(span.begin_ms, local_ms - span.offset_ms);
+      if (begin < span.end_ms) return begin;
+      from = span.end_ms;
+    }
+  }
+  /// Local midnight of the day bucket that holds the instant.
+  int64_t day_of(int64_t utc_ms) const {
+    int64_t day = floor_to(utc_ms + span_at(utc_ms).offset_ms, kDayMs);
+    while (day_begin(day + kDayMs) <= utc_ms) day += kDayMs;
+    return day;
+  }
+
+  std::string name_;
+  ZoneTable table_;
+};
+
+bool is_zone_name(std::string_view name) {
+  if (name.empty() || name.size() > kNameSizeMax || name.front() == '/') return false;
+  // No dots at all, so no "..".
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '+' || c == '/' || c == '-';
+  });
+}
+
+/// Empty for anything but a readable file of sensible size.
+std::string read_zone_file(std::string_view name) {
+  const std::string path = std::string(kZoneDirectory).append(name);
+  // O_NONBLOCK: should a device or pipe stand there, opening it must not wait.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return {};
+  std::string bytes;
+  struct stat status {};
+  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&
+      static_cast<size_t>(status.st_size) <= kZoneBytesMax) {
+    bytes.resize(static_cast<size_t>(status.st_size));
+    if (::pread(fd, bytes.data(), bytes.size(), 0) != status.st_size) bytes.clear();
+  }
+  ::close(fd);
+  return bytes;
+}
+
+Error unknown_zone(std::string_view name) {
+  return Error(Errc::invalid, std::string("there is no time zone named '")
+                                  .append(name.substr(0, kNameSizeMax))
+                                  .append("'"));
+}
+
+Result<std::shared_ptr<const TimeZone>> read_zone(std::string_view name) {
+  const std::string bytes = read_zone_file(name);
+  if (bytes.empty()) return unknown_zone(name);
+  auto table = parse_tzif(bytes);
+  if (!table) return std::move(table).error().with_context(name);
+  return std::shared_ptr<const TimeZone>(
+      std::make_shared<TableZone>(std::string(name), *std::move(table)));
+}
+
+int64_t bucket_ms(Granularity granularity) {
+  switch (granularity) {
+    case Granularity::hour: return kHourMs;
+    case Granularity::day: return kDayMs;
+    case Granularity::minute:
+    case Granularity::total: break;
+  }
+  return kMinuteMs;
+}
+
+/// Buckets are then all of one length.
+bool is_even(const TimeZone& zone, Granularity granularity) {
+  return zone.is_utc() || granularity == Granularity::minute;
+}
+
+}  // namespace
+
+std::string_view to_string(Granularity granularity) {
+  switch (granularity) {
+    case Granularity::minute: return "1m";
+    case Granularity::hour: return "1h";
+    case Granularity::day: return "1d";
+    case Granularity::total: return "total";
+  }
+  return "unknown";
+}
+
+std::shared_ptr<const TimeZone> TimeZone::utc() {
+  static const std::shared_ptr<const TimeZone> zone =
+      std::make_shared<TableZone>("UTC", ZoneTable{});
+  return zone;
+}
+
+Result<std::shared_ptr<const TimeZone>> TimeZone::load(std::string_view name) {
+  if (name == "UTC") return utc();
+  if (!is_zone_name(name)) return unknown_zone(name);
+  using Zones = std::map<std::string, std::shared_ptr<const TimeZone>, std::less<>>;
+  // Guards the map only, for the time of one look-up; no other lock is taken inside.
+  static std::mutex mutex;
+  static Zones zones;
+  {
+    const std::lock_guard lock(mutex);
+    const auto at = zones.find(name);
+    if (at != zones.end()) return at->second;
+  }
+  auto zone = TRY(read_zone(name));
+  const std::lock_guard lock(mutex);
+  if (zones.size() >= kCachedZonesMax) zones.clear();
+  zones.emplace(name, zone);
+  return zone;
+}
+
+BucketRange widened(const TimeZone& zone, Granularity granularity, int64_t from_ms, int64_t to_ms) {
+  const int64_t last = zone.bucket_start(granularity, to_ms);
+  return {zone.bucket_start(granularity, from_ms),
+          last == to_ms ? to_ms : zone.next_bucket(granularity, to_ms)};
+}
+
+uint64_t count_buckets(const TimeZone& zone, Granularity granularity, const BucketRange& range,
+                       uint64_t limit) {
+  if (range.from_ms >= range.to_ms) return 0;
+  if (granularity == Granularity::total) return 1;
+  const auto even = static_cast<uint64_t>((range.to_ms - range.from_ms) / bucket_ms(granularity));
+  if (is_even(zone, granularity)) return even;
+  // No hour is longer than one, so there are no fewer than that.
+  if (granularity == Granularity::hour && even > limit) return even;
+  uint64_t count = 0;
+  for (int64_t at = range.from_ms; at < range.to_ms && count <= limit; ++count) {
+    at = zone.next_bucket(granularity, at);
+  }
+  return count;
+}
+
+std::vector<int64_t> bucket_starts(const TimeZone& zone, Granularity granularity, int64_t from_ms,
+                                   int64_t to_ms) {
+  std::vector<int64_t> starts;
+  if (from_ms >= to_ms) return starts;
+  int64_t at = zone.bucket_start(granularity, from_ms);
+  if (granularity == Granularity::total) return {at};
+  if (is_even(zone, granularity)) {
+    const int64_t step = bucket_ms(granularity);
+    starts.reserve(static_cast<size_t>((to_ms - at + step - 1) / step));
+    for (; at < to_ms; at += step) starts.push_back(at);
+    return starts;
+  }
+  for (; at < to_ms; at = zone.next_bucket(granularity, at)) starts.push_back(at);
+  return starts;
+}
+
+}  // namespace clickmill::query

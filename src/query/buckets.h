@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace clickmill::query {
+
+enum class Granularity : uint8_t { minute, hour, day, total };
+std::string_view to_string(Granularity granularity);  ///< "1m", "1h", "1d", "total"
+
+/// An IANA time zone, read from the system's zoneinfo (TZif, RFC 8536), its
+/// POSIX footer rule used after the last transition. Thread: any (immutable).
+class TimeZone {
+ public:
+  virtual ~TimeZone() = default;
+  static std::shared_ptr<const TimeZone> utc();
+  /// Errc::invalid for a name that isn't there. Names are checked ([A-Za-z0-9_+/-], no
+  /// "..", no leading slash) before any file is touched. Loaded zones are cached.
+  static Result<std::shared_ptr<const TimeZone>> load(std::string_view name);
+  virtual const std::string& name() const = 0;
+  virtual bool is_utc() const = 0;
+  /// Seconds east of UTC at that instant.
+  virtual int64_t offset_s(int64_t utc_ms) const = 0;
+  /// Start (UTC ms) of the local hour or day bucket that holds the instant. A repeated
+  /// local hour is two buckets; a skipped one none; a day may have 23 or 25 hours.
+  virtual int64_t bucket_start(Granularity granularity, int64_t utc_ms) const = 0;
+  /// Start of the bucket after the one that holds the instant.
+  virtual int64_t next_bucket(Granularity granularity, int64_t utc_ms) const = 0;
+};
+
+struct BucketRange {
+  int64_t from_ms;
+  int64_t to_ms;
+};
+/// [from, to) widened outward to whole buckets; for total, to whole minutes.
+BucketRange widened(const TimeZone& zone, Granularity granularity, int64_t from_ms, int64_t to_ms);
+/// Number of buckets of a widened range, or something above `limit` where there are
+/// more. Cost: at most `limit` steps, however long the range.
+uint64_t count_buckets(const TimeZone& zone, Granularity granularity, const BucketRange& range,
+                       uint64_t limit);
+/// Bucket starts that cover [from, to), in order (total: one).
+std::vector<int64_t> bucket_starts(const TimeZone& zone, Granularity granularity, int64_t from_ms,
+                                   int64_t to_ms);
+
+}  // namespace clickmill::query

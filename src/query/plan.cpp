@@ -1,0 +1,38 @@
+#include "query/plan.h"
+
+namespace clickmill::query {
+namespace {
+
+constexpr int64_t ceil_to(int64_t value, int64_t unit) { return floor_to(value + unit - 1, unit); }
+
+/// Neighbours in one table become one piece: one scan for a year of days, not 365.
+void push(store::Table table, int64_t from_ms, int64_t to_ms, Plan& plan) {
+  if (from_ms >= to_ms) return;
+  if (!plan.empty() && plan.back().table == table && plan.back().to_ms == from_ms) {
+    plan.back().to_ms = to_ms;
+  } else {
+    plan.push_back({table, from_ms, to_ms});
+  }
+}
+
+/// Whole units in the coarse table, the rest on both sides by `finer`.
+template <typename Finer>
+void split(store::Table coarse, int64_t from_ms, int64_t to_ms, Plan& plan, const Finer& finer) {
+  const int64_t begin = ceil_to(from_ms, bucket_ms(coarse));
+  const int64_t end = floor_to(to_ms, bucket_ms(coarse));
+  if (begin >= end) return finer(from_ms, to_ms);
+  finer(from_ms, begin);
+  push(coarse, begin, end, plan);
+  finer(end, to_ms);
+}
+
+}  // namespace
+
+void append_stretch(int64_t from_ms, int64_t to_ms, Plan& plan) {
+  using store::Table;
+  const auto minutes = [&](int64_t from, int64_t to) { push(Table::minute, from, to, plan); };
+  const auto hours = [&](int64_t from, int64_t to) { split(Table::hour, from, to, plan, minutes); };
+  split(Table::day, from_ms, to_ms, plan, hours);
+}
+
+}  // namespace clickmill::query

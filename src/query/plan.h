@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "store/row.h"
+
+namespace clickmill::query {
+
+/// A stretch of time and the one table that is read for it.
+struct Piece {
+  store::Table table;
+  int64_t from_ms;
+  int64_t to_ms;
+  friend bool operator==(const Piece&, const Piece&) = default;
+};
+/// In order of time and apart from each other, so that no row is counted twice.
+using Plan = std::vector<Piece>;
+
+/// Adds the stretch (whole minutes, not before what the plan has) cut into whole UTC
+/// days, whole hours around them and minutes at the edges: the fewest rows that give it.
+void append_stretch(int64_t from_ms, int64_t to_ms, Plan& plan);
+
+}  // namespace clickmill::query

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "click/click.h"
+#include "http/message.h"
+#include "query/buckets.h"
+
+namespace clickmill::query {
+
+enum class Breakdown : uint8_t { none, device_type, country };
+enum class Format : uint8_t { json, csv };
+
+struct ClicksRequest {
+  std::string ad_id;  ///< one of the two is set
+  std::string advertiser_id;
+  int64_t from_ms = 0;  ///< widened to whole buckets
+  int64_t to_ms = 0;
+  Granularity granularity = Granularity::minute;
+  std::shared_ptr<const TimeZone> zone;  ///< never null
+  Breakdown breakdown = Breakdown::none;
+  std::optional<click::Device> device;
+  std::optional<click::Country> country;
+  Format format = Format::json;
+  bool fill_zero = true;
+};
+struct TopRequest {
+  size_t n = 10;
+  int64_t from_ms = 0;  ///< widened to whole minutes
+  int64_t to_ms = 0;
+  std::string advertiser_id;
+  std::optional<click::Device> device;
+  std::optional<click::Country> country;
+};
+/// A parameter to blame (400) and why.
+struct ParamError {
+  std::string field;
+  std::string detail;
+};
+
+/// Both check everything of DESIGN §7 that needs no data: unknown and repeated
+/// parameters, missing ones, ranges, max_points (naming granularity and the
+/// finest that would fit).
+std::variant<ClicksRequest, ParamError> parse_clicks(const http::QueryParams& params,
+                                                     uint64_t max_points);
+/// `now_ms` for `minutes=M`, which ends with the running minute.
+std::variant<TopRequest, ParamError> parse_top(const http::QueryParams& params, int64_t now_ms);
+
+}  // namespace clickmill::query

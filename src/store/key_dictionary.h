@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/row.h"
+
+namespace clickmill::store {
+
+/// The (advertiser_id, ad_id) pairs of a part, in their order; rows and blocks
+/// name them by index. Format: top of key_dictionary.cpp.
+/// Thread: any, once built.
+class KeyDictionary {
+ public:
+  /// The pairs of sorted rows; `keys` gets each row's index.
+  static KeyDictionary of_rows(std::span<const Row> rows, std::vector<uint32_t>& keys);
+  void encode(std::string& out) const;
+  /// False for anything encode() can't have written.
+  bool decode(ByteCursor& cursor);
+
+  uint32_t size() const { return static_cast<uint32_t>(ads_.size()); }
+  std::string_view ad_id(uint32_t key) const { return ads_.at(key); }
+  std::string_view advertiser_id(uint32_t key) const { return advertisers_.at(owner_[key]); }
+
+  struct Range {
+    uint32_t begin;
+    uint32_t end;
+  };
+  /// All keys of the advertiser (empty: of every one).
+  Range of_advertiser(std::string_view advertiser_id) const;
+  /// The keys that match, rising and disjoint; an ad may have stood under
+  /// several advertisers. Empty ids match all.
+  std::vector<Range> find(std::string_view advertiser_id, std::string_view ad_id) const;
+
+ private:
+  /// Many strings in one piece of memory.
+  class Strings {
+   public:
+    uint32_t size() const { return static_cast<uint32_t>(ends_.size()); }
+    std::string_view at(uint32_t i) const {
+      const size_t begin = i == 0 ? 0 : ends_[i - 1];
+      return std::string_view(bytes_).substr(begin, ends_[i] - begin);
+    }
+    void add(std::string_view prefix, std::string_view suffix);
+
+   private:
+    std::string bytes_;
+    std::vector<size_t> ends_;
+  };
+  void add_advertiser(std::string_view prefix, std::string_view suffix);
+  void add_ad(std::string_view prefix, std::string_view suffix);
+  void index_ads();
+
+  Strings advertisers_;
+  Strings ads_;                      // one per key; the same text twice under two advertisers
+  std::vector<uint32_t> first_key_;  // of each advertiser
+  std::vector<uint32_t> owner_;      // advertiser of each key
+  // Chained hash of ad_ids: the order is by advertiser, most requests name the ad alone.
+  std::vector<uint32_t> heads_;  // size a power of two; key + 1, or 0
+  std::vector<uint32_t> next_;   // key + 1, or 0; later keys first
+};
+
+}  // namespace clickmill::store

@@ -1,0 +1,108 @@
+// Value in the meta space under partition | "checkpoint", little-endian:
+//   u8 version 1 | varint applied | bytes settings | horizon (horizon.cpp) |
+//   varint received, counted, duplicate, resent, review of reasons 1..4 |
+//   u64 running digest | varint digest offset | u64 digest |
+//   varint next part | varint parts | { bytes part meta (store/part_meta.cpp) } |
+//   u64 XXH3-64 of everything before
+#include "stream/checkpoint.h"
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+
+namespace clickmill::stream {
+namespace {
+
+constexpr uint8_t kVersion = 1;
+
+std::string key_of(PartitionId partition) {
+  std::string key;
+  append_key_u32(key, partition.value());
+  key += "checkpoint";
+  return key;
+}
+
+void encode_tally(const Tally& tally, ByteWriter& writer) {
+  writer.varint(tally.received);
+  writer.varint(tally.counted);
+  writer.varint(tally.duplicate);
+  writer.varint(tally.resent);
+  for (size_t i = 1; i < kReasons; ++i) writer.varint(tally.review[i]);
+}
+
+Tally decode_tally(ByteCursor& cursor) {
+  Tally tally;
+  tally.received = cursor.varint();
+  tally.counted = cursor.varint();
+  tally.duplicate = cursor.varint();
+  tally.resent = cursor.varint();
+  for (size_t i = 1; i < kReasons; ++i) tally.review[i] = cursor.varint();
+  return tally;
+}
+
+Result<Checkpoint> decode(std::string_view bytes) {
+  if (bytes.size() < 8) return Error(Errc::corrupt, "checkpoint is cut off");
+  const auto body = bytes.substr(0, bytes.size() - 8);
+  if (ByteCursor(bytes.substr(body.size())).u64() != xxh64_of(body)) {
+    return Error(Errc::corrupt, "checkpoint fails its checksum");
+  }
+  ByteCursor cursor(body);
+  if (cursor.u8() != kVersion) return Error(Errc::corrupt, "checkpoint is of another version");
+  Checkpoint checkpoint;
+  checkpoint.applied = Offset(cursor.varint());
+  checkpoint.settings = TRY(decode_settings(cursor.bytes()));
+  checkpoint.horizon = TRY(Horizon::decode(cursor));
+  checkpoint.tally = decode_tally(cursor);
+  checkpoint.running_digest = cursor.u64();
+  checkpoint.digest.offset = Offset(cursor.varint());
+  checkpoint.digest.value = cursor.u64();
+  checkpoint.next_part = cursor.varint();
+  const uint64_t parts = cursor.varint();
+  for (uint64_t i = 0; i < parts && cursor.ok(); ++i) {
+    ByteCursor part(cursor.bytes());
+    checkpoint.parts.push_back(TRY(store::decode_part_meta(part)));
+  }
+  if (!cursor.done()) return Error(Errc::corrupt, "checkpoint is malformed");
+  return checkpoint;
+}
+
+}  // namespace
+
+uint64_t Tally::review_total() const {
+  uint64_t total = 0;
+  for (const uint64_t count : review) total += count;
+  return total;
+}
+
+void put_checkpoint(PartitionId partition, const Checkpoint& checkpoint, StateBatch& batch) {
+  std::string out;
+  ByteWriter writer(out);
+  writer.u8(kVersion);
+  writer.varint(checkpoint.applied.value());
+  std::string piece;
+  encode_settings(checkpoint.settings, piece);
+  writer.bytes(piece);
+  checkpoint.horizon.encode(out);
+  encode_tally(checkpoint.tally, writer);
+  writer.u64(checkpoint.running_digest);
+  writer.varint(checkpoint.digest.offset.value());
+  writer.u64(checkpoint.digest.value);
+  writer.varint(checkpoint.next_part);
+  writer.varint(checkpoint.parts.size());
+  for (const store::PartMeta& part : checkpoint.parts) {
+    piece.clear();
+    store::encode_part_meta(part, piece);
+    writer.bytes(piece);
+  }
+  writer.u64(xxh64_of(out));
+  batch.put(kMetaSpace, key_of(partition), std::move(out));
+}
+
+Result<std::optional<Checkpoint>> read_checkpoint(PartitionId partition, StateStore& store) {
+  const auto value = TRY(store.get(kMetaSpace, key_of(partition)));
+  if (!value) return std::optional<Checkpoint>();
+  auto checkpoint = decode(*value);
+  if (!checkpoint) return std::move(checkpoint).error();
+  return std::optional<Checkpoint>(*std::move(checkpoint));
+}
+
+}  // namespace clickmill::stream

@@ -1,0 +1,212 @@
+#include "stream/dedup.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/owned_by_thread.h"
+#include "stream/id_table.h"
+#include "stream/recent_ids.h"
+#include "stream/stored_ids.h"
+
+namespace clickmill::stream {
+namespace {
+
+// How many ids ahead a table's lines are fetched: about memory latency over the
+// work done per id.
+constexpr size_t kPrefetchAhead = 12;
+
+constexpr int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; }
+
+/// An id stands in up to three places. The table (IdTable) knows all ids of the
+/// newest bands, approximately; the exact answer comes from the ids filed since
+/// the last committed checkpoint (RecentIds), and else from the state store
+/// (StoredIds). Only the newest hour of an id matters to the verdict, and an id
+/// among the recent ones has its newest there.
+class PartitionDedup final : public Dedup {
+ public:
+  PartitionDedup(StoredIds stored, Options options, int64_t first_hour)
+      : stored_(std::move(stored)),
+        dedup_hours_(options.dedup_hours),
+        hours_per_band_(band_hours(options.dedup_hours)),
+        first_hour_(first_hour),
+        durable_first_hour_(first_hour) {
+    if (stored_.hours().empty()) return;
+    durable_first_hour_ = std::min(first_hour, stored_.hours().begin()->first);
+    newest_hour_ = stored_.hours().rbegin()->first;
+  }
+
+  Status prepare() {
+    if (newest_hour_) TRY(build_table());
+    owner_.release();
+    return {};
+  }
+
+  Status classify(LogMs append_ms, std::span<const Identity> identities,
+                  std::span<uint8_t> duplicate) override {
+    owner_.check();
+    CM_ASSERT(identities.size() == duplicate.size());
+    const int64_t hour = hour_of(append_ms.value());
+    if (newest_hour_ && hour < *newest_hour_) {
+      return Error(Errc::invalid, "dedup: log time went back from hour " +
+                                      std::to_string(*newest_hour_) + " to " +
+                                      std::to_string(hour));
+    }
+    newest_hour_ = hour;
+    if (!table_) TRY(build_table());
+    for (size_t i = 0; i < std::min(kPrefetchAhead, identities.size()); ++i) {
+      prefetch(identities[i].id);
+    }
+    for (size_t i = 0; i < identities.size(); ++i) {
+      if (i + kPrefetchAhead < identities.size()) prefetch(identities[i + kPrefetchAhead].id);
+      const auto& [id, received] = identities[i];
+      const int64_t from = std::max(first_hour_, hour_of(received.value()) - dedup_hours_);
+      bool stands = false;
+      const auto match = table_->find(id);
+      if (!rules_out(match, from)) stands = TRY(look_up(id, from, match));
+      duplicate[i] = stands ? 1 : 0;
+      if (!stands) file(id, hour);
+    }
+    return {};
+  }
+
+  void forget_before(int64_t first_hour) override {
+    owner_.check();
+    first_hour_ = std::max(first_hour_, first_hour);
+    if (table_) table_->forget_before(band_of(first_hour_));
+  }
+
+  void set_dedup_hours(int64_t hours) override {
+    owner_.check();
+    dedup_hours_ = hours;
+    if (band_hours(hours) == hours_per_band_) return;
+    hours_per_band_ = band_hours(hours);
+    table_.reset();  // The next classify builds it, and can return an Error.
+  }
+
+  Status checkpoint(StateBatch& batch) override {
+    owner_.check();
+    CM_ASSERT(in_flight_.empty());
+    std::swap(in_flight_, recent_);
+    for (const auto& run : in_flight_.runs()) {
+      if (run.hour >= first_hour_) stored_.write(batch, run.hour, run.ids);
+    }
+    stored_.remove_before(batch, first_hour_);
+    in_flight_first_hour_ = first_hour_;
+    return {};
+  }
+
+  void checkpoint_committed() override {
+    owner_.check();
+    in_flight_.clear();
+    durable_first_hour_ = in_flight_first_hour_;
+  }
+
+  int64_t oldest_durable_hour() const override { return durable_first_hour_; }
+
+  Usage usage() const override {
+    Usage usage;
+    usage.memory_bytes = recent_.memory_bytes() + in_flight_.memory_bytes();
+    usage.store_lookups = store_lookups_;
+    if (!table_) return usage;
+    usage.ids = table_->used();
+    usage.memory_bytes += table_->memory_bytes();
+    usage.table_slots = table_->slots();
+    usage.table_used = table_->used();
+    return usage;
+  }
+
+ private:
+  /// The table keeps a fixed number of bands. They must cover the hours that a
+  /// click on time asks for: dedup_hours, the one that has begun, and the one
+  /// before, where the click's arrival may be.
+  static int64_t band_hours(int64_t dedup_hours) {
+    const int64_t hours = std::max<int64_t>(dedup_hours, 0) + 2;
+    return (hours + IdTable::kBandsKept - 1) / IdTable::kBandsKept;
+  }
+  int64_t band_of(int64_t hour) const {
+    return floor_to(hour, hours_per_band_) / hours_per_band_;
+  }
+
+  /// Loads the newest bands, oldest first as the table wants it.
+  Status build_table() {
+    const int64_t first_band =
+        std::max(band_of(first_hour_), band_of(*newest_hour_) - IdTable::kBandsKept + 1);
+    IdTable table(first_band);
+    for (const auto& [hour, unused] : stored_.hours()) {
+      const int64_t band = band_of(hour);
+      if (hour < first_hour_ || band < first_band) continue;
+      TRY(stored_.for_each(hour, [&](const Hash128& id) { table.insert(id, band); }));
+    }
+    for (const auto* ids : {&in_flight_, &recent_}) {
+      for (const auto& run : ids->runs()) {
+        const int64_t band = band_of(run.hour);
+        if (run.hour < first_hour_ || band < first_band) continue;
+        for (const auto& id : run.ids) table.insert(id, band);
+      }
+    }
+    table_ = std::move(table);
+    return {};
+  }
+
+  void prefetch(const Hash128& id) const {
+    table_->prefetch(id);
+    recent_.prefetch(id);
+  }
+
+  /// Whether the table proves that the id stands in no hour from `from` on.
+  bool rules_out(const IdTable::Match& match, int64_t from) const {
+    const int64_t skip = band_of(from) - match.first_band;
+    return skip >= 0 && (skip > 31 || match.bands >> skip == 0);
+  }
+
+  /// The exact answer. Newest hours first: copies mostly come soon.
+  Result<bool> look_up(const Hash128& id, int64_t from, const IdTable::Match& match) {
+    auto newest = recent_.newest_hour(id);
+    if (!newest) newest = in_flight_.newest_hour(id);
+    if (newest) return *newest >= from;
+    ++store_lookups_;
+    const auto& hours = stored_.hours();
+    for (auto hour = hours.rbegin(); hour != hours.rend() && hour->first >= from; ++hour) {
+      const int64_t band = band_of(hour->first) - match.first_band;
+      if (band > 31 || (band >= 0 && (match.bands >> band & 1) == 0)) continue;
+      const bool found = TRY(stored_.contains(hour->first, id));
+      if (found) return true;
+    }
+    return false;
+  }
+
+  void file(const Hash128& id, int64_t hour) {
+    // No look-up will ever see a forgotten hour.
+    if (hour < first_hour_) return;
+    recent_.insert(id, hour);
+    table_->insert(id, band_of(hour));
+  }
+
+  OwnedByThread owner_;
+  StoredIds stored_;
+  RecentIds recent_;     // since the last checkpoint()
+  RecentIds in_flight_;  // in the batch of the last checkpoint(), until it is committed
+  std::optional<IdTable> table_;
+  int64_t dedup_hours_;
+  int64_t hours_per_band_;
+  int64_t first_hour_;
+  int64_t in_flight_first_hour_ = 0;
+  int64_t durable_first_hour_;
+  std::optional<int64_t> newest_hour_;
+  uint64_t store_lookups_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Dedup>> Dedup::open(PartitionId partition, StateStore& store,
+                                           Options options, int64_t first_hour) {
+  auto stored = TRY(StoredIds::open(partition, store));
+  auto dedup = std::make_unique<PartitionDedup>(std::move(stored), options, first_hour);
+  TRY(dedup->prepare());
+  std::unique_ptr<Dedup> opened = std::move(dedup);
+  return opened;
+}
+
+}  // namespace clickmill::stream

@@ -1,0 +1,79 @@
+#include "stream/horizon.h"
+
+#include <algorithm>
+
+namespace clickmill::stream {
+namespace {
+
+constexpr int64_t kSlackMs = 10 * kMinuteMs;
+constexpr uint64_t kNodesMost = 1024;
+
+}  // namespace
+
+void Horizon::advance(LogMs append_ms) {
+  const int64_t step = std::max<int64_t>(0, append_ms - log_time_);
+  for (auto& [name, node] : nodes_) node.silent_ms += std::min(step, kMinuteMs);
+  log_time_ = std::max(log_time_, append_ms);
+}
+
+void Horizon::tell(std::string_view name, ArrivalMs low_water) {
+  auto at = nodes_.find(name);
+  if (at == nodes_.end()) at = nodes_.emplace(std::string(name), Node{}).first;
+  const ArrivalMs bounded(std::min(low_water.value(), log_time_.value()));
+  at->second.low_water = std::max(at->second.low_water, bounded);
+  at->second.silent_ms = 0;
+}
+
+void Horizon::name(std::string_view name) {
+  if (nodes_.find(name) != nodes_.end()) return;
+  nodes_.emplace(std::string(name), Node{ArrivalMs(log_time_.value()), 0});
+}
+
+ArrivalMs Horizon::low_water(int64_t stale_after_hours) const {
+  int64_t lowest = log_time_.value();
+  for (const auto& [name, node] : nodes_) {
+    if (node.silent_ms < stale_after_hours * kHourMs) {
+      lowest = std::min(lowest, node.low_water.value());
+    }
+  }
+  return ArrivalMs(lowest);
+}
+
+void Horizon::settle(int64_t dedup_hours, int64_t stale_after_hours) {
+  const int64_t reach = low_water(stale_after_hours).value() - kSlackMs;
+  t_ = std::max(t_, ArrivalMs(floor_to(std::max<int64_t>(reach, 0), kHourMs)));
+  first_hour_ = std::max(first_hour_, t_.value() / kHourMs - dedup_hours);
+}
+
+void Horizon::encode(std::string& out) const {
+  ByteWriter writer(out);
+  writer.svarint(log_time_.value());
+  writer.svarint(t_.value());
+  writer.svarint(first_hour_);
+  writer.varint(nodes_.size());
+  for (const auto& [name, node] : nodes_) {
+    writer.bytes(name);
+    writer.svarint(node.low_water.value());
+    writer.svarint(node.silent_ms);
+  }
+}
+
+Result<Horizon> Horizon::decode(ByteCursor& cursor) {
+  Horizon horizon;
+  horizon.log_time_ = LogMs(cursor.svarint());
+  horizon.t_ = ArrivalMs(cursor.svarint());
+  horizon.first_hour_ = cursor.svarint();
+  const uint64_t nodes = cursor.varint();
+  if (nodes > kNodesMost) return Error(Errc::corrupt, "horizon names too many nodes");
+  for (uint64_t i = 0; i < nodes; ++i) {
+    const auto name = cursor.bytes();
+    Node node;
+    node.low_water = ArrivalMs(cursor.svarint());
+    node.silent_ms = cursor.svarint();
+    horizon.nodes_.emplace(std::string(name), node);
+  }
+  if (!cursor.ok()) return Error(Errc::corrupt, "horizon is malformed");
+  return horizon;
+}
+
+}  // namespace clickmill::stream

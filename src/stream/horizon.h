@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/strong.h"
+
+namespace clickmill::stream {
+
+/// How far back a partition must remember ids, from log time and the nodes'
+/// low-waters (DESIGN §5, "Which ids are kept").
+///
+/// T = min(log time, every node's low-water) − 10 minutes, cut to its hour; a
+/// click that arrived before T may have had a first copy whose id is gone.
+/// F = T − dedup_hours: log hours before it are forgotten. Neither ever falls.
+/// A node silent for stale_after_hours no longer holds T back; silence counts
+/// log time, in which a jump counts as a minute, so that a long shutdown of
+/// everything is no silence.
+/// Deterministic: a function of the entries seen. Thread: worker.
+class Horizon {
+ public:
+  /// An entry with this append_ms is being applied.
+  void advance(LogMs append_ms);
+  /// A node's low-water, as a batch or tick carries it.
+  void tell(std::string_view node, ArrivalMs low_water);
+  /// A settings entry names a node: it counts from here if it was not known.
+  void name(std::string_view node);
+  /// Forgets nodes that settings no longer name.
+  template <typename Keep>
+  void keep_only(const Keep& keep) {
+    std::erase_if(nodes_, [&](const auto& item) { return !keep(item.first); });
+  }
+  /// Takes the new values in; call after advance/tell/name of one entry.
+  void settle(int64_t dedup_hours, int64_t stale_after_hours);
+
+  LogMs log_time() const { return log_time_; }
+  ArrivalMs t() const { return t_; }                 ///< T
+  int64_t first_hour() const { return first_hour_; }  ///< F, hours since 1970
+  /// Minimum of the low-waters of nodes not silent, at most log time.
+  ArrivalMs low_water(int64_t stale_after_hours) const;
+
+  void encode(std::string& out) const;
+  static Result<Horizon> decode(ByteCursor& cursor);
+
+ private:
+  struct Node {
+    ArrivalMs low_water;
+    int64_t silent_ms = 0;
+  };
+  std::map<std::string, Node, std::less<>> nodes_;
+  LogMs log_time_;
+  ArrivalMs t_;
+  int64_t first_hour_ = 0;
+};
+
+}  // namespace clickmill::stream

@@ -1,0 +1,234 @@
+#include "stream/pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+namespace clickmill::stream {
+namespace {
+
+constexpr uint64_t kDigestEvery = 4096;
+
+/// What a digest mixes in for a click's fate; part of the digest's definition.
+enum class Fate : uint8_t { counted = 1, duplicate = 2, resent = 3, review = 16 };
+
+int64_t minute_end(EventMs timestamp) {
+  return floor_to(timestamp.value(), kMinuteMs) + kMinuteMs;
+}
+
+}  // namespace
+
+Hash128 identity_of(std::string_view ad_id, std::string_view click_id, uint64_t seed) {
+  char text[160];
+  if (ad_id.size() + click_id.size() + 1 > sizeof(text)) {
+    // No click of ours is so long; a foreign record still gets a sound identity.
+    return xxh128_of(std::string(ad_id) + '\0' + std::string(click_id), seed);
+  }
+  std::copy(ad_id.begin(), ad_id.end(), text);
+  text[ad_id.size()] = '\0';
+  std::copy(click_id.begin(), click_id.end(), text + ad_id.size() + 1);
+  return xxh128_of({text, ad_id.size() + 1 + click_id.size()}, seed);
+}
+
+Pipeline::Pipeline(PartitionId partition, StateStore& store, FileSystem& files, Options options)
+    : partition_(partition), store_(store), options_(std::move(options)), head_(partition),
+      parts_(partition, files, options_.store_directory) {}
+
+Result<std::unique_ptr<Pipeline>> Pipeline::open(PartitionId partition, StateStore& store,
+                                                 FileSystem& files, Options options) {
+  auto pipeline =
+      std::unique_ptr<Pipeline>(new Pipeline(partition, store, files, std::move(options)));
+  TRY(pipeline->restore());
+  return pipeline;
+}
+
+Status Pipeline::restore() {
+  auto checkpoint = TRY(read_checkpoint(partition_, store_));
+  if (checkpoint) state_ = std::move(*checkpoint);
+  checkpointed_ = state_.applied;
+  TRY(parts_.open(state_.parts, state_.next_part));
+  TRY(head_.load(store_));
+  dedup_ = TRY(Dedup::open(partition_, store_, {.dedup_hours = state_.settings.dedup_hours},
+                           state_.horizon.first_hour()));
+  last_flush_log_ms_ = state_.horizon.log_time().value();
+  return {};
+}
+
+Status Pipeline::apply(const log::Entry& entry) {
+  owner_.check();
+  CM_ASSERT(entry.first > state_.applied);
+  state_.horizon.advance(entry.append_ms);
+  switch (static_cast<click::EntryKind>(entry.kind)) {
+    case click::EntryKind::noop: break;
+    case click::EntryKind::clicks: TRY(apply_clicks(entry)); break;
+    case click::EntryKind::tick:
+      for (const LowWater& node : TRY(decode_tick(entry.payload))) {
+        state_.horizon.tell(node.node, node.low_water);
+      }
+      break;
+    case click::EntryKind::settings:
+      state_.settings = TRY(decode_settings(entry.payload));
+      for (const std::string& node : state_.settings.nodes) state_.horizon.name(node);
+      dedup_->set_dedup_hours(state_.settings.dedup_hours);
+      break;
+    default:
+      return Error(Errc::corrupt, fmt::format("partition {}: offset {}: entry of unknown kind {}",
+                                              partition_.value(), entry.first.value(), entry.kind));
+  }
+  settle();
+  if (entry.kind != static_cast<uint8_t>(click::EntryKind::clicks)) {
+    mix(entry.kind);
+    mix(static_cast<uint64_t>(state_.horizon.t().value()));
+  }
+  state_.applied = entry.last();
+  note_digest();
+  return {};
+}
+
+void Pipeline::settle() {
+  state_.horizon.settle(state_.settings.dedup_hours, state_.settings.stale_after_hours);
+  dedup_->forget_before(state_.horizon.first_hour());
+}
+
+Status Pipeline::decode_clicks(const log::Entry& entry, ByteCursor& cursor) {
+  clicks_.resize(entry.count);
+  identities_.resize(entry.count);
+  duplicate_.resize(entry.count);
+  for (size_t i = 0; i < entry.count; ++i) {
+    const auto before = cursor.rest();
+    Decoded& click = clicks_[i];
+    click.view = TRY(click::decode_record(cursor, click.scratch));
+    click.record = before.substr(0, before.size() - cursor.rest().size());
+    identities_[i] = {identity_of(click.view.ad_id, click.view.click_id, options_.seed),
+                      click.view.received_ms};
+  }
+  if (!cursor.done()) {
+    return Error(Errc::corrupt, fmt::format("partition {}: offset {}: batch doesn't hold {} clicks",
+                                            partition_.value(), entry.first.value(), entry.count));
+  }
+  return {};
+}
+
+Status Pipeline::apply_clicks(const log::Entry& entry) {
+  ByteCursor cursor(entry.payload);
+  const auto header = TRY(click::decode_batch_header(cursor));
+  TRY(decode_clicks(entry, cursor));
+  // The sender's low-water is not above any arrival in its own batch, so
+  // taking it in first can't make one of them stale.
+  state_.horizon.tell(header.sender, header.low_water);
+  settle();
+  TRY(dedup_->classify(entry.append_ms, identities_, duplicate_));
+  for (size_t i = 0; i < entry.count; ++i) judge(i, entry, header.again, duplicate_[i] != 0);
+  return {};
+}
+
+std::optional<Reason> Pipeline::reason_for_review(const click::ClickView& click) const {
+  if (click.received_ms < state_.horizon.t()) return Reason::stale;
+  if ((click.flags & click::kUnknownAd) != 0) return Reason::unknown_ad;
+  if ((click.flags & click::kBackfill) != 0) return std::nullopt;
+  const int64_t arrival = click.received_ms.value();
+  if (click.timestamp_ms.value() > arrival + state_.settings.max_clock_ahead_ms) {
+    return Reason::clock_ahead;
+  }
+  if (arrival > minute_end(click.timestamp_ms) + state_.settings.window_grace_ms) {
+    return Reason::late;
+  }
+  return std::nullopt;
+}
+
+void Pipeline::judge(size_t index, const log::Entry& entry, bool again, bool duplicate) {
+  const Decoded& click = clicks_[index];
+  Tally& tally = state_.tally;
+  auto fate = static_cast<uint64_t>(Fate::counted);
+  if (duplicate && again) {
+    ++tally.resent;
+    fate = static_cast<uint64_t>(Fate::resent);
+  } else if (duplicate) {
+    ++tally.received;
+    ++tally.duplicate;
+    fate = static_cast<uint64_t>(Fate::duplicate);
+  } else if (const auto reason = reason_for_review(click.view)) {
+    ++tally.received;
+    ++tally.review[static_cast<size_t>(*reason)];
+    fate = static_cast<uint64_t>(Fate::review) + static_cast<uint64_t>(*reason);
+    new_reviews_.emplace_back(entry.first + index,
+                              ReviewEntry{*reason, entry.append_ms, std::string(click.record)});
+  } else {
+    ++tally.received;
+    ++tally.counted;
+    head_.add(click.view, click::visitor_of(click.view, options_.seed));
+  }
+  mix(xxh64_of(click.record, fate));
+}
+
+void Pipeline::mix(uint64_t what) {
+  const uint64_t pair[2] = {state_.running_digest, what};
+  state_.running_digest = xxh64_of({reinterpret_cast<const char*>(pair), sizeof(pair)});
+}
+
+void Pipeline::note_digest() {
+  // Entries never cross a multiple (the leader cuts them there), so every
+  // replica takes the digest at the same offsets.
+  if ((state_.applied.value() + 1) % kDigestEvery == 0) {
+    state_.digest = {state_.applied, state_.running_digest};
+  }
+}
+
+/// Minutes before it are closed: log time has passed their end + grace.
+int64_t Pipeline::closed_before() const {
+  return floor_to(state_.horizon.log_time().value() - state_.settings.window_grace_ms, kMinuteMs);
+}
+
+Status Pipeline::flush_if_due() {
+  const int64_t bound = closed_before();
+  if (head_.oldest_minute() >= bound) return {};
+  const int64_t log_time = state_.horizon.log_time().value();
+  const bool old = log_time - last_flush_log_ms_ >= options_.flush_age_ms;
+  if (!old && head_.row_count() < options_.flush_rows) return {};
+  if (!old && head_.rows_before(bound) < options_.flush_rows) return {};
+  TRY(parts_.flush(head_.closed_rows(bound)));
+  head_.drop_before(bound);
+  last_flush_log_ms_ = log_time;
+  return {};
+}
+
+Status Pipeline::checkpoint() {
+  owner_.check();
+  if (state_.applied == checkpointed_) return {};
+  TRY(flush_if_due());
+  StateBatch batch;
+  TRY(dedup_->checkpoint(batch));
+  head_.checkpoint(batch);
+  for (const auto& [offset, review] : new_reviews_) {
+    std::string key;
+    append_key_u32(key, partition_.value());
+    append_key_u64(key, offset.value());
+    std::string value;
+    encode_review(review, value);
+    batch.put(kReviewSpace, std::move(key), std::move(value));
+  }
+  state_.parts = parts_.metas();
+  state_.next_part = parts_.next_part();
+  put_checkpoint(partition_, state_, batch);
+  TRY(store_.commit(batch, true));
+  new_reviews_.clear();
+  dedup_->checkpoint_committed();
+  parts_.checkpoint_committed();
+  checkpointed_ = state_.applied;
+  return {};
+}
+
+store::Version Pipeline::version(const store::Scan& scan) const {
+  store::Version version;
+  version.head = head_.matching(scan);
+  version.parts = parts_.snapshot();
+  version.log_time = state_.horizon.log_time();
+  version.low_water = state_.horizon.low_water(state_.settings.stale_after_hours);
+  version.grace_ms = state_.settings.window_grace_ms;
+  return version;
+}
+
+}  // namespace clickmill::stream

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/owned_by_thread.h"
+#include "click/batch.h"
+#include "log/entry.h"
+#include "store/version.h"
+#include "stream/checkpoint.h"
+#include "stream/dedup.h"
+#include "stream/head.h"
+#include "stream/parts.h"
+#include "stream/state_store.h"
+
+namespace clickmill::stream {
+
+/// One partition's stream: source → dedup → lateness → window → head and parts,
+/// with review as side output. A replicated state machine: everything it does is
+/// a function of the committed entries, in order. It reads no clock and no
+/// config; time is in the entries, settings come by entries.
+///
+/// Errors: any error of apply or checkpoint leaves it unusable (the owner stops
+/// the partition and reports); after a restart it begins at the last durable
+/// checkpoint and the log is replayed. Thread: worker.
+class Pipeline {
+ public:
+  struct Options {
+    uint64_t seed = 0;                ///< the data's secret seed
+    std::string store_directory;      ///< of part files
+    size_t flush_rows = 1024;         ///< closed head rows that make a part
+    int64_t flush_age_ms = kHourMs;   ///< log time after which closed rows make a part
+  };
+  /// `store` and `files` are borrowed and outlive it.
+  static Result<std::unique_ptr<Pipeline>> open(PartitionId partition, StateStore& store,
+                                                FileSystem& files, Options options);
+
+  /// The next committed entry; entry.first > applied(). Gaps were nothing of ours.
+  Status apply(const log::Entry& entry);
+  Offset applied() const { return state_.applied; }
+
+  /// Flushes and merges parts when due, then commits everything since the last
+  /// checkpoint in one atomic, synced batch.
+  Status checkpoint();
+  Offset checkpointed() const { return checkpointed_; }
+  /// Log hours before it are in no durable state of this partition.
+  int64_t oldest_durable_hour() const { return dedup_->oldest_durable_hour(); }
+
+  /// What a query reads: head rows that match, the parts, how far it is.
+  store::Version version(const store::Scan& scan) const;
+
+  const Settings& settings() const { return state_.settings; }
+  const Horizon& horizon() const { return state_.horizon; }
+  const Tally& tally() const { return state_.tally; }
+  const Digest& digest() const { return state_.digest; }
+  Dedup::Usage dedup_usage() const { return dedup_->usage(); }
+  size_t head_rows() const { return head_.row_count(); }
+  std::vector<store::PartMeta> part_metas() const { return parts_.metas(); }
+
+ private:
+  Pipeline(PartitionId partition, StateStore& store, FileSystem& files, Options options);
+  Status restore();
+  Status apply_clicks(const log::Entry& entry);
+  Status decode_clicks(const log::Entry& entry, ByteCursor& cursor);
+  void settle();
+  void judge(size_t index, const log::Entry& entry, bool again, bool duplicate);
+  std::optional<Reason> reason_for_review(const click::ClickView& click) const;
+  void mix(uint64_t what);
+  void note_digest();
+  Status flush_if_due();
+  int64_t closed_before() const;
+
+  const PartitionId partition_;
+  StateStore& store_;
+  const Options options_;
+  OwnedByThread owner_;
+  Checkpoint state_;  // parts are filled in at checkpoints only
+  Offset checkpointed_;
+  std::unique_ptr<Dedup> dedup_;
+  Head head_;
+  Parts parts_;
+  int64_t last_flush_log_ms_ = 0;
+  std::vector<std::pair<Offset, ReviewEntry>> new_reviews_;
+
+  // Scratch of one batch, kept to save allocations.
+  struct Decoded {
+    click::ClickView view;
+    std::string_view record;
+    click::RecordScratch scratch;
+  };
+  std::vector<Decoded> clicks_;
+  std::vector<Identity> identities_;
+  std::vector<uint8_t> duplicate_;
+};
+
+/// The 128-bit identity of a click: XXH3 of ad_id NUL click_id, seeded.
+Hash128 identity_of(std::string_view ad_id, std::string_view click_id, uint64_t seed);
+
+}  // namespace clickmill::stream

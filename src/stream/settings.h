@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/strong.h"
+
+namespace clickmill::stream {
+
+/// What verdicts depend on. Comes into force by a settings entry in the log, so
+/// that replays and replicas agree whatever their config files say by then.
+struct Settings {
+  int64_t dedup_hours = 24;
+  int64_t window_grace_ms = 30'000;
+  int64_t max_clock_ahead_ms = 30'000;
+  int64_t stale_after_hours = 72;
+  std::vector<std::string> nodes;  ///< sorted node_ids
+  friend bool operator==(const Settings&, const Settings&) = default;
+};
+void encode_settings(const Settings& settings, std::string& out);
+Result<Settings> decode_settings(std::string_view bytes);
+
+/// A node's low-water as a tick tells it.
+struct LowWater {
+  std::string node;
+  ArrivalMs low_water;
+};
+void encode_tick(const std::vector<LowWater>& low_waters, std::string& out);
+Result<std::vector<LowWater>> decode_tick(std::string_view bytes);
+
+}  // namespace clickmill::stream

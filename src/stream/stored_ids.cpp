@@ -1,0 +1,174 @@
+// In the space of a log hour, for each checkpoint that had ids of that hour:
+//
+//   key     0   4  partition, big-endian
+//           4   1  bits b, 0 to 16: this checkpoint's ids stand in 2^b buckets
+//           5   2  bucket, big-endian: the top b bits of id.high
+//           7   4  sequence of the checkpoint, big-endian, unique in the hour
+//   value   16·n   ids: low, high, little-endian, in the order of filing
+//
+// b grows with the number of ids so that a value has about 16 of them: few keys
+// to write, and to look for one id the bucket's values of the hour are read in
+// one short scan for each b in use (hours mostly have one or two). RocksDB
+// checks the bytes; a key or value of another length is corrupt.
+
+#include "stream/stored_ids.h"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "base/bytes.h"
+
+namespace clickmill::stream {
+namespace {
+
+constexpr size_t kKeyBytes = 11;
+constexpr size_t kIdBytes = 16;
+constexpr size_t kIdsPerValue = 16;
+constexpr unsigned kBitsMax = 16;
+
+unsigned bits_for(size_t ids) {
+  return std::min(static_cast<unsigned>(std::bit_width(ids / kIdsPerValue)), kBitsMax);
+}
+
+uint64_t bucket_of(const Hash128& id, unsigned bits) {
+  return bits == 0 ? 0 : id.high >> (64 - bits);
+}
+
+/// Above every key that begins with `prefix`.
+std::string end_of(std::string prefix) { return prefix.append(kKeyBytes, '\xff'); }
+
+std::optional<int64_t> hour_of(const Space& space) {
+  constexpr std::string_view kPrefix = "ids-";
+  if (!space.name.starts_with(kPrefix)) return {};
+  const char* end = space.name.data() + space.name.size();
+  int64_t hour = 0;
+  const auto read = std::from_chars(space.name.data() + kPrefix.size(), end, hour);
+  if (read.ec != std::errc() || read.ptr != end) return {};
+  return hour;
+}
+
+Error corrupt(int64_t hour) {
+  return Error(Errc::corrupt, "state store: " + ids_space(hour).name + " has a malformed entry");
+}
+
+/// Calls visit(id) for the packed ids until it answers false. False: not a whole number of ids.
+template <typename Visit>
+bool unpack(std::string_view value, const Visit& visit) {
+  if (value.size() % kIdBytes != 0) return false;
+  ByteCursor cursor(value);
+  while (!cursor.empty()) {
+    Hash128 id;
+    id.low = cursor.u64();
+    id.high = cursor.u64();
+    if (!visit(id)) return true;
+  }
+  return true;
+}
+
+}  // namespace
+
+StoredIds::StoredIds(PartitionId partition, StateStore& store) : store_(&store) {
+  append_key_u32(partition_key_, partition.value());
+}
+
+std::string StoredIds::prefix(unsigned bits) const {
+  return partition_key_ + static_cast<char>(bits);
+}
+
+std::string StoredIds::prefix(unsigned bits, uint64_t bucket) const {
+  std::string key = prefix(bits);
+  key.push_back(static_cast<char>(bucket >> 8));
+  key.push_back(static_cast<char>(bucket));
+  return key;
+}
+
+Result<StoredIds> StoredIds::open(PartitionId partition, StateStore& store) {
+  StoredIds ids(partition, store);
+  for (const auto& space : store.spaces()) {
+    const auto hour = hour_of(space);
+    if (!hour) continue;
+    Hour found;
+    for (unsigned bits = 0; bits <= kBitsMax; ++bits) {
+      const auto first = ids.prefix(bits);
+      TRY(store.scan(space, first, end_of(first), [&](std::string_view, std::string_view) {
+        found.bucketings |= 1u << bits;
+        return false;
+      }));
+    }
+    if (found.bucketings != 0) ids.hours_.emplace(*hour, found);
+  }
+  return ids;
+}
+
+Result<bool> StoredIds::contains(int64_t hour, const Hash128& id) {
+  const auto known = hours_.find(hour);
+  if (known == hours_.end()) return false;
+  bool found = false;
+  bool whole = true;
+  const auto look = [&](std::string_view, std::string_view value) {
+    whole = unpack(value, [&](const Hash128& each) { return !(found = each == id); });
+    return whole && !found;
+  };
+  const auto space = ids_space(hour);
+  for (unsigned bits = 0; bits <= kBitsMax && !found; ++bits) {
+    if ((known->second.bucketings >> bits & 1) == 0) continue;
+    const auto first = prefix(bits, bucket_of(id, bits));
+    TRY(store_->scan(space, first, end_of(first), look));
+    if (!whole) return corrupt(hour);
+  }
+  return found;
+}
+
+Status StoredIds::for_each(int64_t hour, const std::function<void(const Hash128&)>& visit) {
+  bool whole = true;
+  const auto read = [&](std::string_view key, std::string_view value) {
+    if (key.size() != kKeyBytes) return whole = false;
+    const auto sequence = static_cast<uint32_t>(read_key_u64(key.substr(3)));
+    next_sequence_ = std::max(next_sequence_, sequence + 1);
+    whole = unpack(value, [&](const Hash128& id) {
+      visit(id);
+      return true;
+    });
+    return whole;
+  };
+  TRY(store_->scan(ids_space(hour), partition_key_, end_of(partition_key_), read));
+  if (!whole) return corrupt(hour);
+  return {};
+}
+
+void StoredIds::write(StateBatch& batch, int64_t hour, std::span<const Hash128> ids) {
+  if (ids.empty()) return;
+  const unsigned bits = bits_for(ids.size());
+  hours_[hour].bucketings |= 1u << bits;
+  std::vector<uint32_t> counts(size_t{1} << bits);
+  for (const auto& id : ids) ++counts[bucket_of(id, bits)];
+  std::vector<std::string> values(counts.size());
+  for (size_t bucket = 0; bucket < counts.size(); ++bucket) {
+    values[bucket].reserve(counts[bucket] * kIdBytes);
+  }
+  for (const auto& id : ids) {
+    ByteWriter writer(values[bucket_of(id, bits)]);
+    writer.u64(id.low);
+    writer.u64(id.high);
+  }
+  const auto space = ids_space(hour);
+  for (size_t bucket = 0; bucket < values.size(); ++bucket) {
+    if (values[bucket].empty()) continue;
+    auto key = prefix(bits, bucket);
+    append_key_u32(key, next_sequence_);
+    batch.put(space, std::move(key), std::move(values[bucket]));
+  }
+  ++next_sequence_;
+}
+
+void StoredIds::remove_before(StateBatch& batch, int64_t hour) {
+  while (!hours_.empty() && hours_.begin()->first < hour) {
+    batch.remove_range(ids_space(hours_.begin()->first), partition_key_, end_of(partition_key_));
+    hours_.erase(hours_.begin());
+  }
+}
+
+}  // namespace clickmill::stream

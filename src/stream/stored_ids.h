@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/checksum.h"
+#include "base/result.h"
+#include "base/strong.h"
+#include "stream/state_store.h"
+
+namespace clickmill::stream {
+
+/// One partition's ids in the state store, by log hour. Format: top of stored_ids.cpp.
+///
+/// Borrows the store. Nothing is written but through the batches of write() and
+/// remove_before(); what they add is found once the batch is committed.
+/// Errors: a failed read, or a key or value that is not in the format (corrupt).
+/// Thread: worker.
+class StoredIds {
+ public:
+  /// Learns which hours there are; reads a few keys of each.
+  static Result<StoredIds> open(PartitionId partition, StateStore& store);
+
+  /// Hours that may hold ids of this partition, oldest first.
+  const auto& hours() const { return hours_; }
+  Result<bool> contains(int64_t hour, const Hash128& id);
+  /// Every id of the hour. Must be called for the newest hour after open(),
+  /// before write() adds to it.
+  Status for_each(int64_t hour, const std::function<void(const Hash128&)>& visit);
+  void write(StateBatch& batch, int64_t hour, std::span<const Hash128> ids);
+  void remove_before(StateBatch& batch, int64_t hour);
+
+ private:
+  struct Hour {
+    uint32_t bucketings = 0;  // bit b: there are values in 2^b buckets
+  };
+  StoredIds(PartitionId partition, StateStore& store);
+  std::string prefix(unsigned bits) const;
+  std::string prefix(unsigned bits, uint64_t bucket) const;
+
+  StateStore* store_;
+  std::string partition_key_;
+  uint32_t next_sequence_ = 0;
+  std::map<int64_t, Hour> hours_;
+};
+
+}  // namespace clickmill::stream

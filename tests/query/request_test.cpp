@@ -1,0 +1,225 @@
+#include "query/request.h"
+
+#include <catch2/catch.hpp>
+
+#include "base/time_text.h"
+
+namespace clickmill::query {
+namespace {
+
+constexpr uint64_t kPoints = 100'000;
+constexpr int64_t kNow = 1'782'295'331'123;  // 2026-06-24T10:02:11.123Z
+
+/// "field" of the failure, "" for one without a field, "ok" for none.
+std::string clicks_blames(const std::string& query, uint64_t max_points = kPoints) {
+  const auto parsed = parse_clicks(http::parse_query(query), max_points);
+  const auto* error = std::get_if<ParamError>(&parsed);
+  return error == nullptr ? "ok" : error->field;
+}
+std::string detail(const std::string& query, uint64_t max_points) {
+  return std::get<ParamError>(parse_clicks(http::parse_query(query), max_points)).detail;
+}
+ClicksRequest clicks(const std::string& query) {
+  return std::get<ClicksRequest>(parse_clicks(http::parse_query(query), kPoints));
+}
+std::string top_blames(const std::string& query) {
+  const auto parsed = parse_top(http::parse_query(query), kNow);
+  const auto* error = std::get_if<ParamError>(&parsed);
+  return error == nullptr ? "ok" : error->field;
+}
+TopRequest top(const std::string& query) {
+  return std::get<TopRequest>(parse_top(http::parse_query(query), kNow));
+}
+
+const std::string kHour = "&from=2026-06-24T10:00:00Z&to=2026-06-24T11:00:00Z";
+
+TEST_CASE("request: every wrong parameter of a clicks query is named", "[query]") {
+  const auto [query, field] = GENERATE_COPY(table<std::string, std::string>({
+      {"ad_id=a" + kHour, "ok"},
+      {"advertiser_id=a" + kHour, "ok"},
+      {kHour, "ad_id"},
+      {"ad_id=" + kHour, "ad_id"},
+      {"ad_id=a%20b" + kHour, "ad_id"},
+      {"ad_id=" + std::string(64, 'x') + kHour, "ok"},
+      {"ad_id=" + std::string(65, 'x') + kHour, "ad_id"},
+      {"advertiser_id=a/b" + kHour, "advertiser_id"},
+      {"ad_id=a&advertiser_id=b" + kHour, "advertiser_id"},
+      {"advertiser_id=b&ad_id=a" + kHour, "ad_id"},
+      {"ad_id=a&color=red" + kHour, "color"},
+      {"ad_id=a&ad_id=a" + kHour, "ad_id"},
+      {"ad_id=a&to=5" + kHour, "to"},
+      {"ad_id=a&fill=%zz" + kHour, ""},
+      {"ad_id=a&to=60000", "from"},
+      {"ad_id=a&from=60000", "to"},
+      {"ad_id=a&from=yesterday&to=60000", "from"},
+      {"ad_id=a&from=0&to=60000", "ok"},
+      {"ad_id=a&from=-1&to=60000", "from"},
+      {"ad_id=a&from=1969-12-31T23:59:59.999Z&to=60000", "from"},
+      {"ad_id=a&from=60000&to=60000", "to"},
+      {"ad_id=a&from=60000&to=60001", "ok"},
+      {"ad_id=a&from=60001&to=60000", "to"},
+      {"ad_id=a&granularity=total&from=0&to=9999-12-31T23:59:59.999Z", "ok"},
+      {"ad_id=a&granularity=total&from=0&to=253402300799999", "ok"},
+      {"ad_id=a&granularity=total&from=0&to=253402300800000", "to"},
+      {"ad_id=a&granularity=total&from=0&to=9223372036854775807", "to"},
+      {"ad_id=a&granularity=total&from=0&to=99999999999999999999999", "to"},
+      {"ad_id=a&granularity=1m" + kHour, "ok"},
+      {"ad_id=a&granularity=2m" + kHour, "granularity"},
+      {"ad_id=a&granularity=" + kHour, "granularity"},
+      {"ad_id=a&timezone=UTC" + kHour, "ok"},
+      {"ad_id=a&timezone=Mars/Base" + kHour, "timezone"},
+      {"ad_id=a&timezone=" + kHour, "timezone"},
+      {"ad_id=a&timezone=../../etc/passwd" + kHour, "timezone"},
+      {"ad_id=a&timezone=/etc/passwd" + kHour, "timezone"},
+      {"ad_id=a&timezone=Europe" + kHour, "timezone"},
+      {"ad_id=a&breakdown=device_type" + kHour, "ok"},
+      {"ad_id=a&breakdown=country" + kHour, "ok"},
+      {"ad_id=a&breakdown=none" + kHour, "breakdown"},
+      {"ad_id=a&device_type=tablet" + kHour, "ok"},
+      {"ad_id=a&device_type=Tablet" + kHour, "device_type"},
+      {"ad_id=a&country=ZZ" + kHour, "ok"},
+      {"ad_id=a&country=us" + kHour, "country"},
+      {"ad_id=a&country=XX" + kHour, "country"},
+      {"ad_id=a&country=USA" + kHour, "country"},
+      {"ad_id=a&format=csv" + kHour, "ok"},
+      {"ad_id=a&format=xml" + kHour, "format"},
+      {"ad_id=a&fill=none" + kHour, "ok"},
+      {"ad_id=a&fill=null" + kHour, "fill"},
+  }));
+  CAPTURE(query);
+  REQUIRE(clicks_blames(query) == field);
+}
+
+TEST_CASE("request: of devices and countries the second is refused", "[query]") {
+  const auto [query, field] = GENERATE(table<std::string, std::string>({
+      {"breakdown=device_type&device_type=mobile", "ok"},
+      {"breakdown=country&country=DE", "ok"},
+      {"breakdown=device_type&country=DE", "country"},
+      {"country=DE&breakdown=device_type", "breakdown"},
+      {"breakdown=country&device_type=mobile", "device_type"},
+      {"device_type=mobile&breakdown=country", "breakdown"},
+      {"device_type=mobile&country=DE", "country"},
+      {"country=DE&device_type=mobile", "device_type"},
+      {"device_type=mobile&country=DE&breakdown=country", "country"},
+      {"breakdown=country&device_type=mobile&country=DE", "device_type"},
+  }));
+  CAPTURE(query);
+  REQUIRE(clicks_blames(query + "&ad_id=a" + kHour) == field);
+}
+
+TEST_CASE("request: ranges are widened outward to whole buckets", "[query]") {
+  struct Case {
+    std::string granularity, from, to, wide_from, wide_to;
+  };
+  const auto c = GENERATE(values<Case>({
+      {"1m", "10:00:00", "10:01:00", "10:00:00", "10:01:00"},
+      {"1m", "10:00:59.999", "10:01:00.001", "10:00:00", "10:02:00"},
+      {"1h", "10:59:59", "11:00:00", "10:00:00", "11:00:00"},
+      {"1h", "10:59:59", "11:00:01", "10:00:00", "12:00:00"},
+      {"1d", "10:00:00", "10:00:01", "00:00:00", "24"},
+      {"total", "10:00:01", "11:30:01", "10:00:00", "11:31:00"},
+  }));
+  CAPTURE(c.granularity, c.from, c.to);
+  const std::string day = "2026-06-24T";
+  const auto request = clicks("ad_id=a&granularity=" + c.granularity + "&from=" + day + c.from +
+                              "Z&to=" + day + c.to + "Z");
+  REQUIRE(format_time_ms(request.from_ms) == day + c.wide_from + "Z");
+  REQUIRE(format_time_ms(request.to_ms) ==
+          (c.wide_to == "24" ? "2026-06-25T00:00:00Z" : day + c.wide_to + "Z"));
+}
+
+TEST_CASE("request: more buckets than allowed name the granularity that would fit", "[query]") {
+  const std::string day = "ad_id=a&from=2026-06-24T00:00:00Z&to=2026-06-25T00:00:00Z";
+  REQUIRE(clicks_blames(day, 1440) == "ok");
+  REQUIRE(clicks_blames(day, 1439) == "granularity");
+  REQUIRE(detail(day, 1439) == "1m gives more than 1439 buckets for this range; 1h would fit");
+  REQUIRE(detail(day, 23) == "1m gives more than 23 buckets for this range; 1d would fit");
+  REQUIRE(clicks_blames(day + "&granularity=1h", 24) == "ok");
+  REQUIRE(detail(day + "&granularity=1h", 23).find("; 1d would fit") != std::string::npos);
+  REQUIRE(clicks_blames(day + "&fill=none", 1439) == "granularity");
+  REQUIRE(clicks_blames(day + "&granularity=total", 1) == "ok");
+  // One more ms is one more bucket.
+  REQUIRE(clicks_blames("ad_id=a&from=0&to=6000000000", 100'000) == "ok");
+  REQUIRE(clicks_blames("ad_id=a&from=0&to=6000000001", 100'000) == "granularity");
+}
+
+TEST_CASE("request: all of time by minute, hour or day is refused without counting it out",
+          "[query]") {
+  const std::string all = "ad_id=a&from=0&to=9999-12-31T23:59:59.999Z";
+  const std::string zone = TimeZone::load("America/New_York") ? "&timezone=America/New_York" : "";
+  for (const std::string granularity : {"1m", "1h", "1d"}) {
+    CAPTURE(granularity);
+    REQUIRE(detail(all + "&granularity=" + granularity, kPoints).find("total would fit") !=
+            std::string::npos);
+    REQUIRE(clicks_blames(all + zone + "&granularity=" + granularity) == "granularity");
+  }
+}
+
+TEST_CASE("request: defaults, and a plus sign that became a space", "[query]") {
+  const auto request =
+      clicks("ad_id=a&from=2026-06-24T12:00:00+02:00&to=2026-06-24T13:00:00+02:00");
+  REQUIRE(request.ad_id == "a");
+  REQUIRE(request.advertiser_id.empty());
+  REQUIRE(format_time_ms(request.from_ms) == "2026-06-24T10:00:00Z");
+  REQUIRE(request.granularity == Granularity::minute);
+  REQUIRE(request.zone->is_utc());
+  REQUIRE(request.breakdown == Breakdown::none);
+  REQUIRE(request.format == Format::json);
+  REQUIRE(request.fill_zero);
+  REQUIRE_FALSE(request.device);
+  REQUIRE_FALSE(request.country);
+  if (TimeZone::load("Etc/GMT+5")) {
+    REQUIRE(clicks("ad_id=a&timezone=Etc/GMT+5" + kHour).zone->name() == "Etc/GMT+5");
+  }
+}
+
+TEST_CASE("request: every wrong parameter of a top query is named", "[query]") {
+  const auto [query, field] = GENERATE_COPY(table<std::string, std::string>({
+      {kHour, "ok"},
+      {"", "from"},
+      {"to=60000", "from"},
+      {"from=60000", "to"},
+      {"from=60000&to=60000", "to"},
+      {"n=1" + kHour, "ok"},
+      {"n=1000" + kHour, "ok"},
+      {"n=0" + kHour, "n"},
+      {"n=1001" + kHour, "n"},
+      {"n=1.5" + kHour, "n"},
+      {"n=" + kHour, "n"},
+      {"n=-1" + kHour, "n"},
+      {"n=99999999999999999999" + kHour, "n"},
+      {"minutes=1", "ok"},
+      {"minutes=0", "minutes"},
+      {"minutes=29704923", "ok"},
+      {"minutes=29704924", "minutes"},
+      {"minutes=18446744073709551615", "minutes"},
+      {"minutes=5&from=60000", "from"},
+      {"to=60000&minutes=5", "minutes"},
+      {"minutes=5&minutes=5", "minutes"},
+      {"ad_id=a&minutes=5", "ad_id"},
+      {"advertiser_id=b&minutes=5", "ok"},
+      {"advertiser_id=&minutes=5", "advertiser_id"},
+      {"device_type=phone&minutes=5", "device_type"},
+      {"country=X&minutes=5", "country"},
+      {"country=DE&device_type=mobile&minutes=5", "device_type"},
+      {"device_type=mobile&country=DE&minutes=5", "country"},
+  }));
+  CAPTURE(query);
+  REQUIRE(top_blames(query) == field);
+}
+
+TEST_CASE("request: the last minutes of a top query end with the running one", "[query]") {
+  const auto request = top("minutes=5&n=3&advertiser_id=b&country=DE");
+  REQUIRE(format_time_ms(request.from_ms) == "2026-06-24T09:58:00Z");
+  REQUIRE(format_time_ms(request.to_ms) == "2026-06-24T10:03:00Z");
+  REQUIRE(request.n == 3);
+  REQUIRE(request.advertiser_id == "b");
+  REQUIRE(request.country == click::country_of('D', 'E'));
+  const auto range = top("from=2026-06-24T10:00:30Z&to=2026-06-24T10:01:30Z");
+  REQUIRE(range.n == 10);
+  REQUIRE(format_time_ms(range.from_ms) == "2026-06-24T10:00:00Z");
+  REQUIRE(format_time_ms(range.to_ms) == "2026-06-24T10:02:00Z");
+}
+
+}  // namespace
+}  // namespace clickmill::query

@@ -1,0 +1,106 @@
+#include "store/part_list.h"
+#include "store/store_fixture.h"
+#include "source_dir.h"
+
+namespace clickmill::store {
+namespace {
+
+const std::string kGoldenDirectory = std::string(kSourceDir) + "/tests/data";
+constexpr const char* kGoldenName = "part_v1.part";
+
+/// Clicks `i` of a row, by plain arithmetic: must give the same rows for ever.
+Row golden_row(const std::string& advertiser_id, const std::string& ad_id, int64_t minute,
+               uint64_t clicks) {
+  Row row;
+  row.advertiser_id = advertiser_id;
+  row.ad_id = ad_id;
+  row.bucket_ms = kStartMs + minute * kMinuteMs;
+  for (uint64_t i = 0; i < clicks; ++i) {
+    const uint64_t mixed = (i + 1) * (static_cast<uint64_t>(minute) + 7) * 0x9e3779b97f4a7c15;
+    row.counts.add(static_cast<click::Device>(mixed >> 61 & 3),
+                   click::country_of('A', static_cast<char>('A' + (mixed >> 32) % 5)));
+    row.visitors.add(mixed);
+  }
+  return row;
+}
+
+std::vector<Row> golden_rows() {
+  std::vector<Row> rows;
+  // Small ads that share a block, one under two advertisers.
+  for (const char* advertiser : {"adv_1", "adv_2"}) {
+    for (const char* ad : {"ad_a", "ad_ab", "other"}) {
+      for (int64_t i = 0; i < 5; ++i) {
+        rows.push_back(golden_row(advertiser, ad, i * i, static_cast<uint64_t>(i % 3)));
+      }
+    }
+  }
+  // One with blocks of its own; one row has so many visitors that its sketch is dense.
+  for (int64_t i = 0; i < 300; ++i) {
+    const auto clicks = static_cast<uint64_t>(i == 150 ? 3'000 : i % 17);
+    rows.push_back(golden_row("adv_3", "big", i + i / 100 * 50, clicks));
+  }
+  // Counts that don't add up, and huge ones.
+  Row odd = golden_row("adv_4", "odd", 0, 0);
+  odd.counts = Counts{uint64_t{1} << 63, {1, 2, 3, UINT64_MAX}, {{7, 1}, {9, UINT64_MAX}}};
+  rows.push_back(odd);
+  return rows;
+}
+
+// Writes the golden file. Run by hand, once per format version.
+TEST_CASE_METHOD(StoreFixture, "part: write the golden file", "[.golden]") {
+  REQUIRE(write_part(files, kGoldenDirectory, kGoldenName, Table::minute, golden_rows()));
+}
+
+TEST_CASE_METHOD(StoreFixture, "part: a file of version 1 stays readable", "[store]") {
+  const auto meta = read_part_meta(files, kGoldenDirectory, kGoldenName);
+  REQUIRE(meta);
+  CHECK(meta->table == Table::minute);
+  CHECK(meta->rows == 331);
+  CHECK(meta->min_bucket_ms == kStartMs);
+  CHECK(meta->max_bucket_ms == kStartMs + 399 * kMinuteMs);
+  const auto part = Part::open(files, kGoldenDirectory, *meta);
+  REQUIRE(part);
+  CHECK((rows_of(**part, whole_scan()) == golden_rows()));
+}
+
+TEST_CASE("row: bytes of version 1 stay readable", "[store]") {
+  using namespace std::string_literals;
+  const std::string bytes =
+      "\x01\x03"
+      "adv"
+      "\x02"
+      "ad"
+      "\xc0\xa9\x07\x03\x02\x01\x00\x00\x02"
+      "ED"
+      "\x01"
+      "SU"
+      "\x02\x00"s;
+  ByteCursor cursor(bytes);
+  const auto row = decode_row(cursor);
+  REQUIRE(row);
+  CHECK(cursor.done());
+  CHECK(row->advertiser_id == "adv");
+  CHECK(row->ad_id == "ad");
+  CHECK(row->bucket_ms == 60'000);
+  const Counts want{
+      3, {2, 1, 0, 0}, {{click::country_of('D', 'E'), 1}, {click::country_of('U', 'S'), 2}}};
+  CHECK((row->counts == want));
+  CHECK(row->visitors.empty());
+}
+
+TEST_CASE("part list: bytes of version 1 stay readable", "[store]") {
+  using namespace std::string_literals;
+  const std::string bytes =
+      "\x01\x01\x01\x06"
+      "1.part"
+      "\x02\x00\x80\xb8\x99\x29\x05\x80\x02\x08\x07\x06\x05\x04\x03\x02\x01"s;
+  ByteCursor cursor(bytes);
+  const auto list = decode_part_list(cursor);
+  REQUIRE(list);
+  CHECK(cursor.done());
+  CHECK((*list == std::vector<PartMeta>{
+                      PartMeta{"1.part", Table::day, 0, kDayMs, 5, 256, 0x0102030405060708}}));
+}
+
+}  // namespace
+}  // namespace clickmill::store

@@ -1,0 +1,114 @@
+#include <map>
+
+#include "store/part_list.h"
+#include "store/store_fixture.h"
+
+namespace clickmill::store {
+namespace {
+
+using Key = std::tuple<std::string, std::string, int64_t>;
+
+TEST_CASE_METHOD(StoreFixture, "merge: parts read together are a map of their rows", "[store]") {
+  const uint64_t seed = GENERATE(range(uint64_t{1}, uint64_t{9}));
+  CAPTURE(seed);
+  Random random(seed);
+  std::map<Key, Row> model;
+  std::vector<std::shared_ptr<const Part>> parts;
+  const int64_t oldest_ms = random.one_in(3) ? 0 : kStartMs + kMinuteMs * 30;
+  for (uint64_t p = random.below(7); p > 0; --p) {
+    const auto rows = random_rows(random, Table::minute, 3, 10, 120);
+    if (rows.empty()) continue;
+    parts.push_back(write_and_open(rows, Table::minute, std::to_string(p) + ".part"));
+    for (const Row& row : rows) {
+      if (row.bucket_ms < oldest_ms) continue;
+      const Key key{row.advertiser_id, row.ad_id, row.bucket_ms};
+      const auto [at, fresh] = model.try_emplace(key, row);
+      if (!fresh) at->second.merge(row);
+    }
+  }
+  std::vector<Row> want;
+  for (const auto& [key, row] : model) want.push_back(row);
+  const auto merged = read_merged(parts, oldest_ms);
+  REQUIRE(merged);
+  CHECK((*merged == want));
+}
+
+TEST_CASE_METHOD(StoreFixture, "merge: parts of two tables are refused", "[store]") {
+  Random random(1);
+  const std::vector<Row> rows{random_row(random, "adv", "ad", 20'000 * kDayMs, 3)};
+  const auto minute = write_and_open(rows, Table::minute, "1.part");
+  const auto day = write_and_open(rows, Table::day, "2.part");
+  const auto merged = read_merged({minute, day}, 0);
+  REQUIRE_FALSE(merged);
+  CHECK(merged.error().code() == Errc::invalid);
+}
+
+TEST_CASE_METHOD(StoreFixture, "merge: damage in one part is reported, not merged", "[store]") {
+  Random random(2);
+  std::vector<Row> rows;
+  for (int64_t i = 0; i < 400; ++i) {
+    rows.push_back(random_row(random, "adv", "ad", kStartMs + i * kMinuteMs, 5));
+  }
+  const auto sound = write_and_open(rows, Table::minute, "1.part");
+  const auto damaged = write_and_open(rows, Table::minute, "2.part");
+  auto file = files.open(directory + "/2.part", FileSystem::Open::write);
+  REQUIRE(file);
+  REQUIRE((*file)->write_at(40, "damage"));
+  const auto merged = read_merged({sound, damaged}, 0);
+  REQUIRE_FALSE(merged);
+  CHECK(merged.error().code() == Errc::corrupt);
+  CHECK(merged.error().path() == directory + "/2.part");
+}
+
+std::vector<PartMeta> some_metas() {
+  return {PartMeta{"0001.part", Table::minute, kStartMs, kStartMs + kDayMs, 1'000, 5'000, 1},
+          PartMeta{"0002.part", Table::day, 0, 0, 1, 300, UINT64_MAX},
+          PartMeta{"x", Table::hour, -kDayMs, kEver, UINT64_MAX, UINT64_MAX, 0}};
+}
+
+TEST_CASE("part list: it comes back, and what follows it stays", "[store]") {
+  for (const auto& metas : {std::vector<PartMeta>{}, some_metas()}) {
+    std::string bytes;
+    encode_part_list(metas, bytes);
+    bytes += "rest";
+    ByteCursor cursor(bytes);
+    const auto back = decode_part_list(cursor);
+    REQUIRE(back);
+    CHECK((*back == metas));
+    CHECK(cursor.rest() == "rest");
+  }
+}
+
+TEST_CASE("part list: cut, newer and impossible ones are refused", "[store]") {
+  std::string bytes;
+  encode_part_list(some_metas(), bytes);
+  const auto refused = [](std::string_view content) {
+    ByteCursor cursor(content);
+    const auto list = decode_part_list(cursor);
+    return !list && list.error().code() == Errc::corrupt;
+  };
+  std::vector<size_t> missed;
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    if (!refused(std::string_view(bytes).substr(0, size))) missed.push_back(size);
+  }
+  CHECK(missed == std::vector<size_t>{});
+  std::string newer = bytes;
+  newer[0] = 2;
+  CHECK(refused(newer));
+  for (const char* name : {"", ".", "..", "../1.part", "a/b"}) {
+    auto metas = some_metas();
+    metas[1].name = name;
+    std::string wrong;
+    encode_part_list(metas, wrong);
+    CAPTURE(name);
+    CHECK(refused(wrong));
+  }
+  auto metas = some_metas();
+  metas[0].table = static_cast<Table>(kTables);
+  std::string wrong;
+  encode_part_list(metas, wrong);
+  CHECK(refused(wrong));
+}
+
+}  // namespace
+}  // namespace clickmill::store
