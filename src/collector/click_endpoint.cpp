@@ -35,10 +35,17 @@ http::Response refused(const click::FieldError& error) {
   return http::problem(400, error.detail, error.field);
 }
 
+bool begins_with_brace(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && text[first] == '{';
+}
+
 std::optional<click::FieldError> parse(const http::Request& request, click::ParsedClick& out) {
   if (request.method != http::Method::post) return click::parse_params(http::parse_query(request.query), out);
   std::optional<click::FieldError> error;
-  if (contains_word(request.header("Content-Type"), "application/x-www-form-urlencoded")) {
+  // curl -d calls everything a form; one that begins with a brace is JSON.
+  const bool form = contains_word(request.header("Content-Type"), "application/x-www-form-urlencoded");
+  if (form && !begins_with_brace(request.body)) {
     error = click::parse_params(http::parse_query(request.body), out);
   } else {
     error = click::parse_json(request.body, false, out);

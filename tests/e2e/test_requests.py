@@ -42,6 +42,7 @@ def test_ways_of_a_click(context):
         ("JSON", "POST", "/v1/click", body(click_id="json"), {"Content-Type": "application/json"}),
         ("sendBeacon", "POST", "/v1/click", body(click_id="beacon"), {"Content-Type": "text/plain;charset=UTF-8"}),
         ("unknown type", "POST", "/v1/click", body(click_id="odd"), {"Content-Type": "application/x-odd"}),
+        ("JSON as curl -d sends it", "POST", "/v1/click", body(click_id="curl"), {"Content-Type": "application/x-www-form-urlencoded"}),
         ("form", "POST", "/v1/click", form, {"Content-Type": "application/x-www-form-urlencoded"}),
         ("link", "GET", "/v1/click?ad_id=way", None, {"User-Agent": PHONE}),
         ("link again", "GET", "/v1/click?ad_id=way", None, {"User-Agent": DESKTOP}),
@@ -53,9 +54,9 @@ def test_ways_of_a_click(context):
         check_redirect(what, node.request(method, path, content, headers, listener))
         wait_counted(node, count)
     check_equal("devices", counted(node, breakdown="device_type")["device_type"],
-                {"mobile": 1, "desktop": 1, "tablet": 1, "other": 4})
+                {"mobile": 1, "desktop": 1, "tablet": 1, "other": 5})
     countries = counted(node, breakdown="country")["country"]
-    check_equal("countries", {key: value for key, value in countries.items() if value}, {"ZZ": 5, "DE": 1, "FR": 1})
+    check_equal("countries", {key: value for key, value in countries.items() if value}, {"ZZ": 6, "DE": 1, "FR": 1})
 
     # The same click again, in another way: redirected, not counted.
     check_redirect("copy", node.request("GET", "/v1/click?ad_id=way&click_id=json", listener="collector"))

@@ -1,0 +1,171 @@
+// Goal: the rules of the source tree that a compiler doesn't check: folders look
+// only downward, heavy headers stay out of ours, a source file begins with its own
+// header, nothing is left lying about, and README's layout is the tree's.
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "source_dir.h"
+
+namespace clickmill::tidy {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder includes only itself and what stands before it.
+const std::vector<std::string> kLayers = {
+    "base",  "http",    "sketch",  "log",   "raft",      "click", "store",
+    "stream", "catalog", "cluster", "query", "collector", "api",   "engine"};
+
+struct SourceFile {
+  std::string path;  // from the folder it was looked for in
+  std::string text;
+  std::vector<std::string> quoted;  // #include "…", in order
+  std::vector<std::string> angled;  // #include <…>
+};
+
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::vector<SourceFile> sources(const std::string& folder) {
+  static const std::regex include(R"(^\s*#\s*include\s*(["<])([^">]+)[">])");
+  std::vector<SourceFile> found;
+  const fs::path root = fs::path(kSourceDir) / folder;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    const auto extension = entry.path().extension();
+    if (extension != ".h" && extension != ".cpp") continue;
+    SourceFile file{fs::relative(entry.path(), root).generic_string(), text_of(entry.path()), {}, {}};
+    std::istringstream lines(file.text);
+    for (std::string line; std::getline(lines, line);) {
+      std::smatch match;
+      if (!std::regex_search(line, match, include)) continue;
+      (match[1] == "\"" ? file.quoted : file.angled).push_back(match[2]);
+    }
+    found.push_back(std::move(file));
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  return found;
+}
+
+std::string first_part(const std::string& path) { return path.substr(0, path.find('/')); }
+
+/// Position in kLayers; past the end for main.cpp, which may include everything.
+size_t layer_of(const std::string& path) {
+  const auto at = std::find(kLayers.begin(), kLayers.end(), first_part(path));
+  return static_cast<size_t>(at - kLayers.begin());
+}
+
+using Complaints = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("tidy: every folder of src has its place in the order of layers", "[tidy]") {
+  Complaints complaints;
+  for (const auto& file : sources("src")) {
+    if (file.path != "main.cpp" && layer_of(file.path) == kLayers.size()) complaints.push_back(file.path);
+  }
+  CHECK(complaints == Complaints{});
+}
+
+TEST_CASE("tidy: a folder includes only what stands before it", "[tidy]") {
+  Complaints complaints;
+  size_t seen = 0;
+  for (const auto& file : sources("src")) {
+    for (const auto& included : file.quoted) {
+      ++seen;
+      const bool known = fs::exists(fs::path(kSourceDir) / "src" / included) ||
+                         fs::exists(fs::path(kSourceDir) / "include" / included);
+      if (!known || layer_of(included) > layer_of(file.path)) complaints.push_back(file.path + " includes " + included);
+    }
+  }
+  CHECK(seen > 300);
+  CHECK(complaints == Complaints{});
+}
+
+TEST_CASE("tidy: heavy headers are included by source files only", "[tidy]") {
+  Complaints complaints;
+  for (const char* folder : {"src", "include"}) {
+    if (!fs::exists(fs::path(kSourceDir) / folder)) continue;
+    for (const auto& file : sources(folder)) {
+      if (!file.path.ends_with(".h")) continue;
+      for (const auto& included : file.angled) {
+        for (const char* heavy : {"boost/", "nlohmann/", "rocksdb/", "openssl/", "iostream", "filesystem", "regex"}) {
+          if (included.starts_with(heavy)) complaints.push_back(file.path + " includes " + included);
+        }
+      }
+    }
+  }
+  CHECK(complaints == Complaints{});
+}
+
+TEST_CASE("tidy: a source file begins with its own header, so that each stands alone", "[tidy]") {
+  Complaints complaints;
+  const auto files = sources("src");
+  std::set<std::string> paths;
+  for (const auto& file : files) paths.insert(file.path);
+  for (const auto& file : files) {
+    if (file.path.ends_with(".h")) {
+      if (file.text.find("#pragma once") == std::string::npos) complaints.push_back(file.path + ": no #pragma once");
+      continue;
+    }
+    const std::string own = file.path.substr(0, file.path.size() - 4) + ".h";
+    if (paths.count(own) == 0) continue;
+    if (file.quoted.empty() || file.quoted.front() != own) complaints.push_back(file.path + ": " + own + " is not first");
+  }
+  CHECK(complaints == Complaints{});
+}
+
+TEST_CASE("tidy: every header of src is included by something", "[tidy]") {
+  std::set<std::string> included;
+  for (const char* folder : {"src", "tests", "bench"}) {
+    for (const auto& file : sources(folder)) {
+      for (const auto& name : file.quoted) {
+        if (name != file.path.substr(0, file.path.rfind('.')) + ".h") included.insert(name);
+      }
+    }
+  }
+  Complaints complaints;
+  for (const auto& file : sources("src")) {
+    if (file.path.ends_with(".h") && included.count(file.path) == 0) complaints.push_back(file.path);
+  }
+  CHECK(complaints == Complaints{});
+}
+
+TEST_CASE("tidy: no file is longer than 500 lines, and none holds unfinished marks", "[tidy]") {
+  Complaints complaints;
+  const std::regex unfinished(std::string("\\b(TO") + "DO|FIX" + "ME|X" + "XX|HA" + "CK)\\b");
+  for (const auto& file : sources("src")) {
+    const auto lines = std::count(file.text.begin(), file.text.end(), '\n');
+    if (lines > 500) complaints.push_back(file.path + ": " + std::to_string(lines) + " lines");
+    if (std::regex_search(file.text, unfinished)) complaints.push_back(file.path + ": unfinished mark");
+  }
+  CHECK(complaints == Complaints{});
+}
+
+TEST_CASE("tidy: README's layout lists the folders of src, in order", "[tidy]") {
+  const std::string readme = text_of(fs::path(kSourceDir) / "README.md");
+  const size_t begin = readme.find("## Layout");
+  REQUIRE(begin != std::string::npos);
+  const std::string layout = readme.substr(begin, readme.find("\n## ", begin + 1) - begin);
+  static const std::regex folder(R"(\n\s*src/([a-z]+)/)");
+  std::vector<std::string> listed;
+  for (std::sregex_iterator at(layout.begin(), layout.end(), folder), end; at != end; ++at) listed.push_back((*at)[1]);
+  std::vector<std::string> present;
+  for (const auto& layer : kLayers) {
+    if (fs::exists(fs::path(kSourceDir) / "src" / layer)) present.push_back(layer);
+  }
+  CHECK(listed == present);
+}
+
+}  // namespace clickmill::tidy
