@@ -457,7 +457,8 @@ TEST_CASE("server: at the connection limit the next client waits its turn", "[ht
 }
 
 TEST_CASE("server: stop answers what is under way and closes the rest", "[http]") {
-  Fixture f;
+  // One io thread, so that it knows of the stop once it has closed the idle connection.
+  Fixture f({1, 60'000, 20'000});
   Client idle = f.connect();
   CHECK(idle.call("GET", "/").status == 200);
   Client busy = f.connect();
