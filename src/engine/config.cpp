@@ -28,9 +28,7 @@ struct Unsupported {
 };
 constexpr Unsupported kUnsupported[] = {
     {"cluster", ""},
-    {"log.compression", R"("lz4")"},
     {"log.journal_bytes", "0"},
-    {"log.retention_bytes", "0"},
     {"collector.country_db", R"("")"},
     {"collector.rate_limit", "{}"},
     {"store.retention_days.minute", "1826"},
@@ -131,7 +129,10 @@ void read_log(ConfigReader& in, Config::Log& out) {
   in.number("log.retention_days", out.retention_days, 1, 3650);
   in.number("log.retention_bytes", out.retention_bytes, 0);
   in.number("log.segment_bytes", out.segment_bytes, kMiB, 4 * kGiB);
-  in.choice<std::string>("log.compression", out.compression, {{"lz4", "lz4"}, {"zstd", "zstd"}});
+  in.choice<log::Compression>("log.compression", out.compression,
+                              {{"none", log::Compression::none},
+                               {"lz4", log::Compression::lz4},
+                               {"zstd", log::Compression::zstd}});
   in.number("log.journal_bytes", out.journal_bytes, 0);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/logging.h"
 #include "http/auth.h"
+#include "log/segments.h"
 
 namespace clickmill::engine {
 
@@ -34,7 +35,7 @@ struct Config {
     uint32_t retention_days = 90;
     uint64_t retention_bytes = 0;
     uint64_t segment_bytes = 268'435'456;
-    std::string compression = "lz4";
+    log::Compression compression = log::Compression::lz4;
     uint64_t journal_bytes = 0;
   } log;
   struct Collector {

@@ -64,8 +64,9 @@ class FileSegments final : public Segments {
   Result<std::vector<Entry>> read_block(Offset offset) const override;
   Result<std::optional<Offset>> find_time(LogMs time) const override;
   Status drop(Offset before, LogMs older_than) override;
+  std::vector<Closed> closed() const override;
   uint64_t bytes() const override { return state()->bytes(); }
-  VerifyReport verify() const override;
+  VerifyReport verify(const Pace& pace) const override;
 
   Status remove_leftovers();
 
@@ -93,8 +94,11 @@ class FileSegments final : public Segments {
   Result<Blocks> blocks_of(const SegmentInfo& segment) const;
   Result<std::vector<Entry>> read_from(Offset segment, const std::vector<BlockInfo>& blocks,
                                        Offset offset) const;
-  void verify_segment(Offset segment, const SegmentInfo* closed, const std::vector<BlockInfo>& open,
-                      VerifyReport& report) const;
+  bool verify_segment(Offset segment, const SegmentInfo* closed, const std::vector<BlockInfo>& open,
+                      const Pace& pace, VerifyReport& report) const;
+  bool verify_blocks(const SegmentReader& reader, Offset segment,
+                     const std::vector<BlockInfo>& blocks, const Pace& pace,
+                     VerifyReport& report) const;
   void verify_manifest(const Contents& known, VerifyReport& report) const;
   void note(const Error& error, Offset segment, VerifyReport& report) const;
 
@@ -102,10 +106,13 @@ class FileSegments final : public Segments {
   const std::string directory_;
   const Codec& codec_;
   const Options options_;
-  std::unique_ptr<Manifest> manifest_;     ///< background only
-  std::unique_ptr<SegmentWriter> writer_;  ///< background only; empty: none, or to be resumed
+  // Lets one change run at a time, since a seal and a sweep come from different
+  // threads; guards the three below. Held over syncs; taken before mutex_.
+  std::mutex change_mutex_;
+  std::unique_ptr<Manifest> manifest_;
+  std::unique_ptr<SegmentWriter> writer_;  ///< empty: none, or to be resumed
   bool names_changed_ = false;             ///< a new file's name is not durable yet
-  mutable std::mutex mutex_;               ///< guards the pointer below alone; taken alone
+  mutable std::mutex mutex_;               ///< guards the pointer below alone
   State state_;
   mutable FooterCache footers_;
 };
@@ -126,6 +133,7 @@ Status FileSegments::check_next(std::span<const Entry> entries) const {
 
 Status FileSegments::seal(std::span<const Entry> entries) {
   if (entries.empty()) return {};
+  const std::lock_guard lock(change_mutex_);
   TRY(check_next(entries));
   auto written = write(entries);
   // What is behind the last listed block is unknown now: the next seal cuts it off
@@ -184,7 +192,18 @@ Status FileSegments::close_if_full(std::vector<Edit>& edits) {
   return {};
 }
 
+std::vector<Segments::Closed> FileSegments::closed() const {
+  const State state = this->state();
+  std::vector<Closed> out;
+  out.reserve(state->closed.size());
+  for (const auto& info : state->closed) {
+    out.push_back({info.first, info.last, info.max_append_ms, info.bytes});
+  }
+  return out;
+}
+
 Status FileSegments::drop(Offset before, LogMs older_than) {
+  const std::lock_guard lock(change_mutex_);
   std::vector<Edit> edits;
   for (const auto& segment : manifest_->contents().closed) {
     if (segment.last >= before || segment.max_append_ms >= older_than) break;
@@ -262,24 +281,34 @@ void FileSegments::note(const Error& error, Offset segment, VerifyReport& report
   if (!dropped) report.damage.push_back(error.text());
 }
 
-void FileSegments::verify_segment(Offset segment, const SegmentInfo* closed,
-                                  const std::vector<BlockInfo>& open, VerifyReport& report) const {
+/// False when `pace` ended it.
+bool FileSegments::verify_segment(Offset segment, const SegmentInfo* closed,
+                                  const std::vector<BlockInfo>& open, const Pace& pace,
+                                  VerifyReport& report) const {
   const auto reader = open_segment(segment);
-  if (!reader) return note(reader.error(), segment, report);
+  if (!reader) {
+    note(reader.error(), segment, report);
+    return true;
+  }
   const auto check = [&](const Status& status) {
     if (!status) note(status.error(), segment, report);
   };
   check(reader->check_header());
-  std::vector<BlockInfo> blocks = open;
-  if (closed != nullptr) {
-    check(reader->check_trailer(*closed));
-    auto index = reader->read_footer(*closed);
-    if (!index) return note(index.error(), segment, report);
-    blocks = *std::move(index);
-  }
+  if (closed == nullptr) return verify_blocks(*reader, segment, open, pace, report);
+  check(reader->check_trailer(*closed));
+  const auto index = reader->read_footer(*closed);
+  if (index) return verify_blocks(*reader, segment, *index, pace, report);
+  note(index.error(), segment, report);
+  return true;
+}
+
+bool FileSegments::verify_blocks(const SegmentReader& reader, Offset segment,
+                                 const std::vector<BlockInfo>& blocks, const Pace& pace,
+                                 VerifyReport& report) const {
   Offset next = segment;
   for (const auto& block : blocks) {
-    const auto entries = reader->read_block(block, codec_);
+    if (!pace(block.size)) return false;
+    const auto entries = reader.read_block(block, codec_);
     if (!entries) {
       note(entries.error(), segment, report);
     } else {
@@ -293,6 +322,7 @@ void FileSegments::verify_segment(Offset segment, const SegmentInfo* closed,
     next = block.last + 1;
     ++report.blocks;
   }
+  return true;
 }
 
 void FileSegments::verify_manifest(const Contents& known, VerifyReport& report) const {
@@ -312,13 +342,15 @@ void FileSegments::verify_manifest(const Contents& known, VerifyReport& report) 
   }
 }
 
-Segments::VerifyReport FileSegments::verify() const {
+Segments::VerifyReport FileSegments::verify(const Pace& pace) const {
   VerifyReport report;
   const State state = this->state();
   verify_manifest(*state, report);
-  for (const auto& segment : state->closed) verify_segment(segment.first, &segment, {}, report);
+  for (const auto& segment : state->closed) {
+    if (!verify_segment(segment.first, &segment, {}, pace, report)) return report;
+  }
   if (!state->open.empty()) {
-    verify_segment(state->open.front().first, nullptr, state->open, report);
+    verify_segment(state->open.front().first, nullptr, state->open, pace, report);
   }
   return report;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,7 +33,7 @@ enum class Compression : uint8_t { none = 0, lz4 = 1, zstd = 2 };
 /// last listed block and rewrites everything behind it, so that what a failed
 /// sync has dropped is written, not only synced, a second time.
 /// Reading an offset that a drop takes away meanwhile may answer not_found.
-/// Thread: seal, drop one at a time (background); read any, concurrently.
+/// Thread: any, concurrently; seal and drop wait for each other.
 class Segments {
  public:
   struct Options {
@@ -68,6 +69,15 @@ class Segments {
   /// Drops whole closed segments that end before `offset` and whose newest
   /// append_ms is below `older_than`: manifest first, then unlink.
   virtual Status drop(Offset before, LogMs older_than) = 0;
+  /// A closed segment, as far as it matters for dropping it.
+  struct Closed {
+    Offset first;
+    Offset last;
+    LogMs max_append_ms;
+    uint64_t bytes = 0;
+  };
+  /// Oldest first. The segment that is still written to is not among them.
+  virtual std::vector<Closed> closed() const = 0;
   /// Bytes on disk of the listed segments.
   virtual uint64_t bytes() const = 0;
   struct VerifyReport {
@@ -75,8 +85,13 @@ class Segments {
     uint64_t entries = 0;
     std::vector<std::string> damage;  ///< one line each: file, byte, what
   };
+  /// Is told how many bytes are read next, and may wait; false ends the reading.
+  using Pace = std::function<bool(uint64_t bytes)>;
   /// Reads everything: every checksum, offset continuity, manifest against files.
-  virtual VerifyReport verify() const = 0;
+  virtual VerifyReport verify(const Pace& pace) const = 0;
+  VerifyReport verify() const {
+    return verify([](uint64_t) { return true; });
+  }
 };
 
 }  // namespace clickmill::log

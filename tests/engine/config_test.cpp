@@ -54,7 +54,7 @@ void check_defaults(const Config& config) {
   CHECK(config.log.retention_days == 90);
   CHECK(config.log.retention_bytes == 0);
   CHECK(config.log.segment_bytes == 268'435'456);
-  CHECK(config.log.compression == "lz4");
+  CHECK(config.log.compression == log::Compression::lz4);
   CHECK(config.log.journal_bytes == 0);
   CHECK(config.collector.durability == Durability::synced);
   CHECK(config.collector.redirect_deadline_ms == 50);
@@ -189,6 +189,16 @@ TEST_CASE("config: numbers are taken up to their bounds and not beyond", "[engin
   }
 }
 
+TEST_CASE("config: log.compression and log.retention_bytes arrive", "[engine]") {
+  const auto [word, value] = GENERATE(table<std::string, log::Compression>(
+      {{"none", log::Compression::none}, {"lz4", log::Compression::lz4}, {"zstd", log::Compression::zstd}}));
+  const Config config =
+      parse_config(R"({"log":{"retention_bytes":123,"compression":")" + word + R"("}})", "");
+  CHECK(config.log.compression == value);
+  CHECK(config.log.retention_bytes == 123);
+  CHECK(problems_of(R"({"log":{"compression":"gzip"}})").find("log.compression: ") == 0);
+}
+
 TEST_CASE("config: dedup_hours goes to 168 if stale_after_hours follows", "[engine]") {
   CHECK(problems_of(R"({"stream":{"dedup_hours":168,"stale_after_hours":168}})").empty());
   CHECK(problems_of(R"({"stream":{"dedup_hours":169,"stale_after_hours":200}})") ==
@@ -318,9 +328,7 @@ TEST_CASE("config: a key whose work has not come is refused by name", "[engine]"
   const auto [key, value] = GENERATE(table<std::string, std::string>({
       {"cluster", "{}"},
       {"cluster", R"({"peers":[],"replication":3})"},
-      {"log.compression", R"("zstd")"},
       {"log.journal_bytes", "1"},
-      {"log.retention_bytes", "1"},
       {"collector.country_db", R"("x.mmdb")"},
       {"collector.rate_limit", R"({"per_ip":5})"},
       {"store.retention_days.minute", "30"},
