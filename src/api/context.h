@@ -31,6 +31,8 @@ struct Context {
   uint64_t max_points = 100'000;
   /// Why the node is not ready; empty: it is. Thread: any.
   std::function<std::vector<std::string>()> not_ready;
+  /// What an operator should know though the node is ready. Thread: any.
+  std::function<std::vector<std::string>()> warnings;
 };
 
 /// Routes of the collector listener: /v1/click and /healthz, nothing else.

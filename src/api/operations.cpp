@@ -3,14 +3,21 @@
 namespace clickmill::api {
 namespace {
 
-http::Response readiness(const std::vector<std::string>& reasons) {
-  std::string body = reasons.empty() ? "{\"ready\":true,\"reasons\":[" : "{\"ready\":false,\"reasons\":[";
-  for (size_t i = 0; i < reasons.size(); ++i) {
-    if (i != 0) body += ',';
-    body += http::json_quoted(reasons[i]);
+std::string json_list(const std::vector<std::string>& texts) {
+  std::string out = "[";
+  for (const auto& text : texts) {
+    if (out.size() > 1) out += ',';
+    out += http::json_quoted(text);
   }
-  body += "]}";
-  return http::json_response(std::move(body), reasons.empty() ? 200 : 503);
+  return out + "]";
+}
+
+http::Response readiness(const std::vector<std::string>& reasons,
+                         const std::vector<std::string>& warnings) {
+  const std::string ready = reasons.empty() ? "true" : "false";
+  return http::json_response("{\"ready\":" + ready + ",\"reasons\":" + json_list(reasons) +
+                                 ",\"warnings\":" + json_list(warnings) + "}",
+                             reasons.empty() ? 200 : 503);
 }
 
 }  // namespace
@@ -18,7 +25,7 @@ http::Response readiness(const std::vector<std::string>& reasons) {
 void add_operation_routes(http::Router& router, Context& context) {
   router.add(http::Method::get, "/readyz",
              [&context](http::RequestPtr, http::Router::Params, http::Responder respond) {
-    respond(readiness(context.not_ready()));
+    respond(readiness(context.not_ready(), context.warnings()));
   });
   router.add(http::Method::get, "/metrics",
              [&context](http::RequestPtr, http::Router::Params, http::Responder respond) {

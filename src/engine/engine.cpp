@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "collector/forwarder.h"
 #include "engine/data_dir.h"
+#include "engine/log_upkeep.h"
 #include "engine/node_metrics.h"
 #include "engine/partitions.h"
 #include "http/server.h"
@@ -79,6 +80,7 @@ class Engine::Impl {
  private:
   Status open_storage();
   Status open_journal();
+  Status start_upkeep();
   void start_workers();
   bool idle(size_t worker);
   void maintain_journal();
@@ -104,6 +106,7 @@ class Engine::Impl {
   std::unique_ptr<LocalRouter> router_;
   std::vector<std::unique_ptr<collector::Forwarder>> forwarders_;  // by worker
   std::unique_ptr<PartitionStatus> status_;
+  std::unique_ptr<LogUpkeep> upkeep_;
   std::unique_ptr<cluster::Reader> reader_;
   std::unique_ptr<TaskPool> queries_;
   std::unique_ptr<collector::Intake> intake_;
@@ -120,6 +123,7 @@ Status Engine::Impl::start() {
   raise_file_limit();
   TRY(open_storage());
   TRY(open_journal());
+  TRY(start_upkeep());
   start_workers();
   TRY(start_http());
   started_ = true;
@@ -171,6 +175,28 @@ Status Engine::Impl::open_journal() {
   return {};
 }
 
+/// Before the workers, whose ticks would move log time to a clock that may be wrong.
+Status Engine::Impl::start_upkeep() {
+  status_ = std::make_unique<PartitionStatus>(owned_.partitions.size());
+  LogUpkeep::Options options;
+  options.directory = dir_->path();
+  options.rules = {int64_t{config_.log.retention_days} * kDayMs, config_.log.retention_bytes};
+  options.needs = [this](size_t partition) -> LogUpkeep::Needs {
+    const auto share = status_->share(partition);
+    return {share.checkpointed + 1, share.log_time};
+  };
+  std::vector<log::Segments*> segments;
+  LogMs newest(0);
+  for (const auto& partition : owned_.partitions) {
+    segments.push_back(&partition->segments());
+    newest = std::max({newest, partition->log().last_append_ms(), partition->pipeline().horizon().log_time()});
+  }
+  upkeep_ = TRY(LogUpkeep::open(files_, clock_, std::move(segments), newest, std::move(options)));
+  upkeep_->add_metrics(metrics_);
+  upkeep_->start();
+  return {};
+}
+
 void Engine::Impl::start_workers() {
   router_ = std::make_unique<LocalRouter>(owned_);
   for (size_t i = 0; i < owned_.workers.size(); ++i) {
@@ -178,7 +204,6 @@ void Engine::Impl::start_workers() {
         *spool_, *router_, clock_, collector::Forwarder::Options{.node_id = config_.node_id},
         secure_random_u64()));
   }
-  status_ = std::make_unique<PartitionStatus>(owned_.partitions.size());
   add_node_metrics(metrics_, owned_, *status_, *journal_, *spool_, *state_);
   journal_->start();
   for (size_t i = 0; i < owned_.workers.size(); ++i) {
@@ -232,7 +257,8 @@ Status Engine::Impl::start_http() {
   bulk_ = std::make_unique<collector::BulkEndpoint>(*intake_);
   context_ = std::make_unique<api::Context>(
       api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *clicks_, *bulk_,
-                   config_.log.partitions, config_.query.max_points, [this] { return not_ready(); }});
+                   config_.log.partitions, config_.query.max_points, [this] { return not_ready(); },
+                   [this] { return upkeep_->warnings(); }});
   api::add_collector_routes(collector_routes_, *context_);
   api::add_api_routes(api_routes_, *context_);
 
@@ -298,6 +324,7 @@ void Engine::Impl::stop() {
     spool_->write_trims();
   }
   started_ = false;
+  if (upkeep_) upkeep_->stop();
   for (const auto& worker : owned_.workers) worker->stop();
   if (background_) background_->stop();
   if (journal_) journal_->stop();

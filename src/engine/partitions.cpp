@@ -35,6 +35,7 @@ Result<std::vector<std::unique_ptr<cluster::Partition>>> open_partitions(
     const PartitionId id(i);
     log::Segments::Options segment_options;
     segment_options.segment_bytes = config.log.segment_bytes;
+    segment_options.compression = config.log.compression;
     auto segments = TRY(log::Segments::open(files, dir.log(i), click_codec(), segment_options));
     stream::Pipeline::Options pipeline_options;
     pipeline_options.seed = dir.node().seed;
@@ -73,6 +74,8 @@ void PartitionStatus::update(cluster::Partition& partition, JournalPos current_b
   share.log_bytes = partition.log().memory_bytes();
   // Records on their way stand in the current file or later.
   share.oldest_needed = std::min(current_begin, partition.oldest_needed());
+  share.checkpointed = partition.pipeline().checkpointed();
+  share.log_time = partition.log().last_append_ms();
   share.caught_up = partition.caught_up();
   if (partition.failure()) share.failure = partition.failure()->text();
   std::lock_guard lock(mutex_);
@@ -84,6 +87,11 @@ JournalPos PartitionStatus::oldest_needed() const {
   JournalPos oldest(UINT64_MAX);
   for (const Share& share : shares_) oldest = std::min(oldest, share.oldest_needed);
   return oldest;
+}
+
+PartitionStatus::Share PartitionStatus::share(size_t partition) const {
+  std::lock_guard lock(mutex_);
+  return shares_[partition];
 }
 
 double PartitionStatus::sum(const std::function<double(const Share&)>& read) const {

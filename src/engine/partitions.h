@@ -37,6 +37,8 @@ class PartitionStatus {
     uint64_t head_rows = 0;
     uint64_t log_bytes = 0;
     JournalPos oldest_needed;
+    Offset checkpointed;  ///< covered by the stream's durable checkpoint
+    LogMs log_time;
     bool caught_up = false;
     std::string failure;
   };
@@ -44,6 +46,7 @@ class PartitionStatus {
   /// `current_begin`: begin of the journal's current file, taken before this call.
   void update(cluster::Partition& partition, JournalPos current_begin);
   JournalPos oldest_needed() const;
+  Share share(size_t partition) const;
   /// Sum over partitions of what `read` takes from each.
   double sum(const std::function<double(const Share&)>& read) const;
   /// Why the partitions are not ready; empty: they are.
