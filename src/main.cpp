@@ -10,6 +10,7 @@
 #include "base/logging.h"
 #include "engine/config.h"
 #include "engine/engine.h"
+#include "engine/log_commands.h"
 
 namespace clickmill {
 namespace {
@@ -23,8 +24,17 @@ constexpr std::string_view kHelp = R"(clickmill: counts ad clicks exactly once
 Usage:
   clickmill serve [--config FILE]   run a node until SIGTERM or SIGINT
   clickmill check-config FILE       validate a config without starting
+  clickmill log dump [WHERE] [--partition N] [--from-offset N] [--from TIME] [--to TIME] [--all]
+                                    print the raw clicks as NDJSON; TIME is log time;
+                                    --all: ticks, settings and the rest too
+  clickmill log verify [WHERE] [--partition N]
+                                    check every byte of log and journal, changing none
+  clickmill retention --now [WHERE] the clock is right: delete what is too old
   clickmill --version
   clickmill --help
+
+WHERE is --config FILE or a data directory; ./clickmill-data if there is none.
+The log commands need the node stopped; retention doesn't.
 
 SIGHUP takes the catalog file in again. Exit codes: 0 fine, 1 something is
 wrong with what was checked, 2 could not run.
@@ -94,19 +104,36 @@ int check_config(const std::vector<std::string>& arguments) {
   return kOk;
 }
 
+int help(const std::vector<std::string>&) {
+  std::fputs(std::string(kHelp).c_str(), stdout);
+  return kOk;
+}
+
+int version(const std::vector<std::string>&) {
+  std::fputs("clickmill " CLICKMILL_VERSION "\n", stdout);
+  return kOk;
+}
+
+struct Command {
+  std::string_view name;
+  int (*run)(const std::vector<std::string>& arguments);
+};
+constexpr Command kCommands[] = {
+    {"serve", serve},
+    {"check-config", check_config},
+    {"log", engine::log_command},
+    {"retention", engine::retention_command},
+    {"--version", version},
+    {"--help", help},
+    {"-h", help},
+    {"help", help},
+};
+
 int run(const std::vector<std::string>& arguments) {
   if (arguments.empty()) return usage_error("a command is missing");
-  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
-  if (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
-    std::fputs(std::string(kHelp).c_str(), stdout);
-    return kOk;
+  for (const Command& command : kCommands) {
+    if (arguments[0] == command.name) return command.run({arguments.begin() + 1, arguments.end()});
   }
-  if (arguments[0] == "--version") {
-    std::fputs("clickmill " CLICKMILL_VERSION "\n", stdout);
-    return kOk;
-  }
-  if (arguments[0] == "serve") return serve(rest);
-  if (arguments[0] == "check-config") return check_config(rest);
   return usage_error(fmt::format("unknown command \"{}\"", arguments[0]));
 }
 

@@ -34,6 +34,22 @@ Result<NodeFile> from_json(const std::string& text, const std::string& path) {
   }
 }
 
+Result<NodeFile> read_node(FileSystem& files, const std::string& file) {
+  const std::string text = TRY(read_file(files, file));
+  NodeFile node = TRY(from_json(text, file));
+  if (node.format_version != kFormatVersion) {
+    return Error(Errc::invalid, fmt::format("format version {} is not {}, which this binary reads",
+                                            node.format_version, kFormatVersion), file);
+  }
+  return node;
+}
+
+Result<std::unique_ptr<FileLock>> lock_directory(FileSystem& files, const std::string& path) {
+  auto lock = files.lock(path + "/LOCK");
+  if (lock) return lock;
+  return std::move(lock).error().with_context("data_dir is in use by another clickmill process");
+}
+
 }  // namespace
 
 std::string DataDir::log(uint32_t partition) const { return fmt::format("{}/log/{}", path_, partition); }
@@ -41,11 +57,7 @@ std::string DataDir::log(uint32_t partition) const { return fmt::format("{}/log/
 Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::string& path,
                                                const std::string& node_id, uint32_t partitions) {
   TRY(files.create_directories(path));
-  auto lock = files.lock(path + "/LOCK");
-  if (!lock) {
-    return std::move(lock).error().with_context("data_dir is in use by another clickmill process");
-  }
-  auto dir = std::unique_ptr<DataDir>(new DataDir(path, *std::move(lock)));
+  auto dir = std::unique_ptr<DataDir>(new DataDir(path, TRY(lock_directory(files, path))));
   const std::string file = path + "/node";
   if (!files.exists(file)) {
     dir->node_ = {kFormatVersion, node_id, partitions, secure_random_u64()};
@@ -56,13 +68,8 @@ Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::str
     TRY(write_file_atomically(files, file, to_json(dir->node_)));
     return dir;
   }
-  const std::string text = TRY(read_file(files, file));
-  dir->node_ = TRY(from_json(text, file));
+  dir->node_ = TRY(read_node(files, file));
   const NodeFile& node = dir->node_;
-  if (node.format_version != kFormatVersion) {
-    return Error(Errc::invalid, fmt::format("format version {} is not {}, which this binary reads",
-                                            node.format_version, kFormatVersion), file);
-  }
   if (node.node_id != node_id) {
     return Error(Errc::invalid, fmt::format("the directory belongs to node_id \"{}\", the config says \"{}\"",
                                             node.node_id, node_id), file);
@@ -72,6 +79,14 @@ Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::str
                                             "the number is fixed at the first start",
                                             node.partitions, partitions), file);
   }
+  return dir;
+}
+
+Result<std::unique_ptr<DataDir>> DataDir::open_existing(FileSystem& files, const std::string& path) {
+  const std::string file = path + "/node";
+  if (!files.exists(file)) return Error(Errc::not_found, "not a data directory: it has no node file", path);
+  auto dir = std::unique_ptr<DataDir>(new DataDir(path, TRY(lock_directory(files, path))));
+  dir->node_ = TRY(read_node(files, file));
   return dir;
 }
 

@@ -24,6 +24,9 @@ class DataDir {
   /// or a newer version wrote it; Errc::corrupt: the node file is damaged.
   static Result<std::unique_ptr<DataDir>> open(FileSystem& files, const std::string& path,
                                                const std::string& node_id, uint32_t partitions);
+  /// Opens one that a node has made, whatever its node_id, and changes nothing in it.
+  /// Errc::not_found: there is none; the others as above.
+  static Result<std::unique_ptr<DataDir>> open_existing(FileSystem& files, const std::string& path);
   const NodeFile& node() const { return node_; }
   const std::string& path() const { return path_; }
   std::string journal() const { return path_ + "/journal"; }

@@ -73,6 +73,14 @@ Status RecoveredLog::replay(JournalPos position, const RecordView& record) {
   return {};
 }
 
+std::vector<Entry> RecoveredLog::entries_after(Offset sealed) const {
+  std::vector<Entry> out;
+  for (auto at = entries_.upper_bound(sealed); at != entries_.end(); ++at) {
+    out.push_back(at->second.entry);
+  }
+  return out;
+}
+
 /// Tells the worker (through the owner's callback) that an entry is durable,
 /// and leaves its position where the worker finds it.
 class PartitionLog::EntryWaiter final : public JournalWaiter {

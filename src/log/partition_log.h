@@ -29,6 +29,8 @@ class RecoveredLog {
  public:
   /// Errc::corrupt for a record that can't have been written.
   Status replay(JournalPos position, const RecordView& record);
+  /// What stands in the journal behind `sealed`, in order, for tools that only read.
+  std::vector<Entry> entries_after(Offset sealed) const;
 
  private:
   friend class PartitionLog;
