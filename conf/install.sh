@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Installs what conf/packages.txt lists. Does nothing, quickly, when all of it is there.
+# Installs what conf/packages.txt lists, with the sections that are named: conf/install.sh [SECTION...]
+# Does nothing, quickly, when all of it is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=$(sed 's/#.*//' conf/packages.txt | tr -s '[:space:]' '\n' | sed '/^$/d')
+packages=$(sed 's/#.*//' conf/packages.txt | awk -v sections=" $* " '
+  BEGIN { wanted = 1 }
+  /^\[/ { gsub(/[][ ]/, ""); wanted = index(sections, " " $0 " "); next }
+  wanted' | tr -s '[:space:]' '\n' | sed '/^$/d')
 # dpkg-query exits 1 when it doesn't know one of them; what it prints is still right.
 installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $packages 2>/dev/null |
   sed -n 's/ installed$//p' || true)

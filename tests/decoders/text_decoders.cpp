@@ -1,0 +1,108 @@
+#include <vector>
+
+#include "base/assert.h"
+#include "click/json.h"
+#include "click/parse.h"
+#include "click/sample_clicks.h"
+#include "decoders/decoders.h"
+#include "http/request_parser.h"
+
+namespace clickmill::decoders {
+namespace {
+
+// Clicks as JSON.
+
+std::string click_json_example(Random& random) {
+  click::SampleClicks samples(random.next());
+  std::string line = "{";
+  click::append_json(samples.next(), line);
+  return line + "}";
+}
+
+void check_click_json(std::string_view bytes) {
+  for (const bool connection_fields : {false, true}) {
+    click::ParsedClick parsed;
+    if (click::parse_json(bytes, connection_fields, parsed)) continue;
+    CM_ASSERT(click::valid_ad_id(parsed.ad_id));
+    CM_ASSERT(!parsed.click_id || click::valid_click_id(*parsed.click_id));
+    CM_ASSERT(click::valid_utf8(parsed.user_id) && parsed.user_id.size() <= 256);
+    click::ClickView view;
+    view.ad_id = parsed.ad_id;
+    view.click_id = parsed.click_id.value_or("x");
+    view.timestamp_ms = EventMs(parsed.timestamp_ms.value_or(0));
+    view.device = parsed.device.value_or(click::Device::other);
+    view.country = parsed.country.value_or(click::kUnknownCountry);
+    view.user_id = parsed.user_id;
+    // What was accepted can be printed and read again, with the same result.
+    std::string line = "{";
+    click::append_json(view, line);
+    click::ParsedClick again;
+    CM_ASSERT(!click::parse_json(line + "}", false, again));
+    CM_ASSERT(again.ad_id == view.ad_id && again.click_id == view.click_id &&
+              again.timestamp_ms == view.timestamp_ms.value() && again.user_id == view.user_id &&
+              again.device == view.device && again.country == view.country);
+  }
+}
+
+// HTTP requests.
+
+std::string http_example(Random& random) {
+  static const std::vector<std::string> kRequests = {
+      "GET /v1/click?ad_id=a&click_id=c HTTP/1.1\r\nHost: h\r\nReferer: https://a.example/\r\n\r\n",
+      "POST /v1/click HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n{\"ad_id\":1}",
+      "POST /bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n1\r\nd\r\n0\r\nA: b\r\n\r\n",
+      "OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+      "PUT http://h/v1/ads/1?x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"};
+  std::string out;
+  for (uint64_t i = 0; i < 1 + random.below(3); ++i) out += kRequests[random.below(kRequests.size())];
+  return out;
+}
+
+struct Parsed {
+  std::vector<std::string> requests;
+  bool failed = false;
+  friend bool operator==(const Parsed&, const Parsed&) = default;
+};
+
+Parsed parse_requests(std::string_view bytes, size_t step) {
+  static const http::BodyLimits kLimits{100, {"/bulk"}, 1000};
+  Parsed out;
+  http::RequestParser parser(kLimits, "192.0.2.1");
+  std::string buffer;
+  for (size_t at = 0; at < bytes.size(); at += step) {
+    buffer += bytes.substr(at, step);
+    while (true) {
+      size_t used = 0;
+      const auto outcome = parser.parse(buffer, used);
+      CM_ASSERT(used <= buffer.size());
+      buffer.erase(0, used);
+      if (outcome == http::RequestParser::Outcome::need_more) break;
+      if (outcome == http::RequestParser::Outcome::failed) {
+        CM_ASSERT(parser.failure().status >= 400 && parser.failure().status < 600);
+        out.failed = true;
+        return out;
+      }
+      const http::RequestPtr request = parser.request();
+      CM_ASSERT(request->body.size() <= 1000);
+      out.requests.push_back(std::string(request->path) + "?" + std::string(request->query) + " " +
+                             std::string(request->body));
+      parser.next();
+    }
+  }
+  return out;
+}
+
+void check_http(std::string_view bytes) {
+  // Where the network cuts a stream must not change what is in it.
+  const Parsed whole = parse_requests(bytes, std::max<size_t>(1, bytes.size()));
+  for (const size_t step : {size_t{1}, size_t{7}}) {
+    CM_ASSERT(parse_requests(bytes, step) == whole);
+  }
+}
+
+}  // namespace
+
+const Decoder kClickJson{"click JSON", click_json_example, check_click_json};
+const Decoder kHttpRequest{"HTTP request", http_example, check_http};
+
+}  // namespace clickmill::decoders
