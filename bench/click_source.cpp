@@ -7,6 +7,8 @@
 #include <iterator>
 #include <utility>
 
+#include "click/click.h"
+
 namespace clickmill::bench {
 namespace {
 
@@ -163,6 +165,47 @@ void ClickSource::write_request(uint64_t number, int64_t timestamp_ms, std::stri
                  "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
                  host_, browser.user_agent, kSites[(visitor >> 16) % kSites.size()],
                  visitor >> 24 & 0xffff, body_.size(), body_);
+}
+
+void ClickSource::append_record(uint64_t number, int64_t received_ms, Field without,
+                                std::string& out) {
+  const uint64_t id = mixed(seed_ + 3 * number + 1);
+  const uint64_t visitor = mixed(mixed(seed_ + 3 * number + 2) % kVisitors);
+  const Browser& browser = kBrowsers[visitor % kBrowsers.size()];
+  for (auto* text : {&click_id_, &user_id_}) text->clear();
+  append_uuid(id, mixed(id), click_id_);
+  append_uuid(visitor, mixed(visitor), user_id_);
+  ad_id_ = ad_id(ad_of(number));
+  advertiser_id_ = advertiser_id();
+  const uint64_t address = mixed(visitor + 1);
+  ip_ = fmt::format("{}.{}.{}.{}", 1 + address % 220, address >> 8 & 255, address >> 16 & 255,
+                    address >> 24 & 255);
+  referrer_ = fmt::format("{}{}", kSites[(visitor >> 16) % kSites.size()], visitor >> 24 & 0xffff);
+
+  click::ClickView view;
+  const auto unless = [&](Field field, std::string_view value) {
+    return field == without ? std::string_view() : value;
+  };
+  view.click_id = without == Field::click_id ? std::string_view("x") : click_id_;
+  view.ad_id = without == Field::ad_id ? std::string_view("x") : ad_id_;
+  view.advertiser_id = unless(Field::ad_id, advertiser_id_);
+  view.ad_format = "banner";
+  view.received_ms = ArrivalMs(received_ms);
+  // As fast as light and a tapping finger: a few dozen ms, sometimes much more.
+  const uint64_t delay = 20 + mixed(id + 2) % 60 + (mixed(id + 3) % 16 == 0 ? mixed(id + 4) % 2000 : 0);
+  view.timestamp_ms = EventMs(received_ms - (without == Field::timestamp_ms ? 0 : static_cast<int64_t>(delay)));
+  if (without != Field::device_type) {
+    view.device = click::parse_device(browser.device).value();
+  }
+  if (without != Field::country) {
+    const auto country = kCountries[(visitor >> 8) % kCountries.size()];
+    view.country = click::country_of(country[0], country[1]);
+  }
+  view.user_id = unless(Field::user_id, user_id_);
+  view.ip = unless(Field::ip, ip_);
+  view.user_agent = unless(Field::user_agent, browser.user_agent);
+  view.referrer = unless(Field::referrer, referrer_);
+  click::encode_record(view, out);
 }
 
 }  // namespace clickmill::bench

@@ -25,6 +25,12 @@ class ClickSource {
   std::string ad_line(uint32_t ad) const;
   /// Puts the whole POST /v1/click request into `out` (cleared first).
   void write_request(uint64_t number, int64_t timestamp_ms, std::string& out);
+  /// Appends the same click as the collector would record it. `without`: leaves one
+  /// field out, to show what it costs; for a field that must be there, a constant.
+  enum class Field : uint8_t {
+    none, click_id, ad_id, timestamp_ms, device_type, country, user_id, ip, user_agent, referrer
+  };
+  void append_record(uint64_t number, int64_t received_ms, Field without, std::string& out);
 
  private:
   uint64_t seed_;
@@ -32,6 +38,7 @@ class ClickSource {
   std::string host_;
   std::vector<double> cumulative_;  ///< share of the clicks that go to ads 0 … i
   std::string body_;                ///< kept for its memory
+  std::string click_id_, user_id_, ad_id_, advertiser_id_, ip_, referrer_;  ///< likewise
 };
 
 }  // namespace clickmill::bench

@@ -1,14 +1,12 @@
 #include "dedup_bench.h"
 
-#include <time.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <vector>
 
 #include "base/random.h"
+#include "stopwatch.h"
 #include "stream/dedup.h"
 
 namespace clickmill::bench {
@@ -19,24 +17,6 @@ using stream::Identity;
 
 constexpr int64_t kStartHour = 500'000;
 constexpr int64_t kDedupHours = 24;
-
-/// Time since construction: of the clock, and of this thread on a core.
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-  double core_seconds() const { return thread_seconds() - thread_start_; }
-
- private:
-  static double thread_seconds() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-  }
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  double thread_start_ = thread_seconds();
-};
 
 /// Id number `n`: as good as a hash, and can be made again for a copy.
 Hash128 id_of(uint64_t n) {

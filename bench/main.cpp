@@ -10,6 +10,7 @@
 
 #include "dedup_bench.h"
 #include "load.h"
+#include "log_bench.h"
 #include "options.h"
 #include "verify.h"
 
@@ -121,6 +122,36 @@ Status run_dedup(int count, const char* const* arguments) {
   return run_dedup_bench(options);
 }
 
+Result<LogBenchOptions> parse_log(int count, const char* const* arguments) {
+  LogBenchOptions options;
+  for (int at = 0; at + 1 < count; at += 2) {
+    std::string_view name = arguments[at];
+    std::string_view value = arguments[at + 1];
+    if (name == "--directory") {
+      options.directory = value;
+    } else if (name == "--clicks") {
+      options.clicks = TRY(parse_number(name, value, 10'000, 2'000'000));
+    } else if (name == "--seconds") {
+      const uint64_t seconds = TRY(parse_number(name, value, 1, 60));
+      options.seconds = static_cast<uint32_t>(seconds);
+    } else if (name == "--batch") {
+      const uint64_t batch = TRY(parse_number(name, value, 1, 4096));
+      options.batch = static_cast<uint32_t>(batch);
+    } else {
+      return Error(Errc::invalid, fmt::format("log: no option {}", name));
+    }
+  }
+  if (count % 2 != 0 || options.directory.empty()) {
+    return Error(Errc::invalid, "log: wants --directory DIR, and a value for every option");
+  }
+  return options;
+}
+
+Status run_log(int count, const char* const* arguments) {
+  const LogBenchOptions options = TRY(parse_log(count, arguments));
+  return run_log_bench(options);
+}
+
 int report_failure(const Error& error) {
   fmt::print(stderr, "clickmill-bench: {}\n", error.text());
   return 2;
@@ -133,6 +164,10 @@ int main(int count, char** arguments) {
   using namespace clickmill::bench;
   if (count > 1 && std::string_view(arguments[1]) == "dedup") {
     auto done = run_dedup(count - 2, arguments + 2);
+    return done ? 0 : report_failure(done.error());
+  }
+  if (count > 1 && std::string_view(arguments[1]) == "log") {
+    auto done = run_log(count - 2, arguments + 2);
     return done ? 0 : report_failure(done.error());
   }
   auto options = parse_options(count, arguments);

@@ -114,6 +114,8 @@ std::string usage() {
       "clickmill-bench dedup --directory DIR [--ids N] [--measured N] [--partitions N]: "
       "deduplication "
       "alone\n"
+      "clickmill-bench log --directory DIR [--clicks N] [--seconds S] [--batch N]: the log alone, "
+      "beside a plain file\n"
       "Exits 0 when every answered click was counted exactly once, 1 when not, 2 when it could not "
       "run.\n",
       kConnectionsMax, kSecondsMax, kAdsMax);
