@@ -15,6 +15,11 @@ namespace {
 constexpr auto kIdleBeforeNote = std::chrono::milliseconds(20);
 constexpr auto kRetryNoRoom = std::chrono::milliseconds(100);
 
+// What a record takes in memory besides its payload: itself, its waiter, and the
+// answer that hangs on that.
+constexpr uint64_t kWaitingBytes = 256;
+constexpr uint64_t kLogLaneBytes = 64 << 20;
+
 uint64_t size_of(const Append& record) { return record.payload.size() + kRecordOverhead; }
 
 }  // namespace
@@ -39,6 +44,8 @@ Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::str
   journal->files_.adopt(id, {recovered.file_numbers.begin(), recovered.file_numbers.end()});
   journal->durable_upto_ = recovered.end;
   TRY(journal->next_file());
+  // Only now: a start must not fail for a bound that upkeep will meet again.
+  journal->files_.set_bytes_most(options.files_bytes_most);
   journal->recovered_ = std::move(recovered);
   return journal;
 }
@@ -50,16 +57,43 @@ Status Journal::append(Append&& record) {
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return Error(Errc::closed, "journal is stopping");
-    if (record.lane != Lane::votes && lane_bytes_[lane] + bytes > options_.queue_bytes) {
-      return Error(Errc::busy, "journal queue is full");
-    }
+    if (!may_queue(record.lane, bytes)) return Error(Errc::busy, "journal queue is full");
     lane_bytes_[lane] += bytes;
-    const bool was_empty = queued_total_.fetch_add(bytes, std::memory_order_relaxed) == 0;
+    queued_total_.fetch_add(bytes, std::memory_order_relaxed);
     lanes_[lane].push_back(std::move(record));
-    if (!was_empty) return {};
+    // Whoever found the lane empty has woken the thread, or the lane waits for room.
+    if (lanes_[lane].size() > 1) return {};
   }
   work_.notify_one();
   return {};
+}
+
+/// Needs mutex_, as the two below do.
+uint64_t Journal::held_bytes(Lane lane) const {
+  const auto at = static_cast<size_t>(lane);
+  return lane_bytes_[at] + lanes_[at].size() * kWaitingBytes;
+}
+
+bool Journal::may_queue(Lane lane, uint64_t bytes) const {
+  bytes += kWaitingBytes;
+  if (lane == Lane::votes) return true;
+  if (lane == Lane::log) return held_bytes(lane) + bytes <= kLogLaneBytes;
+  if (lane == Lane::bulk) {
+    if (clicks_wait() || health() != Health::ok) return false;
+    if (held_bytes(lane) + bytes > options_.queue_bytes / 2) return false;
+  }
+  return held_bytes(Lane::redirects) + held_bytes(Lane::bulk) + bytes <= options_.queue_bytes;
+}
+
+bool Journal::may_write(size_t lane) const {
+  return !clicks_wait() || !holds_clicks(static_cast<Lane>(lane));
+}
+
+bool Journal::has_writable() const {
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    if (may_write(lane) && !lanes_[lane].empty()) return true;
+  }
+  return false;
 }
 
 void Journal::release_before(JournalPos position) { files_.release_before(position); }
@@ -101,9 +135,11 @@ void Journal::linger() const {
 /// False when it is time to stop and nothing waits any more.
 bool Journal::wait_for_work() {
   std::unique_lock lock(mutex_);
-  const auto ready = [&] { return stopping_ || queued_bytes() != 0; };
+  const auto ready = [&] { return stopping_ || has_writable(); };
   if (health() == Health::no_room && !stopping_) {
     work_.wait_for(lock, kRetryNoRoom, [&] { return stopping_; });
+  } else if (clicks_wait()) {
+    work_.wait_for(lock, kRetryNoRoom, ready);
   } else if (!work_.wait_for(lock, kIdleBeforeNote, ready)) {
     lock.unlock();
     note_durable_when_idle();
@@ -117,7 +153,7 @@ bool Journal::take_queued(std::vector<Append>& out) {
   std::lock_guard lock(mutex_);
   uint64_t taken = 0;
   for (size_t lane = 0; lane < kLanes; ++lane) {
-    while (!lanes_[lane].empty() && taken < options_.unsynced_bytes) {
+    while (may_write(lane) && !lanes_[lane].empty() && taken < options_.unsynced_bytes) {
       const uint64_t bytes = size_of(lanes_[lane].front());
       if (taken != 0 && taken + bytes > options_.unsynced_bytes) break;
       taken += bytes;
@@ -142,8 +178,28 @@ void Journal::give_back(std::vector<Append>&& records, size_t from) {
   }
 }
 
+/// Decides whether clicks may be written. One look per file is enough: a round
+/// begins one more file at most.
+void Journal::look_for_room() {
+  if (!clicks_wait() && room_seen_in_ == files_.current_number()) return;
+  bool room = files_.has_room_for_one_more(options_.reserve_bytes);
+  {
+    // At the end, what was answered is better off in the reserve than gone.
+    std::lock_guard lock(mutex_);
+    room = room || stopping_;
+  }
+  if (room) room_seen_in_ = files_.current_number();
+  if (clicks_wait_.exchange(!room) == !room) return;
+  if (room) {
+    log_info("journal", "clicks no longer wait for room");
+  } else {
+    log_warn("journal", "full but for the reserve: clicks wait in memory");
+  }
+}
+
 bool Journal::pump() {
   if (health() == Health::closed) return false;
+  look_for_room();
   std::vector<Append> records;
   if (!take_queued(records)) {
     if (thread_.joinable() || noted_durable_) return false;

@@ -13,6 +13,7 @@
 #include "base/metrics.h"
 #include "base/node_clock.h"
 #include "log/journal_files.h"
+#include "log/group_reader.h"
 #include "log/journal_recovery.h"
 
 namespace clickmill::log {
@@ -30,12 +31,15 @@ class JournalWaiter {
   virtual void failed(const Error& error, std::string&& payload) = 0;
 };
 
-/// Who goes first into a group, so that a bulk body delays no user.
-enum class Lane : uint8_t { votes = 0, redirects = 1, bulk = 2 };
-inline constexpr size_t kLanes = 3;
+/// Who goes first into a group, so that a bulk body delays no user. Redirects
+/// and bulk are the spool's clicks, the first to stop when the disk fills; the
+/// rest is what makes room again (entries, trims), so it must not wait for them.
+enum class Lane : uint8_t { votes = 0, redirects = 1, log = 2, bulk = 3 };
+inline constexpr size_t kLanes = 4;
+constexpr bool holds_clicks(Lane lane) { return lane == Lane::redirects || lane == Lane::bulk; }
 
 struct Append {
-  Lane lane = Lane::bulk;
+  Lane lane = Lane::log;
   RecordKind kind = RecordKind::entry;
   PartitionId partition;
   std::string payload;
@@ -52,6 +56,9 @@ struct Append {
 /// lost). After a second failure in a row the journal is closed: waiters hear
 /// failed(), append answers Errc::closed. While no new file can be made (disk
 /// full) records wait in memory; append answers Errc::busy at `queue_bytes`.
+/// Clicks stop earlier, when one more file would touch the reserve: they wait in
+/// memory while everything else is still written. Bulk is refused then, since
+/// its sender can wait better than we can.
 /// Thread: append, release_before, readers of state: any; pump: one thread.
 class Journal {
  public:
@@ -59,7 +66,9 @@ class Journal {
     uint64_t file_bytes = 64 << 20;
     uint64_t group_bytes = 256 << 10;
     uint64_t unsynced_bytes = 4 << 20;  ///< at most so much stands between two syncs
-    uint64_t queue_bytes = 64 << 20;    ///< of lanes redirects and bulk, each
+    uint64_t queue_bytes = 64 << 20;    ///< of clicks that wait; bulk takes half of it at most
+    uint64_t files_bytes_most = 0;      ///< of all files; 0: as much as the disk has
+    uint64_t reserve_bytes = 0;         ///< of that, or of the disk, which clicks leave to the rest
     /// Under load a sync with less than linger_bytes to write waits so long for
     /// company: fewer, fuller groups for a delay that nobody notices. A record
     /// that comes after a quiet moment never waits.
@@ -82,15 +91,21 @@ class Journal {
   /// Everything before is no longer needed; its files are recycled or deleted.
   void release_before(JournalPos position);
 
+  /// Reads durable groups back, for as long as they are not released.
+  GroupReader reader() const { return files_.reader(); }
+
   /// Starts the journal thread and the one that prepares files.
   void start();
-  /// Writes and syncs what waits, then ends the threads. Later appends: closed.
+  /// Writes and syncs what waits, clicks into the reserve if need be, then ends
+  /// the threads. Later appends: closed.
   void stop();
   /// One round without threads: writes what waits, syncs, tells the waiters.
   /// False when there was nothing to do. For tests and simulation.
   bool pump();
 
   Health health() const { return health_.load(std::memory_order_relaxed); }
+  /// Whether clicks wait in memory because only the reserve is left.
+  bool clicks_wait() const { return clicks_wait_.load(std::memory_order_relaxed); }
   /// Number of the file that is written now, and how many there are.
   uint64_t current_file() const { return files_.current_number(); }
   uint64_t file_count() const { return files_.count(); }
@@ -118,6 +133,11 @@ class Journal {
   void run();
   bool wait_for_work();
   void linger() const;
+  bool may_queue(Lane lane, uint64_t bytes) const;
+  uint64_t held_bytes(Lane lane) const;
+  bool may_write(size_t lane) const;
+  bool has_writable() const;
+  void look_for_room();
   bool take_queued(std::vector<Append>& out);
   void give_back(std::vector<Append>&& records, size_t from);
   Status write_all(std::vector<Append>& records, size_t& written);
@@ -137,6 +157,7 @@ class Journal {
   JournalFiles files_;
   Stats stats_;
   std::atomic<Health> health_{Health::ok};
+  std::atomic<bool> clicks_wait_{false};
 
   // Journal thread only.
   std::vector<Group> unsynced_;
@@ -144,6 +165,7 @@ class Journal {
   JournalPos durable_upto_;  ///< everything below is synced
   int64_t last_sync_ns_ = 0;
   bool noted_durable_ = true;  ///< a group on disk already says so
+  uint64_t room_seen_in_ = 0;  ///< number of the file in which room for the next was seen
 
   // Guards the lanes below, which any thread fills and the journal thread
   // empties whole: a mailbox with three classes and a byte bound. Innermost lock.

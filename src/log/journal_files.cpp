@@ -33,6 +33,25 @@ uint64_t JournalFiles::count() const {
   return numbers_.size();
 }
 
+bool JournalFiles::has_room_for_one_more(uint64_t reserve_bytes) const {
+  uint64_t used = 0;
+  uint64_t spares = 0;
+  {
+    std::lock_guard lock(mutex_);
+    used = numbers_.size();
+    spares = spares_.size();
+  }
+  if (bytes_most_ != 0 && (used + 1) * file_bytes_ + reserve_bytes > bytes_most_) return false;
+  const auto space = disk_.space(directory_);
+  // A disk that can't say how full it is will say so when it is written to.
+  return !space || space->free_bytes + spares * file_bytes_ >= file_bytes_ + reserve_bytes;
+}
+
+/// Whether the bound allows a file more. Needs mutex_.
+bool JournalFiles::may_make_spare() const {
+  return bytes_most_ == 0 || (numbers_.size() + spares_.size() + 1) * file_bytes_ <= bytes_most_;
+}
+
 Status JournalFiles::advance(JournalPos takes_over_from) {
   const std::string spare = TRY(take_spare());
   const uint64_t number = current_number() + 1;
@@ -69,6 +88,9 @@ Result<std::string> JournalFiles::make_spare() {
   uint64_t serial = 0;
   {
     std::lock_guard lock(mutex_);
+    if (!may_make_spare()) {
+      return Error(Errc::no_space, "the journal's files have reached their bound", directory_);
+    }
     serial = next_spare_++;
   }
   const std::string path = fmt::format("{}/spare-{}", directory_, serial);
@@ -148,7 +170,7 @@ void JournalFiles::prepare_loop() {
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [&] {
-        return !preparing_ || (spares_.empty() && !failed) ||
+        return !preparing_ || (spares_.empty() && !failed && may_make_spare()) ||
                (numbers_.size() >= 2 && numbers_.front() < released_number_);
       };
       // After a failure (a full disk) it tries again by itself each second.
@@ -158,7 +180,7 @@ void JournalFiles::prepare_loop() {
     recycle_released();
     {
       std::lock_guard lock(mutex_);
-      want_spare = spares_.empty() && !failed;
+      want_spare = spares_.empty() && !failed && may_make_spare();
     }
     if (!want_spare) continue;
     auto spare = make_spare();

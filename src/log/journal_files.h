@@ -10,6 +10,7 @@
 
 #include "base/file_system.h"
 #include "log/journal_format.h"
+#include "log/group_reader.h"
 
 namespace clickmill::log {
 
@@ -38,6 +39,11 @@ class JournalFiles {
   uint64_t count() const;
   uint64_t file_bytes() const { return file_bytes_; }
   uint64_t journal_id() const { return journal_id_; }
+  GroupReader reader() const { return GroupReader(disk_, directory_, journal_id_, file_bytes_); }
+  /// Bound of all files together, spares included; 0: none.
+  void set_bytes_most(uint64_t bytes) { bytes_most_ = bytes; }
+  /// Whether a further file would leave `reserve_bytes` of the disk, and of the bound.
+  bool has_room_for_one_more(uint64_t reserve_bytes) const;
   void release_before(JournalPos position);
   /// Keeps a spare ready and recycles from a thread of its own; without it,
   /// advance and release_before do both themselves (tests, simulation).
@@ -47,6 +53,7 @@ class JournalFiles {
  private:
   Result<std::string> take_spare();
   Result<std::string> make_spare();
+  bool may_make_spare() const;
   void recycle_released();
   void prepare_loop();
 
@@ -56,6 +63,7 @@ class JournalFiles {
   uint64_t journal_id_ = 0;
   std::unique_ptr<File> current_;
   std::atomic<uint64_t> current_number_{0};
+  std::atomic<uint64_t> bytes_most_{0};
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -19,6 +19,7 @@ enum class RecordKind : uint8_t {
   truncate = 4,    ///< cuts a partition's log from an offset on
   trim = 5,        ///< spool: positions below which a partition's clicks are committed
   copied_entry = 6,  ///< a live entry copied forward, so that its old file can go
+  copied_clicks = 7,  ///< spool: clicks copied forward, opaque here
 };
 
 /// Groups and file headers start on such boundaries: no group shares a block of
