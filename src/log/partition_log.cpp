@@ -280,7 +280,8 @@ void PartitionLog::take_in_positions() {
   }
   for (const Placed& placed : list) {
     if (placed.kind == RecordKind::hard_state) {
-      if (placed.term == hard_state_.term) hard_state_position_ = placed.position;
+      // Even if a newer one is on its way: until that is durable, this one counts.
+      hard_state_position_ = placed.position;
       continue;
     }
     const size_t index = index_of(placed.first);
