@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <vector>
 
 namespace clickmill::collector {
 namespace {
 
 constexpr size_t kRejectedListed = 1000;
+constexpr int64_t kPatienceMs = 10'000;
 
 bool blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
@@ -28,14 +30,19 @@ class BulkEndpoint::Answer final : public ClickAnswer {
   void durable() override {
     if (durability_ == Durability::synced) done_one();
   }
-  void failed() override {
-    failed_ = true;
-    if (durability_ != Durability::memory) done_one();
-  }
+  void failed() override { refuse(); }
+  bool refused() const { return answered_; }
   /// Every line was looked at: the answer may go out. It holds one place itself.
   void all_taken(std::string body) {
     body_ = std::move(body);
     done_one();
+  }
+  /// What was taken stays taken; the sender, who can't know, sends it all again.
+  void refuse() {
+    if (answered_.exchange(true)) return;
+    auto response = http::problem(503, "the journal can't take these clicks now; send them again later");
+    response.headers.emplace_back("Retry-After", "1");
+    respond_(std::move(response));
   }
   void reject(size_t line, const click::FieldError& error) {
     ++rejected_count_;
@@ -50,17 +57,14 @@ class BulkEndpoint::Answer final : public ClickAnswer {
 
  private:
   void done_one() {
-    if (waiting_.fetch_sub(1) != 1) return;
-    if (!failed_) return respond_(http::json_response(std::move(body_), 202));
-    auto response = http::problem(503, "the journal can't take these clicks now; send them again later");
-    response.headers.emplace_back("Retry-After", "1");
-    respond_(std::move(response));
+    if (waiting_.fetch_sub(1) != 1 || answered_.exchange(true)) return;
+    respond_(http::json_response(std::move(body_), 202));
   }
 
   const Durability durability_;
   http::Responder respond_;
   std::atomic<size_t> waiting_{1};
-  std::atomic<bool> failed_{false};
+  std::atomic<bool> answered_{false};
   std::string body_;
   std::string rejected_;
   size_t rejected_count_ = 0;
@@ -93,7 +97,8 @@ void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Respond
   std::string_view rest = request->body;
   size_t number = 0;
   size_t accepted = 0;
-  while (!rest.empty()) {
+  // Once one was refused the sender has to send them all again anyway.
+  while (!rest.empty() && !answer->refused()) {
     ++number;
     const auto end = rest.find('\n');
     const auto line = rest.substr(0, end);
@@ -106,6 +111,22 @@ void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Respond
     }
   }
   answer->all_taken(answer->report(accepted));
+  const int64_t deadline = intake_.clock().system().monotonic_ns() + kPatienceMs * 1'000'000;
+  std::lock_guard lock(mutex_);
+  deadlines_.emplace_back(deadline, answer);
+}
+
+void BulkEndpoint::sweep_deadlines() {
+  const int64_t now = intake_.clock().system().monotonic_ns();
+  std::vector<std::shared_ptr<Answer>> due;
+  {
+    std::lock_guard lock(mutex_);
+    while (!deadlines_.empty() && (deadlines_.front().first <= now || deadlines_.front().second.expired())) {
+      if (auto answer = deadlines_.front().second.lock()) due.push_back(std::move(answer));
+      deadlines_.pop_front();
+    }
+  }
+  for (const auto& answer : due) answer->refuse();
 }
 
 }  // namespace clickmill::collector

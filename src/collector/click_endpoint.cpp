@@ -59,13 +59,16 @@ std::optional<click::FieldError> parse(const http::Request& request, click::Pars
 /// journal or the deadline, answers.
 class ClickEndpoint::Answer final : public ClickAnswer {
  public:
-  Answer(Durability durability, http::Response response, http::Responder respond)
-      : durability_(durability), response_(std::move(response)), respond_(std::move(respond)) {}
+  Answer(Durability durability, http::Response response, http::Responder respond, Counter& dropped)
+      : durability_(durability), response_(std::move(response)), respond_(std::move(respond)), dropped_(dropped) {}
   void written() override {
     if (durability_ == Durability::written) answer();
   }
   void durable() override { answer(); }
-  void failed() override { answer(); }
+  void failed() override {
+    dropped_.add();
+    answer();
+  }
   /// True when this call was the one that answered.
   bool answer() {
     if (answered_.exchange(true)) return false;
@@ -78,6 +81,7 @@ class ClickEndpoint::Answer final : public ClickAnswer {
   std::atomic<bool> answered_{false};
   http::Response response_;
   http::Responder respond_;
+  Counter& dropped_;
 };
 
 http::Response ClickEndpoint::with_cors(const http::Request& request, http::Response response) const {
@@ -122,10 +126,11 @@ void ClickEndpoint::take(http::RequestPtr request, const click::ParsedClick& cli
   if (request->method == http::Method::head) return respond(std::move(response));
   const auto durability = intake_.options().durability;
   const auto connection = intake_.connection_of(*request);
-  auto answer = std::make_shared<Answer>(durability, std::move(response), std::move(respond));
+  auto answer = std::make_shared<Answer>(durability, std::move(response), std::move(respond), intake_.dropped());
   // A click that could not be spooled is counted as dropped; the person is redirected all the same.
   const bool spooled = intake_.spool(click, connection, *target, 0, log::Lane::redirects, answer).has_value();
-  if (!spooled || durability == Durability::memory) {
+  if (!spooled) return answer->failed();
+  if (durability == Durability::memory) {
     answer->answer();
     return;
   }

@@ -6,7 +6,8 @@ namespace clickmill::collector {
 
 Forwarder::Forwarder(Spool& spool, cluster::Router& router, const Clock& clock, Options options,
                      uint64_t jitter_seed)
-    : spool_(spool), router_(router), clock_(clock), options_(std::move(options)), jitter_(jitter_seed) {}
+    : spool_(spool), router_(router), clock_(clock), options_(std::move(options)), jitter_(jitter_seed),
+      journal_(spool.reader()) {}
 
 Forwarder::Lane& Forwarder::lane_of(PartitionId partition) {
   if (lanes_.size() <= partition.value()) lanes_.resize(partition.value() + 1);
@@ -14,8 +15,14 @@ Forwarder::Lane& Forwarder::lane_of(PartitionId partition) {
 }
 
 void Forwarder::kick(PartitionId partition) {
+  lane_of(partition).ours = true;
   if (lane_of(partition).holding) return;  // its answer looks for more
-  auto taken = spool_.take(partition, options_.batch_clicks, options_.batch_bytes);
+  auto taken = spool_.take(partition, options_.batch_clicks, options_.batch_bytes, journal_);
+  while (taken && taken->records.empty()) {
+    // Damage has taken all of them; the spool has said so.
+    spool_.committed(partition, *taken);
+    taken = spool_.take(partition, options_.batch_clicks, options_.batch_bytes, journal_);
+  }
   if (!taken) return;
   Lane& lane = lane_of(partition);
   lane.taken = *std::move(taken);
@@ -43,7 +50,7 @@ void Forwarder::on_answer(PartitionId partition, Status status) {
   lane.under_way = false;
   if (status) {
     lane.holding = false;
-    spool_.committed(partition, lane.taken.queue, lane.taken.records.size());
+    spool_.committed(partition, lane.taken);
     kick(partition);
     return;
   }
@@ -57,9 +64,10 @@ void Forwarder::retry_due() {
   const int64_t now = clock_.monotonic_ns();
   for (size_t i = 0; i < lanes_.size(); ++i) {
     Lane& lane = lanes_[i];
-    if (lane.holding && !lane.under_way && lane.retry_at_ns <= now) {
-      send(PartitionId(static_cast<uint32_t>(i)), lane);
-    }
+    const PartitionId partition(static_cast<uint32_t>(i));
+    if (lane.holding && !lane.under_way && lane.retry_at_ns <= now) send(partition, lane);
+    // The disk may have refused to give the backlog back.
+    if (lane.ours && !lane.holding && spool_.has_backlog(partition)) kick(partition);
   }
 }
 

@@ -37,6 +37,7 @@ class Forwarder {
     bool sent_before = false;
     bool under_way = false;
     bool holding = false;
+    bool ours = false;  ///< lanes_ has gaps: other workers' partitions
     int64_t retry_at_ns = 0;
     int64_t backoff_ms = 0;
   };
@@ -49,6 +50,7 @@ class Forwarder {
   const Clock& clock_;
   const Options options_;
   Random jitter_;
+  log::GroupReader journal_;
   std::vector<Lane> lanes_;  // by partition
 };
 

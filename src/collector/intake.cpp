@@ -74,9 +74,7 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
   record.reserve(256);
   click::encode_record(click, record);
   const PartitionId partition = click::partition_of(click.ad_id, options_.partitions);
-  auto done = spool_.append(partition, std::move(record), !parsed.timestamp_ms, lane, std::move(answer));
-  if (!done) dropped_.add();
-  return done;
+  return spool_.append(partition, std::move(record), !parsed.timestamp_ms, lane, std::move(answer));
 }
 
 }  // namespace clickmill::collector

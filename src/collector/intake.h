@@ -47,13 +47,15 @@ class Intake {
   };
   std::optional<Target> target_of(std::string_view ad_id) const;
 
-  /// Encodes and spools. On an error the click was not taken (and is counted as dropped).
+  /// Encodes and spools. On an error the click was not taken: whoever answers as if
+  /// it had been counts it as dropped.
   Status spool(const click::ParsedClick& click, const Connection& connection, const Target& target,
                uint8_t flags, log::Lane lane, std::shared_ptr<ClickAnswer> answer);
 
   const Options& options() const { return options_; }
   NodeClock& clock() { return clock_; }
   Counter& answered_unsynced() { return answered_unsynced_; }
+  Counter& dropped() { return dropped_; }
 
  private:
   Spool& spool_;

@@ -1,31 +1,23 @@
-// Journal records of the spool:
-//   click: the click record (click/record.cpp), with received_ms stamped
-//   trim:  varint partitions | { varint position below which all is committed }
-// A group's clicks share its position, so after a crash a few committed ones may
-// be sent again with an uncommitted neighbour; as `again`, and dedup drops them.
 #include "collector/spool.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/logging.h"
 #include "click/click.h"
 
 namespace clickmill::collector {
+namespace {
 
-Status RecoveredSpool::replay(JournalPos position, const log::RecordView& record) {
-  if (record.kind == log::RecordKind::click) {
-    clicks_.push_back({record.partition, position, std::string(record.payload)});
-    return {};
-  }
-  ByteCursor cursor(record.payload);
-  const uint64_t count = cursor.varint();
-  std::vector<JournalPos> trims;
-  for (uint64_t i = 0; i < count && cursor.ok(); ++i) trims.push_back(JournalPos(cursor.varint()));
-  if (!cursor.done()) return Error(Errc::corrupt, "trim record is malformed");
-  trims_ = std::move(trims);
-  return {};
-}
+// A click in memory besides its bytes: string, place in the queue.
+constexpr uint64_t kClickOverhead = 64;
+
+uint64_t memory_of(const std::string& record) { return record.size() + kClickOverhead; }
+
+}  // namespace
 
 /// Rides with a click through the journal.
 class Spool::Waiter final : public log::JournalWaiter {
@@ -53,26 +45,23 @@ class Spool::Waiter final : public log::JournalWaiter {
 
 Spool::Spool(log::Journal& journal, NodeClock& clock, Options options,
              std::function<void(PartitionId)> ready)
-    : journal_(journal), clock_(clock), options_(options), ready_(std::move(ready)) {
+    : journal_(journal), clock_(clock), options_(options), ready_(std::move(ready)),
+      copy_reader_(journal.reader()) {
   for (uint32_t i = 0; i < options_.partitions; ++i) shares_.push_back(std::make_unique<Share>());
 }
 
 void Spool::recover(RecoveredSpool&& recovered) {
-  for (auto& click : recovered.clicks_) {
-    const size_t index = click.partition.value();
-    if (index >= shares_.size()) continue;
-    if (index < recovered.trims_.size() && click.position < recovered.trims_[index]) continue;
-    ByteCursor cursor(std::string_view(click.record).substr(std::min(click::kReceivedMsAt, click.record.size())));
-    const ArrivalMs received(cursor.i64());
-    Share& share = *shares_[index];
-    Lane& lane = share.lanes[static_cast<size_t>(Queue::recovered)];
-    lane.held.push_back({received, click.position});
-    ++lane.durable;
-    lane.ready.push_back(std::move(click.record));
-    share.newest_durable = std::max(share.newest_durable, click.position);
-    clock_.raise(received);
-    held_.add(1);
+  const size_t count = std::min(recovered.backlogs_.size(), shares_.size());
+  for (size_t i = 0; i < count; ++i) {
+    Share& share = *shares_[i];
+    share.backlog = std::move(recovered.backlogs_[i]);
+    share.backlog.for_each([&](const Backlog::Run& run) {
+      held_.add(run.clicks);
+      share.newest_durable = run.position;
+      return true;
+    });
   }
+  clock_.raise(recovered.newest_);
 }
 
 Status Spool::append(PartitionId partition, std::string&& record, bool timestamp_too, log::Lane lane,
@@ -85,6 +74,8 @@ Status Spool::append(PartitionId partition, std::string&& record, bool timestamp
   append.partition = partition;
   append.payload = std::move(record);
   append.waiter = std::make_shared<Waiter>(*this, partition, queue, std::move(answer));
+  appended_clicks_.add();
+  appended_bytes_.add(append.payload.size());
   Share& share = *shares_[partition.value()];
   std::lock_guard lock(share.mutex);
   const ArrivalMs received = clock_.now();
@@ -101,13 +92,31 @@ void Spool::mark_durable(PartitionId partition, Queue queue, JournalPos position
     std::lock_guard lock(share.mutex);
     Lane& lane = share.lanes[static_cast<size_t>(queue)];
     // The journal keeps the order within a lane, so this is the oldest one on its way.
-    CM_ASSERT(lane.durable < lane.held.size());
-    lane.held[lane.durable++].position = position;
-    lane.ready.push_back(std::move(record));
+    const size_t at = lane.ready.size();
+    CM_ASSERT(at < lane.held.size());
+    if (leaves_on_disk(share, position)) {
+      share.backlog.add({position, lane.held[at].received, 1, false, false});
+      lane.held.erase(lane.held.begin() + static_cast<std::ptrdiff_t>(at));
+    } else {
+      lane.held[at].position = position;
+      share.memory_bytes += memory_of(record);
+      memory_.add(static_cast<int64_t>(memory_of(record)));
+      lane.ready.push_back(std::move(record));
+    }
     share.newest_durable = std::max(share.newest_durable, position);
     if (std::exchange(share.notified, true)) return;
   }
   ready_(partition);
+}
+
+/// A group's clicks of a partition stay together, in memory or on disk, since
+/// reading the group gives them all.
+bool Spool::leaves_on_disk(const Share& share, JournalPos position) const {
+  if (position == share.newest_durable) {
+    return share.backlog.has_newest(position, false);
+  }
+  return memory_bytes() >= options_.memory_bytes &&
+         share.memory_bytes >= options_.memory_bytes / shares_.size();
 }
 
 void Spool::mark_failed(PartitionId partition, Queue queue) {
@@ -116,42 +125,226 @@ void Spool::mark_failed(PartitionId partition, Queue queue) {
   Lane& lane = share.lanes[static_cast<size_t>(queue)];
   // It stays in `held`: it may be on disk and come back after a restart, so the
   // low-water must not pass it.
-  CM_ASSERT(lane.durable < lane.held.size());
+  CM_ASSERT(lane.ready.size() < lane.held.size());
 }
 
-std::optional<Spool::Taken> Spool::take(PartitionId partition, size_t count_most, size_t bytes_most) {
+std::optional<Spool::Taken> Spool::take(PartitionId partition, size_t count_most, size_t bytes_most,
+                                        log::GroupReader& journal) {
   Share& share = *shares_[partition.value()];
-  std::lock_guard lock(share.mutex);
-  share.notified = false;
+  size_t first = 0;
+  {
+    std::lock_guard lock(share.mutex);
+    share.notified = false;
+    first = share.next_queue;
+  }
   for (size_t i = 0; i < kQueues; ++i) {
-    Lane& lane = share.lanes[i];
-    if (lane.ready.empty()) continue;
-    Taken taken;
-    taken.queue = static_cast<Queue>(i);
-    taken.again = taken.queue == Queue::recovered;
-    // Ready ones are the last of the durable ones; what was taken stands before them.
-    size_t at = lane.durable - lane.ready.size();
-    size_t bytes = 0;
-    while (!lane.ready.empty() && taken.records.size() < count_most && bytes < bytes_most) {
-      taken.newest = std::max(taken.newest, lane.held[at++].received);
-      bytes += lane.ready.front().size();
-      taken.records.push_back(std::move(lane.ready.front()));
-      lane.ready.pop_front();
-    }
+    const auto queue = static_cast<Queue>((first + i) % kQueues);
+    auto taken = queue == Queue::backlog ? take_from_disk(partition, share, count_most, bytes_most, journal)
+                                         : take_from_memory(share, queue, count_most, bytes_most);
+    if (!taken) continue;
+    std::lock_guard lock(share.mutex);
+    share.next_queue = (static_cast<size_t>(queue) + 1) % kQueues;
     return taken;
   }
   return std::nullopt;
 }
 
-void Spool::committed(PartitionId partition, Queue queue, size_t count) {
-  Share& share = *shares_[partition.value()];
+std::optional<Spool::Taken> Spool::take_from_memory(Share& share, Queue queue, size_t count_most,
+                                                    size_t bytes_most) {
   std::lock_guard lock(share.mutex);
   Lane& lane = share.lanes[static_cast<size_t>(queue)];
-  CM_ASSERT(count <= lane.durable - lane.ready.size());
-  lane.held.erase(lane.held.begin(), lane.held.begin() + static_cast<std::ptrdiff_t>(count));
-  lane.durable -= count;
-  held_.add(-static_cast<int64_t>(count));
+  if (lane.ready.empty()) return std::nullopt;
+  Taken taken;
+  taken.queue = queue;
+  size_t bytes = 0;
+  while (!lane.ready.empty() && taken.records.size() < count_most && bytes < bytes_most) {
+    const Held& held = lane.held.front();
+    share.take(held.position, held.received);
+    taken.newest = std::max(taken.newest, held.received);
+    bytes += lane.ready.front().size();
+    taken.records.push_back(pop_ready(share, lane));
+  }
+  taken.held = taken.records.size();
+  return taken;
+}
+
+std::string Spool::pop_ready(Share& share, Lane& lane) {
+  std::string record = std::move(lane.ready.front());
+  lane.ready.pop_front();
+  lane.held.pop_front();
+  share.memory_bytes -= memory_of(record);
+  memory_.add(-static_cast<int64_t>(memory_of(record)));
+  return record;
+}
+
+/// Reads without the lock, so that no user waits for the disk. `reading` keeps
+/// the runs at the front where they are meanwhile; others are added at the end.
+std::optional<Spool::Taken> Spool::take_from_disk(PartitionId partition, Share& share, size_t count_most,
+                                                  size_t bytes_most, log::GroupReader& journal) {
+  std::vector<Backlog::Run> runs;
+  {
+    std::lock_guard lock(share.mutex);
+    share.reading = true;
+    uint64_t clicks = 0;
+    share.backlog.for_each([&](const Backlog::Run& run) {
+      clicks += run.clicks;
+      if (!runs.empty() && (run.again != runs.front().again || clicks > count_most)) return false;
+      runs.push_back(run);
+      return true;
+    });
+  }
+  Taken taken;
+  const size_t read = read_runs(partition, runs, bytes_most, journal, taken);
+  std::lock_guard lock(share.mutex);
+  share.reading = false;
+  if (read == 0) return std::nullopt;
+  for (size_t i = 0; i < read; ++i) {
+    share.taken.push_back(runs[i]);
+    share.backlog.pop_front();
+  }
+  return taken;
+}
+
+/// How many of the runs are in `taken` now.
+size_t Spool::read_runs(PartitionId partition, const std::vector<Backlog::Run>& runs, size_t bytes_most,
+                        log::GroupReader& journal, Taken& taken) {
+  size_t done = 0;
+  for (size_t bytes = 0; done < runs.size() && bytes < bytes_most; ++done) {
+    const Backlog::Run& run = runs[done];
+    const size_t before = taken.records.size();
+    auto read = read_run(partition, run, journal, taken.records);
+    if (!read && read.error().code() != Errc::corrupt) {
+      log_warn("spool", "can't read back: " + read.error().text());
+      taken.records.resize(before);
+      break;
+    }
+    if (!read) {
+      log_error("spool", fmt::format("{} answered clicks of partition {} are lost: {}", run.clicks,
+                                     partition.value(), read.error().text()));
+      lost_.add(run.clicks);
+      taken.records.resize(before);
+    }
+    if (taken.records.size() - before > run.clicks) {
+      // The journal is still telling of this group; it will call again.
+      taken.records.resize(before);
+      break;
+    }
+    taken.again = run.again;
+    taken.held += run.clicks;
+    for (size_t i = before; i < taken.records.size(); ++i) {
+      bytes += taken.records[i].size();
+      taken.newest = std::max(taken.newest, received_of(taken.records[i]));
+    }
+  }
+  return done;
+}
+
+void Spool::committed(PartitionId partition, const Taken& taken) {
+  Share& share = *shares_[partition.value()];
+  std::lock_guard lock(share.mutex);
+  share.taken.clear();
+  held_.add(-static_cast<int64_t>(taken.held));
   trims_changed_ = true;
+}
+
+/// Rides with clicks that are copied forward.
+class Spool::CopyWaiter final : public log::JournalWaiter {
+ public:
+  CopyWaiter(Spool& spool, PartitionId partition, JournalPos from, Backlog::Run copy)
+      : spool_(spool), partition_(partition), from_(from), copy_(copy) {}
+  void durable(JournalPos position, std::string&&) override {
+    copy_.position = position;
+    spool_.moved(partition_, from_, copy_);
+  }
+  void failed(const Error&, std::string&&) override {}
+
+ private:
+  Spool& spool_;
+  PartitionId partition_;
+  JournalPos from_;
+  Backlog::Run copy_;
+};
+
+void Spool::copy_forward(JournalPos before, uint64_t bytes_most) {
+  const uint64_t file_bytes = journal_.file_bytes();
+  const JournalPos oldest = oldest_needed();
+  if (oldest >= before) return;
+  const JournalPos file_end((oldest.value() / file_bytes + 1) * file_bytes);
+  const uint64_t clicks_most = bytes_most * std::max<uint64_t>(appended_clicks_.value(), 1) /
+                               std::max<uint64_t>(appended_bytes_.value(), 512);
+  uint64_t clicks = 0;
+  for (const auto& share : shares_) {
+    std::lock_guard lock(share->mutex);
+    clicks += share->clicks_before(file_end);
+    // A file that is still full of them is not worth it: it stays.
+    if (clicks > clicks_most) return;
+  }
+  for (uint32_t i = 0; i < shares_.size(); ++i) copy_oldest(PartitionId(i), std::min(before, file_end));
+}
+
+/// One group at a time: the next round takes the next one.
+void Spool::copy_oldest(PartitionId partition, JournalPos before) {
+  Share& share = *shares_[partition.value()];
+  JournalPos from;
+  {
+    std::lock_guard lock(share.mutex);
+    from = share.oldest_position();
+    if (from >= before || share.copying) return;
+    share.copying = true;
+  }
+  log::Append append;
+  append.kind = log::RecordKind::copied_clicks;
+  append.partition = partition;
+  Backlog::Run copy{from, ArrivalMs(INT64_MAX), 0, false, false};
+  std::vector<std::string> records;
+  auto done = read_run(partition, copy, copy_reader_, records);
+  copy.copied = true;
+  if (done) done = read_run(partition, copy, copy_reader_, records);
+  append.payload = copied_clicks(records);
+  for (const std::string& record : records) {
+    copy.oldest = std::min(copy.oldest, received_of(record));
+    ++copy.clicks;
+  }
+  if (done) {
+    append.waiter = std::make_shared<CopyWaiter>(*this, partition, from, copy);
+    done = journal_.append(std::move(append));
+  }
+  if (done) return;
+  std::lock_guard lock(share.mutex);
+  share.copying = false;
+}
+
+/// What stood at `from` stands in `copy` too now; what of it is still here goes
+/// by the copy.
+void Spool::moved(PartitionId partition, JournalPos from, const Backlog::Run& copy) {
+  Share& share = *shares_[partition.value()];
+  std::lock_guard lock(share.mutex);
+  share.copying = false;
+  share.newest_durable = std::max(share.newest_durable, copy.position);
+  if (share.reading) return;
+  uint64_t here = 0;
+  bool again = false;
+  for (Lane& lane : share.lanes) {
+    for (; !lane.ready.empty() && lane.held.front().position == from; ++here) pop_ready(share, lane);
+  }
+  for (; !share.backlog.empty() && share.backlog.front().position == from; share.backlog.pop_front()) {
+    here += share.backlog.front().clicks;
+    again = again || share.backlog.front().again;
+  }
+  for (Backlog::Run& run : share.taken) {
+    if (run.position == from) run.position = copy.position;
+  }
+  if (here == 0) return;
+  // Neighbours in the group that have been sent meanwhile are in the copy too.
+  again = again || here != copy.clicks;
+  share.backlog.add({copy.position, copy.oldest, copy.clicks, again, true});
+  held_.add(static_cast<int64_t>(copy.clicks) - static_cast<int64_t>(here));
+}
+
+bool Spool::has_backlog(PartitionId partition) {
+  Share& share = *shares_[partition.value()];
+  std::lock_guard lock(share.mutex);
+  return !share.backlog.empty();
 }
 
 ArrivalMs Spool::low_water(PartitionId partition) {
@@ -162,15 +355,44 @@ ArrivalMs Spool::low_water(PartitionId partition) {
   for (const Lane& lane : share.lanes) {
     if (!lane.held.empty()) lowest = std::min(lowest, lane.held.front().received);
   }
+  if (!share.backlog.empty()) lowest = std::min(lowest, share.backlog.oldest());
+  for (const Backlog::Run& run : share.taken) lowest = std::min(lowest, run.oldest);
   return lowest;
 }
 
-JournalPos Spool::oldest_position(const Share& share) const {
+void Spool::Share::take(JournalPos position, ArrivalMs received) {
+  if (taken.empty() || taken.back().position != position) taken.push_back({position, received, 0, false, false});
+  ++taken.back().clicks;
+  taken.back().oldest = std::min(taken.back().oldest, received);
+}
+
+/// Oldest position that holds an uncommitted click; UINT64_MAX: none is durable.
+JournalPos Spool::Share::oldest_position() const {
   JournalPos oldest(UINT64_MAX);
-  for (const Lane& lane : share.lanes) {
-    if (lane.durable > 0) oldest = std::min(oldest, lane.held.front().position);
+  for (const Lane& lane : lanes) {
+    if (!lane.ready.empty()) oldest = std::min(oldest, lane.held.front().position);
   }
+  if (!backlog.empty()) oldest = std::min(oldest, backlog.front().position);
+  for (const Backlog::Run& run : taken) oldest = std::min(oldest, run.position);
   return oldest;
+}
+
+uint64_t Spool::Share::clicks_before(JournalPos end) const {
+  uint64_t clicks = 0;
+  for (const Lane& lane : lanes) {
+    for (size_t i = 0; i < lane.ready.size() && lane.held[i].position < end; ++i) ++clicks;
+  }
+  backlog.for_each([&](const Backlog::Run& run) {
+    if (run.position < end) clicks += run.clicks;
+    return run.position < end;
+  });
+  for (const Backlog::Run& run : taken) clicks += run.position < end ? run.clicks : 0;
+  return clicks;
+}
+
+/// Whether clicks wait for the journal.
+bool Spool::Share::on_its_way() const {
+  return std::any_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return lane.ready.size() < lane.held.size(); });
 }
 
 void Spool::write_trims() {
@@ -181,9 +403,11 @@ void Spool::write_trims() {
   writer.varint(shares_.size());
   for (const auto& share : shares_) {
     std::lock_guard lock(share->mutex);
-    const JournalPos oldest = oldest_position(*share);
-    // What is not durable yet will stand behind everything that is.
-    writer.varint(oldest.value() != UINT64_MAX ? oldest.value() : share->newest_durable.value() + 1);
+    const JournalPos oldest = share->oldest_position();
+    // Clicks that wait for the journal will stand behind everything that is durable,
+    // but for those of the newest group, of which only a part may have been told yet.
+    const uint64_t all = share->newest_durable.value() + (share->on_its_way() ? 0 : 1);
+    writer.varint(std::min(oldest.value(), all));
   }
   if (!journal_.append(std::move(append))) trims_changed_ = true;
 }
@@ -192,7 +416,7 @@ JournalPos Spool::oldest_needed() {
   JournalPos oldest(UINT64_MAX);
   for (const auto& share : shares_) {
     std::lock_guard lock(share->mutex);
-    oldest = std::min(oldest, oldest_position(*share));
+    oldest = std::min(oldest, share->oldest_position());
   }
   return oldest;
 }

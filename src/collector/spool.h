@@ -11,7 +11,10 @@
 
 #include "base/metrics.h"
 #include "base/node_clock.h"
+#include "collector/backlog.h"
+#include "collector/spool_records.h"
 #include "log/journal.h"
+#include "log/group_reader.h"
 
 namespace clickmill::collector {
 
@@ -25,27 +28,16 @@ class ClickAnswer {
   virtual void failed() = 0;
 };
 
-/// What the journal's replay found of the spool.
-class RecoveredSpool {
- public:
-  Status replay(JournalPos position, const log::RecordView& record);
-
- private:
-  friend class Spool;
-  struct Click {
-    PartitionId partition;
-    JournalPos position;
-    std::string record;
-  };
-  std::vector<Click> clicks_;
-  std::vector<JournalPos> trims_;
-};
-
 /// The collector's part of the journal: clicks answered and not yet committed.
 ///
 /// Stamps each click's received_ms, so that it never falls below a low-water
 /// that was told before: both happen under the partition's lock. Clicks of one
-/// partition are given out and committed in the order of each queue.
+/// partition are given out and committed in the order of each queue, the queues
+/// in turns, so that what is new doesn't wait for what an outage has left.
+///
+/// Holds up to `memory_bytes` of clicks; what goes beyond stays in the journal
+/// alone (the backlog) and is read back when its turn comes: an hour without a
+/// leader costs disk, not memory.
 /// Thread: any. One mutex per partition guards its queues: io threads append,
 /// the journal thread marks durable, the worker takes; a mailbox would not do,
 /// since low_water must see what is still on its way. Locked before the journal's.
@@ -53,6 +45,8 @@ class Spool {
  public:
   struct Options {
     uint32_t partitions = 64;
+    /// Beyond it a partition that has more than its share leaves clicks on disk.
+    uint64_t memory_bytes = 64 << 20;
   };
   /// `ready(partition)` is called (journal thread, or start) when clicks can be taken.
   Spool(log::Journal& journal, NodeClock& clock, Options options,
@@ -66,17 +60,25 @@ class Spool {
   Status append(PartitionId partition, std::string&& record, bool timestamp_too, log::Lane lane,
                 std::shared_ptr<ClickAnswer> answer);
 
-  enum class Queue : uint8_t { recovered = 0, redirects = 1, bulk = 2 };
+  enum class Queue : uint8_t { backlog = 0, redirects = 1, bulk = 2 };
   struct Taken {
-    Queue queue = Queue::recovered;
-    bool again = false;
+    Queue queue = Queue::backlog;
+    bool again = false;  ///< may have been sent by an earlier run
     ArrivalMs newest;
     std::vector<std::string> records;
+    size_t held = 0;  ///< clicks that leave the spool with them
   };
-  /// The oldest durable clicks of one queue; empty when there are none.
-  std::optional<Taken> take(PartitionId partition, size_t count_most, size_t bytes_most);
-  /// The `count` oldest taken clicks of the queue are committed.
-  void committed(PartitionId partition, Queue queue, size_t count);
+  /// Clicks of one queue, oldest first: at most `count_most` and about `bytes_most`,
+  /// but at least one; of the backlog whole groups. Empty when there are none, or
+  /// when the disk can't be read now. One batch of a partition at a time.
+  std::optional<Taken> take(PartitionId partition, size_t count_most, size_t bytes_most,
+                            log::GroupReader& journal);
+  /// What was taken is committed.
+  void committed(PartitionId partition, const Taken& taken);
+  /// Clicks that stand on disk alone may be taken: what take() answered was a
+  /// refusal of the disk.
+  bool has_backlog(PartitionId partition);
+  log::GroupReader reader() const { return journal_.reader(); }
 
   /// Oldest received_ms held, or now when nothing is: every click taken in
   /// later has received_ms at or above it.
@@ -85,7 +87,15 @@ class Spool {
   void write_trims();
   /// Oldest journal position that holds an uncommitted click.
   JournalPos oldest_needed();
+  /// Appends again what keeps the oldest file, if that stands before `before` and
+  /// holds at most about `bytes_most` of clicks: a partition without a leader must
+  /// not keep all that the others have written. Thread: one at a time.
+  void copy_forward(JournalPos before, uint64_t bytes_most);
   uint64_t held_clicks() const { return static_cast<uint64_t>(held_.value()); }
+  /// Bytes of clicks in memory.
+  uint64_t memory_bytes() const { return static_cast<uint64_t>(memory_.value()); }
+  /// Durable clicks that damage of the disk has taken.
+  uint64_t lost_clicks() const { return lost_.value(); }
 
  private:
   static constexpr size_t kQueues = 3;
@@ -94,20 +104,39 @@ class Spool {
     JournalPos position;  ///< 0 until durable
   };
   struct Lane {
-    std::deque<Held> held;  ///< everything not committed, in order
-    size_t durable = 0;     ///< the first so many of held have a position
-    std::deque<std::string> ready;
+    std::deque<Held> held;          ///< what is not taken, in order
+    std::deque<std::string> ready;  ///< of the first ones of held, which are durable
   };
   struct Share {
     std::mutex mutex;
-    std::array<Lane, kQueues> lanes;
+    std::array<Lane, kQueues> lanes;  // the backlog's is empty
+    Backlog backlog;
+    std::vector<Backlog::Run> taken;  ///< where the batch stands that is out
+    bool reading = false;             ///< the backlog's front is being read
+    bool copying = false;
+    size_t next_queue = 0;  ///< whose turn it is
+    uint64_t memory_bytes = 0;
     JournalPos newest_durable;
     bool notified = false;
+
+    void take(JournalPos position, ArrivalMs received);
+    bool on_its_way() const;
+    JournalPos oldest_position() const;
+    uint64_t clicks_before(JournalPos end) const;
   };
   class Waiter;
+  class CopyWaiter;
   void mark_durable(PartitionId partition, Queue queue, JournalPos position, std::string&& record);
   void mark_failed(PartitionId partition, Queue queue);
-  JournalPos oldest_position(const Share& share) const;
+  bool leaves_on_disk(const Share& share, JournalPos position) const;
+  std::optional<Taken> take_from_memory(Share& share, Queue queue, size_t count_most, size_t bytes_most);
+  std::optional<Taken> take_from_disk(PartitionId partition, Share& share, size_t count_most,
+                                      size_t bytes_most, log::GroupReader& journal);
+  size_t read_runs(PartitionId partition, const std::vector<Backlog::Run>& runs, size_t bytes_most,
+                   log::GroupReader& journal, Taken& taken);
+  std::string pop_ready(Share& share, Lane& lane);
+  void copy_oldest(PartitionId partition, JournalPos before);
+  void moved(PartitionId partition, JournalPos from, const Backlog::Run& copy);
 
   log::Journal& journal_;
   NodeClock& clock_;
@@ -115,6 +144,11 @@ class Spool {
   const std::function<void(PartitionId)> ready_;
   std::vector<std::unique_ptr<Share>> shares_;
   Gauge held_;
+  Gauge memory_;
+  Counter lost_;
+  Counter appended_clicks_;
+  Counter appended_bytes_;
+  log::GroupReader copy_reader_;
   std::atomic<bool> trims_changed_{false};
 };
 

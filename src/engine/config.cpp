@@ -19,6 +19,9 @@ constexpr uint64_t kKiB = 1024;
 constexpr uint64_t kMiB = 1024 * kKiB;
 constexpr uint64_t kGiB = 1024 * kMiB;
 constexpr size_t kLongestUrl = 2048;
+// Blocks that are not full yet stand in the journal, up to 4,096 clicks of each
+// partition; clicks and the reserve need room beside them.
+constexpr uint64_t kSmallestJournal = 256 * kMiB;
 
 /// Keys that are known and checked, but whose work has not come yet: any value
 /// but this one is refused.
@@ -28,7 +31,6 @@ struct Unsupported {
 };
 constexpr Unsupported kUnsupported[] = {
     {"cluster", ""},
-    {"log.journal_bytes", "0"},
     {"collector.country_db", R"("")"},
     {"collector.rate_limit", "{}"},
     {"store.retention_days.minute", "1826"},
@@ -134,6 +136,10 @@ void read_log(ConfigReader& in, Config::Log& out) {
                                {"lz4", log::Compression::lz4},
                                {"zstd", log::Compression::zstd}});
   in.number("log.journal_bytes", out.journal_bytes, 0);
+  if (out.journal_bytes != 0 && out.journal_bytes < kSmallestJournal) {
+    in.problem("log.journal_bytes", std::to_string(out.journal_bytes) + " is neither 0 nor at least " +
+                                        std::to_string(kSmallestJournal));
+  }
 }
 
 void read_collector(ConfigReader& in, Config::Collector& out) {

@@ -29,6 +29,9 @@ constexpr uint64_t kStateCacheBytes = 16 << 20;
 // The oldest files that are not left in peace: what still holds one back is
 // copied forward, so that a quiet partition doesn't keep gigabytes.
 constexpr uint64_t kJournalFilesInPeace = 5;
+constexpr uint64_t kJournalFilesLeast = 16;  // a bounded journal has smaller files rather than fewer
+constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kReserveLeast = 1024 * kMiB;
 
 void raise_file_limit() {
   rlimit limit{};
@@ -53,6 +56,21 @@ class LocalRouter final : public cluster::Router {
  private:
   cluster::Owned& owned_;
 };
+
+/// Clicks leave 5 % of the disk, at least 1 GiB, to log, checkpoints and votes; a
+/// bound on the journal bounds that too.
+Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files,
+                                              const std::string& directory) {
+  log::Journal::Options options;
+  options.queue_bytes = config.collector.buffer_bytes;
+  options.reserve_bytes = std::max(TRY(files.space(directory)).total_bytes / 20, kReserveLeast);
+  const uint64_t bound = config.log.journal_bytes;
+  if (bound == 0) return options;
+  options.files_bytes_most = bound;
+  options.reserve_bytes = std::min(options.reserve_bytes, bound / 4);
+  options.file_bytes = std::min(options.file_bytes, bound / kJournalFilesLeast / kMiB * kMiB);
+  return options;
+}
 
 collector::Durability durability_of(Durability durability) {
   switch (durability) {
@@ -83,7 +101,7 @@ class Engine::Impl {
   Status start_upkeep();
   void start_workers();
   bool idle(size_t worker);
-  void maintain_journal();
+  void maintain_journal(JournalPos leave_before);
   Status start_http();
   std::vector<std::string> not_ready();
   void drain_spool();
@@ -155,14 +173,11 @@ Status Engine::Impl::open_journal() {
   std::vector<log::RecoveredLog> logs(owned_.partitions.size());
   collector::RecoveredSpool spooled;
   const auto replay = [&](JournalPos position, const log::RecordView& record) -> Status {
-    if (record.kind == log::RecordKind::click || record.kind == log::RecordKind::trim) {
-      return spooled.replay(position, record);
-    }
     if (record.partition.value() >= logs.size()) return Error(Errc::corrupt, "record of an unknown partition");
+    if (collector::RecoveredSpool::is_of_spool(record.kind)) return spooled.replay(position, record);
     return logs[record.partition.value()].replay(position, record);
   };
-  log::Journal::Options options;
-  options.queue_bytes = config_.collector.buffer_bytes;
+  const auto options = TRY(journal_options(config_, files_, dir_->path()));
   journal_ = TRY(log::Journal::open(files_, dir_->journal(), node_clock_, options, replay));
   for (size_t i = 0; i < logs.size(); ++i) {
     TRY(owned_.partitions[i]->open(*journal_, std::move(logs[i])));
@@ -230,12 +245,13 @@ bool Engine::Impl::idle(size_t worker) {
     status_->update(partition, JournalPos(current * journal_->file_bytes()));
   }
   forwarders_[worker]->retry_due();
-  if (worker == 0) maintain_journal();
+  if (worker == 0) maintain_journal(leave_before);
   return replaying;
 }
 
-void Engine::Impl::maintain_journal() {
+void Engine::Impl::maintain_journal(JournalPos leave_before) {
   spool_->write_trims();
+  spool_->copy_forward(leave_before, journal_->file_bytes() / 8);
   const JournalPos current(journal_->current_file() * journal_->file_bytes());
   const JournalPos spool_needs = spool_->oldest_needed();
   journal_->release_before(std::min({current, spool_needs, status_->oldest_needed()}));
@@ -281,7 +297,10 @@ Status Engine::Impl::start_http() {
     api_routes_.handle(std::move(request), std::move(respond));
   };
   api_address_ = TRY(server_->listen(std::move(api)));
-  server_->every(kDeadlineSweepMs, [this] { clicks_->sweep_deadlines(); });
+  server_->every(kDeadlineSweepMs, [this] {
+    clicks_->sweep_deadlines();
+    bulk_->sweep_deadlines();
+  });
   server_->start();
   return {};
 }
@@ -289,8 +308,12 @@ Status Engine::Impl::start_http() {
 std::vector<std::string> Engine::Impl::not_ready() {
   std::vector<std::string> reasons = status_->reasons();
   switch (journal_->health()) {
-    case log::Journal::Health::ok: break;
-    case log::Journal::Health::no_room: reasons.push_back("journal: no room for a new file; clicks wait in memory"); break;
+    case log::Journal::Health::ok:
+      if (journal_->clicks_wait()) {
+        reasons.push_back("journal: the disk (or log.journal_bytes) is full but for its reserve; clicks wait in memory");
+      }
+      break;
+    case log::Journal::Health::no_room: reasons.push_back("journal: no room for a new file; clicks and log wait in memory"); break;
     case log::Journal::Health::closed: reasons.push_back("journal: closed after failed writes; clicks are not recorded"); break;
   }
   return reasons;

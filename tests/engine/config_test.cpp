@@ -324,11 +324,20 @@ TEST_CASE("config: all problems are told together", "[engine]") {
         "unknown key \"log.x\"; did you mean \"log\"?");
 }
 
+TEST_CASE("config: log.journal_bytes is 0 or at least 256 MiB", "[engine]") {
+  for (const std::string right : {"0", "268435456", "1099511627776"}) {
+    CHECK(parse_config(nested("log.journal_bytes", right), "").log.journal_bytes == std::stoull(right));
+  }
+  CHECK(problems_of(nested("log.journal_bytes", "268435455")) ==
+        "log.journal_bytes: 268435455 is neither 0 nor at least 268435456");
+  CHECK(problems_of(nested("log.journal_bytes", "1")) ==
+        "log.journal_bytes: 1 is neither 0 nor at least 268435456");
+}
+
 TEST_CASE("config: a key whose work has not come is refused by name", "[engine]") {
   const auto [key, value] = GENERATE(table<std::string, std::string>({
       {"cluster", "{}"},
       {"cluster", R"({"peers":[],"replication":3})"},
-      {"log.journal_bytes", "1"},
       {"collector.country_db", R"("x.mmdb")"},
       {"collector.rate_limit", R"({"per_ip":5})"},
       {"store.retention_days.minute", "30"},

@@ -1,0 +1,203 @@
+// The endpoints when the journal can't keep up: users are redirected whatever
+// happens, senders of bulk are told to wait, and only what was answered and not
+// recorded is counted as dropped.
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "catalog/catalog.h"
+#include "collector/bulk_endpoint.h"
+#include "collector/click_endpoint.h"
+#include "collector/intake.h"
+#include "collector/spool_fixture.h"
+
+namespace clickmill::collector {
+namespace {
+
+constexpr uint64_t kFileBytes = 64 << 10;
+
+class SentRequest final : public http::Request {
+ public:
+  SentRequest(http::Method with, std::string text) : text_(std::move(text)) {
+    method = with;
+    path = "/v1/click";
+    body = text_;
+    peer_ip = "192.0.2.7";
+  }
+  std::string_view header(std::string_view) const override { return {}; }
+
+ private:
+  const std::string text_;
+};
+
+std::string click_json(uint64_t id, size_t padding = 0) {
+  return R"({"click_id":"c)" + std::to_string(id) + R"(","ad_id":"ad","timestamp_ms":)" +
+         std::to_string(kStartMs) + R"(,"referrer":")" + std::string(padding, 'r') + R"("})";
+}
+
+/// Both endpoints above a journal on a simulated disk.
+struct Endpoints : SpoolMachine {
+  Endpoints() : SpoolMachine(1) {
+    journal_options.reserve_bytes = 4 * kFileBytes;
+    journal_options.queue_bytes = 200'000;
+    restart();
+    REQUIRE(files.create_directories("/data"));
+    auto opened = catalog::Catalog::open(files, "/data");
+    REQUIRE(opened);
+    catalog = *std::move(opened);
+    REQUIRE(catalog->put({"ad", "adv", "banner", "https://example.com/landing"}));
+    Intake::Options options;
+    options.partitions = spool_options.partitions;
+    intake = std::make_unique<Intake>(*spool, *catalog, *node_clock, options, metrics);
+    clicks = std::make_unique<ClickEndpoint>(*intake);
+    bulk = std::make_unique<BulkEndpoint>(*intake);
+  }
+
+  ~Endpoints() { journal.reset(); }  // answers in it come here
+
+  http::Responder responder() {
+    return http::Responder([this](http::Response&& response) { answers.push_back(std::move(response)); });
+  }
+  void send_click(size_t padding = 0) {
+    clicks->handle(std::make_shared<SentRequest>(http::Method::post, click_json(next_id++, padding)), responder());
+  }
+  void send_bulk(size_t lines) {
+    std::string text;
+    for (size_t i = 0; i < lines; ++i) text += click_json(next_id++) + '\n';
+    bulk->handle(std::make_shared<SentRequest>(http::Method::post, text), false, responder());
+  }
+  void sweep_after_ms(int64_t ms) {
+    clock.advance_ms(ms);
+    clicks->sweep_deadlines();
+    bulk->sweep_deadlines();
+  }
+  /// Clicks until only the reserve is left.
+  void fill_disk() {
+    files.set_capacity_bytes(20 * kFileBytes);
+    while (!journal->clicks_wait()) {
+      send_click(900);
+      pump();
+    }
+    clicks_before = next_id;
+    sweep_after_ms(50);
+    answers.clear();
+    unsynced_before = intake->answered_unsynced().value();
+  }
+  uint64_t dropped() { return intake->dropped().value(); }
+  uint64_t unsynced() { return intake->answered_unsynced().value() - unsynced_before; }
+  /// Everything the spool gives out.
+  size_t recorded() {
+    size_t count = 0;
+    for (uint32_t partition = 0; partition < spool_options.partitions; ++partition) count += drain(partition).size();
+    return count;
+  }
+
+  Metrics metrics;
+  std::unique_ptr<catalog::Catalog> catalog;
+  std::unique_ptr<Intake> intake;
+  std::unique_ptr<ClickEndpoint> clicks;
+  std::unique_ptr<BulkEndpoint> bulk;
+  std::vector<http::Response> answers;
+  uint64_t next_id = 0;
+  uint64_t clicks_before = 0;
+  uint64_t unsynced_before = 0;
+};
+
+TEST_CASE("collector: on a full disk users are redirected at the deadline, their clicks written later", "[collector]") {
+  Endpoints node;
+  node.fill_disk();
+  for (int i = 0; i < 10; ++i) node.send_click();
+  node.pump();
+  CHECK(node.answers.empty());
+  node.sweep_after_ms(50);
+  REQUIRE(node.answers.size() == 10);
+  for (const auto& answer : node.answers) CHECK(answer.status == 302);
+  CHECK(node.unsynced() == 10);
+  CHECK(node.dropped() == 0);
+  node.files.set_capacity_bytes(40 * kFileBytes);
+  node.pump();
+  CHECK(node.recorded() == node.next_id);
+  CHECK(node.answers.size() == 10);
+}
+
+TEST_CASE("collector: what the buffer can't hold is redirected at once and counted as dropped", "[collector]") {
+  Endpoints node;
+  node.fill_disk();
+  while (node.dropped() == 0) node.send_click(500);
+  REQUIRE(node.answers.size() == 1);
+  CHECK(node.answers[0].status == 302);
+  for (int i = 0; i < 20; ++i) node.send_click(900);
+  CHECK(node.dropped() > 10);
+  node.sweep_after_ms(50);
+  CHECK(node.answers.size() == node.next_id - node.clicks_before);
+  node.files.set_capacity_bytes(100 * kFileBytes);
+  node.pump();
+  CHECK(node.recorded() == node.next_id - node.dropped());
+}
+
+TEST_CASE("collector: clicks that wait when the journal closes are redirected and counted as dropped", "[collector]") {
+  Endpoints node;
+  node.send_click();
+  node.send_click();
+  node.files.crash();
+  node.pump();
+  CHECK(node.answers.size() == 2);
+  CHECK(node.dropped() == 2);
+  node.send_click();
+  REQUIRE(node.answers.size() == 3);
+  CHECK(node.answers[2].status == 302);
+  CHECK(node.dropped() == 3);
+}
+
+TEST_CASE("collector: bulk on a full disk is told to come again, and nothing of it is called dropped", "[collector]") {
+  Endpoints node;
+  node.fill_disk();
+  node.send_bulk(100);
+  REQUIRE(node.answers.size() == 1);
+  CHECK(node.answers[0].status == 503);
+  const auto& headers = node.answers[0].headers;
+  CHECK(std::any_of(headers.begin(), headers.end(), [](const auto& header) { return header.first == "Retry-After"; }));
+  CHECK(node.dropped() == 0);
+  CHECK(node.journal->queued_bytes() == 0);
+}
+
+TEST_CASE("collector: bulk that overfills its lane is refused in full; what was taken is recorded", "[collector]") {
+  Endpoints node;
+  node.send_bulk(2000);
+  REQUIRE(node.answers.size() == 1);
+  CHECK(node.answers[0].status == 503);
+  // The other half of the buffer is left to users.
+  node.send_click();
+  node.pump();
+  REQUIRE(node.answers.size() == 2);
+  CHECK(node.answers[1].status == 302);
+  const size_t recorded = node.recorded();
+  CHECK(recorded > 100);
+  CHECK(recorded < 1000);
+  CHECK(node.dropped() == 0);
+}
+
+TEST_CASE("collector: bulk waits ten seconds for the journal, then is told to come again", "[collector]") {
+  Endpoints node;
+  node.send_bulk(10);
+  node.sweep_after_ms(9'900);
+  CHECK(node.answers.empty());
+  node.sweep_after_ms(200);
+  REQUIRE(node.answers.size() == 1);
+  CHECK(node.answers[0].status == 503);
+  node.pump();
+  CHECK(node.answers.size() == 1);
+  CHECK(node.recorded() == 10);
+  // One that is written in time is answered as usual, and only once.
+  node.send_bulk(10);
+  node.pump();
+  node.sweep_after_ms(20'000);
+  REQUIRE(node.answers.size() == 2);
+  CHECK(node.answers[1].status == 202);
+}
+
+}  // namespace
+}  // namespace clickmill::collector
