@@ -1,5 +1,7 @@
 #include "base/clock.h"
 
+#include <sys/timex.h>
+
 #include <ctime>
 
 namespace clickmill {
@@ -15,5 +17,10 @@ int64_t read_ns(clockid_t id) {
 
 int64_t SystemClock::wall_ms() const { return read_ns(CLOCK_REALTIME) / 1'000'000; }
 int64_t SystemClock::monotonic_ns() const { return read_ns(CLOCK_MONOTONIC); }
+
+bool SystemClock::synchronised() const {
+  timex state{};
+  return adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+}
 
 }  // namespace clickmill

@@ -21,6 +21,7 @@ std::string_view name_of(LogLevel level) {
     case LogLevel::info: return "info";
     case LogLevel::warn: return "warn";
     case LogLevel::error: return "error";
+    case LogLevel::off: break;
   }
   return "?";
 }

@@ -5,7 +5,8 @@
 
 namespace clickmill {
 
-enum class LogLevel : uint8_t { debug, info, warn, error };
+/// `off` is no level of a line: it silences all (for tests that fail on purpose).
+enum class LogLevel : uint8_t { debug, info, warn, error, off };
 enum class LogFormat : uint8_t { text, json };
 
 /// Chooses what goes to stderr and how. Process-wide, since stderr is. Thread: any.

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <algorithm>
 #include <atomic>
+#include <string>
 
 #include "base/clock.h"
 #include "base/strong.h"
@@ -10,28 +10,30 @@ namespace clickmill {
 
 /// The node's arrival time: the wall clock, but never decreasing, restarts
 /// included (start it with raise() at the newest time that was recovered).
-/// A clock that is behind makes time stand still until it has caught up.
+/// A clock that is behind makes time stand still until it has caught up. One
+/// that jumps ahead by more than a day, between two calls, is believed when it
+/// is synchronised; else time goes on by the monotonic clock until the wall
+/// clock is back within a day of it, or for as long as this object lives.
 /// Thread: any.
 class NodeClock {
  public:
-  explicit NodeClock(const Clock& clock) : clock_(clock) {}
+  explicit NodeClock(const Clock& clock);
 
-  ArrivalMs now() {
-    raise(ArrivalMs(clock_.wall_ms()));
-    return ArrivalMs(last_.load(std::memory_order_relaxed));
-  }
+  ArrivalMs now();
   /// Time is not below `floor` from now on.
-  void raise(ArrivalMs floor) {
-    int64_t seen = last_.load(std::memory_order_relaxed);
-    while (seen < floor.value() &&
-           !last_.compare_exchange_weak(seen, floor.value(), std::memory_order_relaxed)) {
-    }
-  }
+  void raise(ArrivalMs floor);
+  /// Why time is not what the wall clock says; empty while it is, give or take 10 s.
+  std::string trouble();
   const Clock& system() const { return clock_; }
 
  private:
+  int64_t last() const { return last_.load(std::memory_order_relaxed); }
+  int64_t monotonic_ms() const { return clock_.monotonic_ns() / 1'000'000; }
+  int64_t expected_ms() const;
+
   const Clock& clock_;
   std::atomic<int64_t> last_{0};
+  std::atomic<int64_t> wall_minus_monotonic_;  ///< when the wall clock was last believed
 };
 
 }  // namespace clickmill
