@@ -1,9 +1,11 @@
 #include "log/journal.h"
 
+#include <fmt/format.h>
 #include <pthread.h>
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "base/assert.h"
 #include "base/logging.h"
@@ -36,12 +38,13 @@ Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::str
   auto recovered = TRY(recover_journal(files, directory, options.unsynced_bytes, replay));
   // The size is fixed when a journal is made: positions name files by it.
   if (recovered.file_bytes != 0) options.file_bytes = recovered.file_bytes;
-  CM_ASSERT(options.file_bytes % kJournalAlign == 0);
-  CM_ASSERT(options.unsynced_bytes + options.group_bytes <= options.file_bytes);
+  CM_ASSERT(is_file_size(options.file_bytes));
+  CM_ASSERT(options.unsynced_bytes >= 4 * kJournalAlign);
+  CM_ASSERT(options.unsynced_bytes + kJournalAlign <= options.file_bytes);
   auto journal = std::unique_ptr<Journal>(new Journal(files, directory, clock, options));
   clock.raise(ArrivalMs(recovered.time_ms));
   const uint64_t id = recovered.journal_id != 0 ? recovered.journal_id : secure_random_u64() | 1;
-  journal->files_.adopt(id, {recovered.file_numbers.begin(), recovered.file_numbers.end()});
+  TRY(journal->files_.adopt(id, {recovered.file_numbers.begin(), recovered.file_numbers.end()}));
   journal->durable_upto_ = recovered.end;
   TRY(journal->next_file());
   // Only now: a start must not fail for a bound that upkeep will meet again.
@@ -54,6 +57,11 @@ Status Journal::append(Append&& record) {
   if (health() == Health::closed) return Error(Errc::closed, "journal is closed");
   const auto lane = static_cast<size_t>(record.lane);
   const uint64_t bytes = size_of(record);
+  if (bytes > record_bytes_max()) {
+    return Error(Errc::invalid,
+                 fmt::format("a record of {} bytes is longer than the journal takes ({})", bytes,
+                             record_bytes_max()));
+  }
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return Error(Errc::closed, "journal is stopping");
@@ -114,6 +122,7 @@ void Journal::stop() {
   work_.notify_one();
   if (thread_.joinable()) thread_.join();
   files_.stop_preparing();
+  fail_queued(Error(Errc::closed, "the journal stopped before it could write the record"));
 }
 
 void Journal::run() {
@@ -167,9 +176,9 @@ bool Journal::take_queued(std::vector<Append>& out) {
 }
 
 /// Puts records back to the front of their lanes, in their order.
-void Journal::give_back(std::vector<Append>&& records, size_t from) {
+void Journal::give_back(std::vector<Append>&& records) {
   std::lock_guard lock(mutex_);
-  for (size_t i = records.size(); i-- > from;) {
+  for (size_t i = records.size(); i-- > 0;) {
     const auto lane = static_cast<size_t>(records[i].lane);
     const uint64_t bytes = size_of(records[i]);
     lane_bytes_[lane] += bytes;
@@ -202,54 +211,67 @@ bool Journal::pump() {
   look_for_room();
   std::vector<Append> records;
   if (!take_queued(records)) {
-    if (thread_.joinable() || noted_durable_) return false;
+    if (thread_.joinable() || noted_durable_ || abandon_file_) return false;
     note_durable_when_idle();
     return true;
   }
-  size_t written = 0;
-  Status done = write_all(records, written);
-  if (done) done = sync_unsynced();
-  if (!done && done.error().code() == Errc::no_space && unsynced_.empty()) {
+  auto done = write_and_sync(records);
+  if (!done && done.error().code() != Errc::no_space) {
+    log_error("journal", "write or sync failed, going on in a new file: " + done.error().text());
+    stats_.rewrites.add();
+    done = write_and_sync(records);
+  }
+  if (done) {
+    health_ = Health::ok;
+  } else if (done.error().code() == Errc::no_space) {
     health_ = Health::no_room;
-    give_back(std::move(records), written);
-    return true;
+    give_back(std::move(records));
+  } else {
+    close_for_good(done.error(), std::move(records));
   }
-  if (!done) done = recover_from_failure(done.error());
-  if (!done) {
-    close_for_good(done.error(), std::move(records), written);
-    return true;
-  }
-  health_ = Health::ok;
-  if (written < records.size()) give_back(std::move(records), written);
   return true;
 }
 
+/// On an error `records` keeps, in their order, those that are not known
+/// durable; the next attempt writes them to a new file, which voids them here.
+Status Journal::write_and_sync(std::vector<Append>& records) {
+  size_t written = 0;
+  auto done = write_all(records, written);
+  if (done) done = sync_unsynced();
+  if (done) return {};
+  abandon_file_ = true;
+  std::vector<Append> left;
+  for (Group& group : std::exchange(unsynced_, {})) {
+    std::move(group.appends.begin(), group.appends.end(), std::back_inserter(left));
+  }
+  const auto rest = records.begin() + static_cast<std::ptrdiff_t>(written);
+  std::move(rest, records.end(), std::back_inserter(left));
+  records = std::move(left);
+  return done;
+}
+
 /// Cuts records into groups and writes them. `written` counts those that are in
-/// unsynced_ now; the rest is still the caller's.
+/// unsynced_ or durable now; the rest is still the caller's.
 Status Journal::write_all(std::vector<Append>& records, size_t& written) {
   while (written < records.size()) {
-    Group group;
-    group.bytes.reserve(std::min<uint64_t>(options_.group_bytes, 16 << 10));
-    group.bytes.resize(kGroupHeaderBytes);
+    std::string bytes;
+    bytes.reserve(std::min<uint64_t>(options_.group_bytes, 16 << 10));
+    bytes.resize(kGroupHeaderBytes);
     size_t next = written;
     while (next < records.size()) {
       const Append& record = records[next];
-      if (next != written && group.bytes.size() + size_of(record) > options_.group_bytes) break;
-      append_record(record.kind, record.partition, record.payload, group.bytes);
+      if (next != written && bytes.size() + size_of(record) > options_.group_bytes) break;
+      append_record(record.kind, record.partition, record.payload, bytes);
       ++next;
     }
-    group.records = static_cast<uint32_t>(next - written);
-    const uint64_t room = (files_.current_begin() + files_.file_bytes()) - end_;
-    if (group.bytes.size() + kJournalAlign > room) {
-      // Sync first: a file names in its header where it takes over, and what
-      // it takes over must be durable by then.
-      TRY(sync_unsynced());
-      TRY(next_file());
-    }
+    TRY(make_room(padded(bytes.size())));
+    Group group;
+    group.position = end_;
     for (size_t i = written; i < next; ++i) group.appends.push_back(std::move(records[i]));
+    const auto count = static_cast<uint32_t>(next - written);
     written = next;
     unsynced_.push_back(std::move(group));
-    TRY(place_group(unsynced_.back()));
+    TRY(write_group(bytes, count));
     for (const Append& append : unsynced_.back().appends) {
       if (append.waiter) append.waiter->written();
     }
@@ -257,30 +279,43 @@ Status Journal::write_all(std::vector<Append>& records, size_t& written) {
   return {};
 }
 
+/// Syncs, and goes to the next file, as a group of so many bytes needs it.
+/// Recovery takes a bad stretch longer than unsynced_bytes for damage, so no
+/// more than that, padding included, may ever stand unsynced.
+Status Journal::make_room(uint64_t bytes) {
+  if (end_ + bytes - durable_upto_ > options_.unsynced_bytes) TRY(sync_unsynced());
+  const JournalPos file_end = files_.current_begin() + files_.file_bytes();
+  if (!abandon_file_ && end_ + bytes <= file_end) return {};
+  // Sync first: a file names in its header where it takes over, and what it
+  // takes over must be durable by then.
+  TRY(sync_unsynced());
+  return next_file();
+}
+
 Status Journal::next_file() {
   TRY(files_.advance(durable_upto_));
+  abandon_file_ = false;
   end_ = files_.current_begin() + kJournalAlign;
   durable_upto_ = end_;
   noted_durable_ = true;
   return {};
 }
 
-/// Seals a group at the end and writes it.
-Status Journal::place_group(Group& group) {
-  group.position = end_;
+/// Seals a group and writes it at the end.
+Status Journal::write_group(std::string& bytes, uint32_t records) {
   GroupHeader header;
   header.journal_id = files_.journal_id();
   header.file_number = files_.current_number();
-  header.position = group.position;
+  header.position = end_;
   header.durable_upto = durable_upto_;
   header.time_ms = clock_.now().value();
-  header.payload_bytes = static_cast<uint32_t>(group.bytes.size() - kGroupHeaderBytes);
-  header.records = group.records;
-  seal_group(header, group.bytes);
+  header.payload_bytes = static_cast<uint32_t>(bytes.size() - kGroupHeaderBytes);
+  header.records = records;
+  seal_group(header, bytes);
   stats_.groups.add();
-  stats_.bytes.add(group.bytes.size());
-  end_ = end_ + group.bytes.size();
-  return files_.file().write_at(group.position.value() - files_.current_begin().value(), group.bytes);
+  stats_.bytes.add(bytes.size());
+  end_ = end_ + bytes.size();
+  return files_.file().write_at(header.position - files_.current_begin(), bytes);
 }
 
 Status Journal::sync_unsynced() {
@@ -302,46 +337,25 @@ void Journal::complete_unsynced() {
   }
 }
 
-/// What is not known durable goes to a new file, which voids it in the old one.
-Status Journal::recover_from_failure(const Error& error) {
-  log_error("journal", "write or sync failed, going on in a new file: " + error.text());
-  stats_.rewrites.add();
-  TRY(next_file());
-  return rewrite_unsynced();
-}
-
-Status Journal::rewrite_unsynced() {
-  auto groups = std::exchange(unsynced_, {});
-  for (size_t i = 0; i < groups.size(); ++i) {
-    Group& group = groups[i];
-    std::string rebuilt(kGroupHeaderBytes, '\0');
-    for (const Append& append : group.appends) {
-      append_record(append.kind, append.partition, append.payload, rebuilt);
-    }
-    group.bytes = std::move(rebuilt);
-    unsynced_.push_back(std::move(group));
-    if (auto placed = place_group(unsynced_.back()); !placed) {
-      // close_for_good must reach them all.
-      for (size_t rest = i + 1; rest < groups.size(); ++rest) unsynced_.push_back(std::move(groups[rest]));
-      return placed;
-    }
-  }
-  return sync_unsynced();
-}
-
-void Journal::close_for_good(const Error& error, std::vector<Append>&& records, size_t from) {
+void Journal::close_for_good(const Error& error, std::vector<Append>&& records) {
   log_error("journal", "closed after a second failure: " + error.text());
   health_ = Health::closed;
-  std::vector<Append> failed;
-  for (Group& group : std::exchange(unsynced_, {})) {
-    for (Append& append : group.appends) failed.push_back(std::move(append));
-  }
-  for (size_t i = from; i < records.size(); ++i) failed.push_back(std::move(records[i]));
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
+  }
+  for (Append& append : records) {
+    if (append.waiter) append.waiter->failed(error, std::move(append.payload));
+  }
+  fail_queued(error);
+}
+
+void Journal::fail_queued(const Error& error) {
+  std::vector<Append> failed;
+  {
+    std::lock_guard lock(mutex_);
     for (size_t lane = 0; lane < kLanes; ++lane) {
-      for (Append& append : lanes_[lane]) failed.push_back(std::move(append));
+      std::move(lanes_[lane].begin(), lanes_[lane].end(), std::back_inserter(failed));
       lanes_[lane].clear();
       lane_bytes_[lane] = 0;
     }
@@ -355,14 +369,15 @@ void Journal::close_for_good(const Error& error, std::vector<Append>&& records, 
 /// An empty group tells recovery that everything before it was durable, so
 /// that damage there is not taken for a torn tail.
 void Journal::note_durable_when_idle() {
-  if (health() != Health::ok || noted_durable_ || !unsynced_.empty()) return;
+  if (health() != Health::ok || noted_durable_ || !unsynced_.empty() || abandon_file_) return;
   noted_durable_ = true;
   if (end_ + kJournalAlign > files_.current_begin() + files_.file_bytes()) return;
-  Group group;
-  group.bytes.resize(kGroupHeaderBytes);
-  // Not needed for safety: after a failure the next real write meets the same
-  // trouble and deals with it.
-  if (!place_group(group)) log_warn("journal", "can't note how far it is durable");
+  std::string bytes(kGroupHeaderBytes, '\0');
+  if (auto done = write_group(bytes, 0); !done) {
+    // Going on behind a group that may be bad would make it look like damage.
+    abandon_file_ = true;
+    log_warn("journal", "can't note how far it is durable: " + done.error().text());
+  }
 }
 
 }  // namespace clickmill::log

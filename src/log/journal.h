@@ -24,6 +24,7 @@ class JournalWaiter {
  public:
   virtual ~JournalWaiter() = default;
   /// The record is in the page cache: it survives a kill, not a power loss.
+  /// Told again when a failure makes the journal write it a second time.
   virtual void written() {}
   /// The record is durable in the group at `position`; its payload is given back.
   virtual void durable(JournalPos position, std::string&& payload) = 0;
@@ -86,7 +87,8 @@ class Journal {
   Journal& operator=(const Journal&) = delete;
 
   /// Queues a record. Errc::busy: its lane is full. Errc::closed: for good.
-  /// On an error nothing was queued and the waiter hears nothing.
+  /// Errc::invalid: longer than record_bytes_max(). On an error nothing was
+  /// queued and the waiter hears nothing.
   Status append(Append&& record);
   /// Everything before is no longer needed; its files are recycled or deleted.
   void release_before(JournalPos position);
@@ -97,7 +99,7 @@ class Journal {
   /// Starts the journal thread and the one that prepares files.
   void start();
   /// Writes and syncs what waits, clicks into the reserve if need be, then ends
-  /// the threads. Later appends: closed.
+  /// the threads. Later appends: closed; what could not be written hears failed().
   void stop();
   /// One round without threads: writes what waits, syncs, tells the waiters.
   /// False when there was nothing to do. For tests and simulation.
@@ -110,6 +112,8 @@ class Journal {
   uint64_t current_file() const { return files_.current_number(); }
   uint64_t file_count() const { return files_.count(); }
   uint64_t file_bytes() const { return files_.file_bytes(); }
+  /// What is unsynced fits under unsynced_bytes with any one record in it.
+  uint64_t record_bytes_max() const { return options_.unsynced_bytes - 2 * kJournalAlign; }
   /// Bytes that wait in the lanes.
   uint64_t queued_bytes() const { return queued_total_.load(std::memory_order_relaxed); }
   struct Stats {
@@ -123,8 +127,6 @@ class Journal {
 
  private:
   struct Group {
-    std::string bytes;
-    uint32_t records = 0;
     JournalPos position;
     std::vector<Append> appends;
   };
@@ -139,16 +141,16 @@ class Journal {
   bool has_writable() const;
   void look_for_room();
   bool take_queued(std::vector<Append>& out);
-  void give_back(std::vector<Append>&& records, size_t from);
+  void give_back(std::vector<Append>&& records);
+  Status write_and_sync(std::vector<Append>& records);
   Status write_all(std::vector<Append>& records, size_t& written);
-  Status write_group(Group&& group);
-  Status place_group(Group& group);
+  Status make_room(uint64_t bytes);
+  Status write_group(std::string& bytes, uint32_t records);
   Status next_file();
   Status sync_unsynced();
-  Status recover_from_failure(const Error& error);
-  Status rewrite_unsynced();
   void complete_unsynced();
-  void close_for_good(const Error& error, std::vector<Append>&& records, size_t from);
+  void close_for_good(const Error& error, std::vector<Append>&& records);
+  void fail_queued(const Error& error);
   void note_durable_when_idle();
 
   NodeClock& clock_;
@@ -166,6 +168,10 @@ class Journal {
   int64_t last_sync_ns_ = 0;
   bool noted_durable_ = true;  ///< a group on disk already says so
   uint64_t room_seen_in_ = 0;  ///< number of the file in which room for the next was seen
+  /// A write, a sync or a change of files went wrong: nothing more may be written
+  /// to the current file. Some of it may be lost, and the name of a next file,
+  /// which voids it from durable_upto_ on, may stand in the directory already.
+  bool abandon_file_ = false;
 
   // Guards the lanes below, which any thread fills and the journal thread
   // empties whole: a mailbox with three classes and a byte bound. Innermost lock.

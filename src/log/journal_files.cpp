@@ -4,14 +4,17 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <utility>
 
 #include "base/logging.h"
-#include "log/journal_recovery.h"
+#include "log/journal_reader.h"
 
 namespace clickmill::log {
 namespace {
 
+constexpr std::string_view kSparePrefix = "spare-";
 constexpr size_t kSparesKept = 2;
 constexpr uint64_t kZerosBytes = 1 << 20;
 
@@ -22,10 +25,28 @@ JournalFiles::JournalFiles(FileSystem& files, std::string directory, uint64_t fi
 
 JournalFiles::~JournalFiles() { stop_preparing(); }
 
-void JournalFiles::adopt(uint64_t journal_id, std::deque<uint64_t> numbers) {
+Status JournalFiles::adopt(uint64_t journal_id, std::deque<uint64_t> numbers) {
   journal_id_ = journal_id;
   numbers_ = std::move(numbers);
   if (!numbers_.empty()) current_number_ = numbers_.back();
+  for (const std::string& name : TRY(disk_.list(directory_))) {
+    if (!name.starts_with(kSparePrefix)) continue;
+    const std::string path = directory_ + "/" + name;
+    uint64_t serial = 0;
+    const char* const end = name.data() + name.size();
+    const auto [parsed, failure] = std::from_chars(name.data() + kSparePrefix.size(), end, serial);
+    if (failure != std::errc() || parsed != end) continue;
+    next_spare_ = std::max(next_spare_, serial + 1);
+    auto file = TRY(disk_.open(path, FileSystem::Open::read));
+    if (spares_.size() < kSparesKept && TRY(file->size()) == file_bytes_) {
+      spares_.push_back(path);
+    } else {
+      TRY(disk_.remove(path));
+    }
+  }
+  // A kill may have come between a file's renaming and the sync of its name.
+  if (!spares_.empty()) TRY(disk_.sync_directory(directory_));
+  return {};
 }
 
 uint64_t JournalFiles::count() const {
@@ -55,14 +76,13 @@ bool JournalFiles::may_make_spare() const {
 Status JournalFiles::advance(JournalPos takes_over_from) {
   const std::string spare = TRY(take_spare());
   const uint64_t number = current_number() + 1;
-  auto file = TRY(disk_.open(spare, FileSystem::Open::write));
-  TRY(file->write_at(0, encode_file_header({journal_id_, number, file_bytes_, takes_over_from})));
-  // The header is durable before the name is: a file with the name and a bad
-  // header is damage, never a crash in this place.
-  TRY(file->sync());
-  file.reset();
   const std::string path = directory_ + "/" + journal_file_name(number);
-  TRY(disk_.rename(spare, path));
+  auto done = label(spare, {journal_id_, number, file_bytes_, takes_over_from});
+  if (done) done = disk_.rename(spare, path);
+  if (!done) {
+    discard(spare);
+    return done;
+  }
   TRY(disk_.sync_directory(directory_));
   current_ = TRY(disk_.open(path, FileSystem::Open::write));
   current_number_ = number;
@@ -70,6 +90,27 @@ Status JournalFiles::advance(JournalPos takes_over_from) {
   numbers_.push_back(number);
   changed_.notify_one();
   return {};
+}
+
+/// Makes the header durable before the name is: a file that has its name and a
+/// bad header is damage, never a crash in this place.
+Status JournalFiles::label(const std::string& spare, const FileHeader& header) {
+  auto file = TRY(disk_.open(spare, FileSystem::Open::write));
+  TRY(file->write_at(0, encode_file_header(header)));
+  return file->sync();
+}
+
+/// A spare that failed would only hold on to space.
+void JournalFiles::discard(const std::string& path) {
+  auto removed = disk_.remove(path);
+  if (!removed && removed.error().code() != Errc::not_found) {
+    log_warn("journal", "can't remove a spare file: " + removed.error().text());
+  }
+}
+
+std::string JournalFiles::next_spare_name() {
+  std::lock_guard lock(mutex_);
+  return fmt::format("{}/{}{}", directory_, kSparePrefix, next_spare_++);
 }
 
 Result<std::string> JournalFiles::take_spare() {
@@ -85,28 +126,28 @@ Result<std::string> JournalFiles::take_spare() {
 }
 
 Result<std::string> JournalFiles::make_spare() {
-  uint64_t serial = 0;
   {
     std::lock_guard lock(mutex_);
     if (!may_make_spare()) {
       return Error(Errc::no_space, "the journal's files have reached their bound", directory_);
     }
-    serial = next_spare_++;
   }
-  const std::string path = fmt::format("{}/spare-{}", directory_, serial);
+  const std::string path = next_spare_name();
   auto file = TRY(disk_.open(path, FileSystem::Open::truncate));
   const std::string zeros(std::min(kZerosBytes, file_bytes_), '\0');
-  for (uint64_t at = 0; at < file_bytes_; at += zeros.size()) {
-    const auto piece = std::string_view(zeros).substr(0, std::min<uint64_t>(zeros.size(), file_bytes_ - at));
-    if (auto done = file->write_at(at, piece); !done) {
-      // A half-written spare would only hold on to space that is short already.
-      file.reset();
-      if (!disk_.remove(path)) log_warn("journal", "can't remove a half-written spare file");
-      return std::move(done).error();
-    }
+  Status done;
+  for (uint64_t at = 0; at < file_bytes_ && done; at += zeros.size()) {
+    done = file->write_at(at, std::string_view(zeros).substr(0, file_bytes_ - at));
   }
-  TRY(file->sync());
-  return path;
+  if (done) done = file->sync();
+  if (done) return path;
+  file.reset();
+  discard(path);
+  return std::move(done).error();
+}
+
+bool JournalFiles::has_released() const {
+  return numbers_.size() >= 2 && numbers_.front() < released_number_;
 }
 
 void JournalFiles::release_before(JournalPos position) {
@@ -114,36 +155,70 @@ void JournalFiles::release_before(JournalPos position) {
     std::lock_guard lock(mutex_);
     released_number_ = std::max(released_number_, position.value() / file_bytes_);
     if (preparing_) {
-      changed_.notify_one();
+      if (has_released()) changed_.notify_one();
       return;
     }
   }
-  recycle_released();
+  if (auto done = recycle_released(); !done) {
+    log_warn("journal", "can't free a file: " + done.error().text());
+  }
 }
 
-void JournalFiles::recycle_released() {
+Status JournalFiles::recycle_released() {
+  TRY(settle_names());
   while (true) {
     uint64_t number = 0;
-    std::string spare;
     {
       std::lock_guard lock(mutex_);
-      if (numbers_.size() < 2 || numbers_.front() >= released_number_) return;
+      if (!has_released()) return {};
       number = numbers_.front();
-      if (spares_.size() < kSparesKept) spare = fmt::format("{}/spare-{}", directory_, next_spare_++);
     }
-    const std::string path = directory_ + "/" + journal_file_name(number);
-    auto done = spare.empty() ? disk_.remove(path) : disk_.rename(path, spare);
-    // The old name must be gone for good before the file gets a new life, or a
-    // power loss could show the new life under the old name.
-    if (done) done = disk_.sync_directory(directory_);
-    if (!done) {
-      log_warn("journal", "can't free a file: " + done.error().text());
-      return;
-    }
-    std::lock_guard lock(mutex_);
-    numbers_.pop_front();
-    if (!spare.empty()) spares_.push_back(std::move(spare));
+    TRY(recycle(number));
+    TRY(settle_names());
   }
+}
+
+/// Takes the oldest file's name away: it becomes a spare, or goes when there are enough.
+Status JournalFiles::recycle(uint64_t number) {
+  const std::string path = directory_ + "/" + journal_file_name(number);
+  size_t spares = 0;
+  {
+    std::lock_guard lock(mutex_);
+    spares = spares_.size();
+  }
+  if (spares < kSparesKept) {
+    std::string spare = next_spare_name();
+    TRY(disk_.rename(path, spare));
+    freed_.push_back(std::move(spare));
+  } else {
+    TRY(disk_.remove(path));
+  }
+  names_unsynced_ = true;
+  std::lock_guard lock(mutex_);
+  numbers_.pop_front();
+  return {};
+}
+
+/// The old name must be gone for good before the file gets a new life, or a
+/// power loss could show the new life under the old name.
+Status JournalFiles::settle_names() {
+  if (!names_unsynced_) return {};
+  TRY(disk_.sync_directory(directory_));
+  names_unsynced_ = false;
+  std::lock_guard lock(mutex_);
+  for (std::string& spare : std::exchange(freed_, {})) spares_.push_back(std::move(spare));
+  return {};
+}
+
+Status JournalFiles::keep_spare() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!spares_.empty() || !may_make_spare()) return {};
+  }
+  std::string spare = TRY(make_spare());
+  std::lock_guard lock(mutex_);
+  spares_.push_back(std::move(spare));
+  return {};
 }
 
 void JournalFiles::start_preparing() {
@@ -165,32 +240,24 @@ void JournalFiles::stop_preparing() {
 
 void JournalFiles::prepare_loop() {
   bool failed = false;
+  const auto note = [&](const Status& done, const char* what) {
+    if (done) return;
+    log_warn("journal", fmt::format("can't {} a file: {}", what, done.error().text()));
+    failed = true;
+  };
   while (true) {
-    bool want_spare = false;
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [&] {
-        return !preparing_ || (spares_.empty() && !failed && may_make_spare()) ||
-               (numbers_.size() >= 2 && numbers_.front() < released_number_);
+        return !preparing_ || (!failed && ((spares_.empty() && may_make_spare()) || has_released()));
       };
       // After a failure (a full disk) it tries again by itself each second.
-      if (!changed_.wait_for(lock, std::chrono::seconds(1), has_work)) failed = false;
+      changed_.wait_for(lock, std::chrono::seconds(1), has_work);
       if (!preparing_) return;
     }
-    recycle_released();
-    {
-      std::lock_guard lock(mutex_);
-      want_spare = spares_.empty() && !failed && may_make_spare();
-    }
-    if (!want_spare) continue;
-    auto spare = make_spare();
-    if (!spare) {
-      log_warn("journal", "can't prepare a file: " + spare.error().text());
-      failed = true;
-      continue;
-    }
-    std::lock_guard lock(mutex_);
-    spares_.push_back(*std::move(spare));
+    failed = false;
+    note(recycle_released(), "free");
+    note(keep_spare(), "prepare");
   }
 }
 

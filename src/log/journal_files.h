@@ -29,9 +29,11 @@ class JournalFiles {
   JournalFiles(const JournalFiles&) = delete;
   JournalFiles& operator=(const JournalFiles&) = delete;
 
-  /// Takes over what recovery found. Before anything else.
-  void adopt(uint64_t journal_id, std::deque<uint64_t> numbers);
-  /// Begins the next file. On an error the current one stays.
+  /// Takes over what recovery found, and the spares in the directory. Before anything else.
+  Status adopt(uint64_t journal_id, std::deque<uint64_t> numbers);
+  /// Begins the next file. After an error the new file's name may stand in the
+  /// directory all the same, and be found by recovery: nothing may be written to
+  /// the current one before advance has succeeded with the same position.
   Status advance(JournalPos takes_over_from);
   File& file() { return *current_; }
   JournalPos current_begin() const { return JournalPos(current_number() * file_bytes_); }
@@ -54,7 +56,14 @@ class JournalFiles {
   Result<std::string> take_spare();
   Result<std::string> make_spare();
   bool may_make_spare() const;
-  void recycle_released();
+  std::string next_spare_name();
+  Status label(const std::string& spare, const FileHeader& header);
+  void discard(const std::string& path);
+  Status keep_spare();
+  Status recycle_released();
+  Status recycle(uint64_t number);
+  Status settle_names();
+  bool has_released() const;
   void prepare_loop();
 
   FileSystem& disk_;
@@ -72,6 +81,10 @@ class JournalFiles {
   uint64_t released_number_ = 0;  // files below may go
   uint64_t next_spare_ = 0;
   bool preparing_ = false;
+  // Whoever recycles: names that went, and spares made of them, until their
+  // folder is synced.
+  std::deque<std::string> freed_;
+  bool names_unsynced_ = false;
   std::thread thread_;
 };
 

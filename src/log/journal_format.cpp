@@ -74,7 +74,7 @@ Result<FileHeader> decode_file_header(std::string_view bytes) {
   if (cursor.u64() != xxh64_of(bytes.substr(0, kFileHeaderBody))) {
     return Error(Errc::corrupt, "file header fails its checksum");
   }
-  if (header.file_bytes < 2 * kJournalAlign || header.file_bytes % kJournalAlign != 0) {
+  if (!is_file_size(header.file_bytes)) {
     return Error(Errc::corrupt, "file header names an impossible file size");
   }
   return header;
@@ -97,8 +97,7 @@ void seal_group(const GroupHeader& header, std::string& group) {
   CM_ASSERT(payload.size() == header.payload_bytes);
   writer.u64(group_checksum(header.journal_id, header.file_number, head, payload));
   group.replace(0, kGroupHeaderBytes, head);
-  const uint64_t padded = (group.size() + kJournalAlign - 1) / kJournalAlign * kJournalAlign;
-  group.resize(padded, '\0');
+  group.resize(padded(group.size()), '\0');
 }
 
 std::optional<GroupHeader> peek_group(std::string_view bytes, uint64_t available) {
@@ -142,7 +141,8 @@ Result<std::vector<RecordView>> parse_records(std::string_view payload, uint32_t
     const uint64_t partition = cursor.varint();
     const auto bytes = cursor.bytes();
     if (!cursor.ok() || partition > UINT32_MAX) break;
-    records.push_back({static_cast<RecordKind>(kind), PartitionId(static_cast<uint32_t>(partition)), bytes});
+    records.push_back(
+        {static_cast<RecordKind>(kind), PartitionId(static_cast<uint32_t>(partition)), bytes});
   }
   if (!cursor.done() || records.size() != count) {
     return Error(Errc::corrupt, "records don't fill their group");

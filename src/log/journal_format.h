@@ -13,11 +13,11 @@ namespace clickmill::log {
 
 /// What a record in the journal is. Stands in files: never renumber.
 enum class RecordKind : uint8_t {
-  click = 1,       ///< spool: one click record, opaque here
-  entry = 2,       ///< log entry of a partition
-  hard_state = 3,  ///< term, vote, commit of a partition
-  truncate = 4,    ///< cuts a partition's log from an offset on
-  trim = 5,        ///< spool: positions below which a partition's clicks are committed
+  click = 1,         ///< spool: one click record, opaque here
+  entry = 2,         ///< log entry of a partition
+  hard_state = 3,    ///< term, vote, commit of a partition
+  truncate = 4,      ///< cuts a partition's log from an offset on
+  trim = 5,          ///< spool: positions below which a partition's clicks are committed
   copied_entry = 6,  ///< a live entry copied forward, so that its old file can go
   copied_clicks = 7,  ///< spool: clicks copied forward, opaque here
 };
@@ -26,6 +26,10 @@ enum class RecordKind : uint8_t {
 /// the device with one that is already durable, so a torn write can't harm it.
 inline constexpr uint64_t kJournalAlign = 4096;
 inline constexpr size_t kGroupHeaderBytes = 64;
+/// Bytes on disk of a group that is so long.
+constexpr uint64_t padded(uint64_t bytes) {
+  return (bytes + kJournalAlign - 1) / kJournalAlign * kJournalAlign;
+}
 
 struct FileHeader {
   uint64_t journal_id = 0;
@@ -35,6 +39,10 @@ struct FileHeader {
   /// position was torn, or rewritten into this file, and is void.
   JournalPos takes_over_from;
 };
+/// A size that a journal file can have.
+constexpr bool is_file_size(uint64_t bytes) {
+  return bytes % kJournalAlign == 0 && bytes >= 2 * kJournalAlign && bytes <= uint64_t{1} << 30;
+}
 /// kJournalAlign bytes.
 std::string encode_file_header(const FileHeader& header);
 Result<FileHeader> decode_file_header(std::string_view bytes);

@@ -3,33 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+
+#include "log/journal_reader.h"
 
 namespace clickmill::log {
 namespace {
-
-constexpr std::string_view kSuffix = ".journal";
-constexpr size_t kDigits = 20;
-
-struct OpenFile {
-  FileHeader header;
-  std::unique_ptr<File> file;
-  uint64_t size = 0;
-  JournalPos begin() const { return JournalPos(header.number * header.file_bytes); }
-};
-
-/// Number in the name; 0 for a file that is not a journal's.
-uint64_t number_of(std::string_view name) {
-  if (name.size() != kDigits + kSuffix.size() || !name.ends_with(kSuffix)) return 0;
-  uint64_t number = 0;
-  const auto [end, failure] = std::from_chars(name.data(), name.data() + kDigits, number);
-  return failure == std::errc() && end == name.data() + kDigits ? number : 0;
-}
-
-Error damage(const OpenFile& file, JournalPos position, std::string_view what) {
-  return Error(Errc::corrupt, std::string(what), file.file->path(),
-               position.value() - file.begin().value());
-}
 
 class Recovery {
  public:
@@ -39,56 +17,42 @@ class Recovery {
 
   Result<Recovered> run() {
     TRY(open_files());
-    for (size_t i = 0; i < open_.size(); ++i) TRY(read_file_groups(i));
-    for (const OpenFile& file : open_) {
-      // What was read may still be in the page cache only; handing it on as
-      // durable would be a promise that a power loss could break.
-      TRY(file.file->sync());
-    }
+    TRY(check_chain());
+    for (size_t i = 0; i < files_.size(); ++i) TRY(read_file_groups(i));
+    if (!files_.empty()) TRY(make_tail_durable(files_.back()));
+    for (JournalFileReader& file : files_) TRY(file.file().sync());
     return std::move(found_);
   }
 
  private:
   Status open_files() {
     for (const std::string& name : TRY(disk_.list(directory_))) {
-      if (name.starts_with("spare-")) TRY(disk_.remove(directory_ + "/" + name));
-      const uint64_t number = number_of(name);
-      if (number != 0) TRY(open_file(name, number));
+      const uint64_t number = journal_file_number(name);
+      if (number == 0) continue;
+      files_.push_back(TRY(JournalFileReader::open(disk_, directory_ + "/" + name, number)));
+      found_.file_numbers.push_back(number);
     }
-    for (const OpenFile& file : open_) found_.file_numbers.push_back(file.header.number);
-    if (!open_.empty()) {
-      found_.journal_id = open_.back().header.journal_id;
-      found_.file_bytes = open_.back().header.file_bytes;
-    }
-    return check_chain();
-  }
-
-  Status open_file(const std::string& name, uint64_t number) {
-    OpenFile opened;
-    const std::string path = directory_ + "/" + name;
-    opened.file = TRY(disk_.open(path, FileSystem::Open::write));
-    opened.size = TRY(opened.file->size());
-    std::string head;
-    TRY(opened.file->read_at(0, kJournalAlign, head));
-    auto header = decode_file_header(head);
-    // A file gets its name only after its header is durable, so a bad one is damage.
-    if (!header) return Error(Errc::corrupt, header.error().message(), path, 0);
-    if (header->number != number) return Error(Errc::corrupt, "the header names another file number", path, 16);
-    opened.header = *header;
-    open_.push_back(std::move(opened));
+    if (files_.empty()) return {};
+    found_.journal_id = files_.back().header().journal_id;
+    found_.file_bytes = files_.back().header().file_bytes;
     return {};
   }
 
   Status check_chain() {
-    for (size_t i = 1; i < open_.size(); ++i) {
-      const FileHeader& before = open_[i - 1].header;
-      const FileHeader& after = open_[i].header;
-      if (after.journal_id != before.journal_id || after.file_bytes != before.file_bytes) {
-        return damage(open_[i], open_[i].begin(), "file of another journal");
+    for (size_t i = 1; i < files_.size(); ++i) {
+      const JournalFileReader& before = files_[i - 1];
+      const JournalFileReader& after = files_[i];
+      if (after.header().journal_id != before.header().journal_id ||
+          after.header().file_bytes != before.header().file_bytes) {
+        return after.damage(after.begin(), "file of another journal");
       }
-      if (after.number != before.number + 1) {
-        return damage(open_[i], open_[i].begin(),
-                      fmt::format("file {} before it is missing", after.number - 1));
+      if (after.header().number != before.header().number + 1) {
+        return after.damage(after.begin(),
+                            fmt::format("file {} before it is missing", after.header().number - 1));
+      }
+      if (valid_end(i - 1) < before.first_group() || valid_end(i - 1) > after.begin()) {
+        return after.damage(after.begin() + 32,
+                            "takes over from a position that is not in the file before it");
       }
     }
     return {};
@@ -96,72 +60,85 @@ class Recovery {
 
   /// Position up to which file i's groups count; unlimited for the last.
   JournalPos valid_end(size_t i) const {
-    return i + 1 < open_.size() ? open_[i + 1].header.takes_over_from : JournalPos(UINT64_MAX);
+    return i + 1 < files_.size() ? files_[i + 1].header().takes_over_from : JournalPos(UINT64_MAX);
   }
 
   Status read_file_groups(size_t i) {
-    const OpenFile& file = open_[i];
-    JournalPos position = file.begin() + kJournalAlign;
-    const JournalPos end = std::min(valid_end(i), file.begin() + file.size);
+    JournalFileReader& file = files_[i];
+    const bool last = i + 1 == files_.size();
+    const JournalPos end = std::min(valid_end(i), file.begin() + file.header().file_bytes);
+    JournalPos position = file.first_group();
+    found_.end = std::max(found_.end, position);
     while (position < end) {
-      const auto header = TRY(read_group(file, position));
-      if (!header) return end_of_groups(i, position);
-      TRY(deliver(*header));
-      position = position + group_.size();
+      const auto header = TRY(file.read(position));
+      if (!header || position + file.group().size() > end) {
+        return last ? end_of_groups(file, position) : not_the_end(i, position);
+      }
+      TRY(deliver(file, *header));
+      if (last) newest_file_.push_back(position);
+      durable_upto_ = std::max(durable_upto_, header->durable_upto);
+      position = position + file.group().size();
       found_.end = position;
     }
     return {};
   }
 
-  /// The whole group at `position` in group_, or nothing when there is none.
-  Result<std::optional<GroupHeader>> read_group(const OpenFile& file, JournalPos position) {
-    const uint64_t at = position.value() - file.begin().value();
-    TRY(file.file->read_at(at, kJournalAlign, group_));
-    const auto header = peek_group(group_, file.size - at);
-    if (!header || header->position != position || header->file_number != file.header.number ||
-        header->journal_id != file.header.journal_id) {
-      return std::optional<GroupHeader>();
-    }
-    const uint64_t bytes = kGroupHeaderBytes + uint64_t{header->payload_bytes};
-    const uint64_t padded = (bytes + kJournalAlign - 1) / kJournalAlign * kJournalAlign;
-    if (padded > group_.size()) TRY(file.file->read_at(at, padded, group_));
-    group_.resize(padded, '\0');
-    if (!group_is_whole(*header, group_)) return std::optional<GroupHeader>();
-    return std::optional<GroupHeader>(*header);
-  }
-
-  Status deliver(const GroupHeader& header) {
-    const auto payload = std::string_view(group_).substr(kGroupHeaderBytes, header.payload_bytes);
-    const auto records = TRY(parse_records(payload, header.records));
+  Status deliver(JournalFileReader& file, const GroupHeader& header) {
     found_.time_ms = std::max(found_.time_ms, header.time_ms);
-    for (const RecordView& record : records) TRY(replay_(header.position, record));
+    auto records = parse_records(file.payload(), header.records);
+    if (!records) return file.damage(header.position, records.error().message());
+    for (const RecordView& record : *records) {
+      auto taken = replay_(header.position, record);
+      if (taken) continue;
+      if (taken.error().code() != Errc::corrupt || !taken.error().path().empty()) return taken;
+      return file.damage(header.position, taken.error().message());
+    }
     return {};
   }
 
-  /// No whole group at `position`: the end, a torn tail, or damage.
-  Status end_of_groups(size_t i, JournalPos position) {
-    const OpenFile& file = open_[i];
-    const JournalPos promised = valid_end(i);
-    if (i + 1 < open_.size() && position < promised) {
-      return damage(file, position, fmt::format("unreadable group; file {} takes over only from byte {}",
-                                                open_[i + 1].header.number,
-                                                promised.value() - file.begin().value()));
-    }
+  Error not_the_end(size_t i, JournalPos position) {
+    return files_[i].damage(
+        position, fmt::format("unreadable group ({}); file {} takes over only from byte {}",
+                              files_[i].describe(position), files_[i + 1].header().number,
+                              valid_end(i) - files_[i].begin()));
+  }
+
+  /// No whole group at `position` of the last file: the end, a torn tail, or damage.
+  Status end_of_groups(JournalFileReader& file, JournalPos position) {
     JournalPos last_seen = position;
-    for (JournalPos later = position + kJournalAlign; later < file.begin() + file.size;
+    for (JournalPos later = position + kJournalAlign; later < file.end();
          later = later + kJournalAlign) {
-      const auto header = TRY(read_group(file, later));
+      const auto header = TRY(file.read(later));
       if (!header) continue;
+      last_seen = later + file.group().size();
       if (header->durable_upto > position) {
-        return damage(file, position, "unreadable group that a later one calls durable");
+        return file.damage(position,
+                           fmt::format("unreadable group ({}) that a later one calls durable",
+                                       file.describe(position)));
       }
-      last_seen = later + group_.size();
     }
-    if (last_seen.value() - position.value() > unsynced_bytes_) {
-      return damage(file, position, "unreadable stretch longer than could have been unsynced");
+    if (last_seen - position > unsynced_bytes_) {
+      return file.damage(position,
+                         fmt::format("unreadable group ({}), and {} bytes from it to the last "
+                                     "whole one: more than could have been unsynced",
+                                     file.describe(position), last_seen - position));
     }
-    found_.torn_bytes = last_seen.value() - position.value();
-    found_.end = std::max(found_.end, position);
+    found_.torn_bytes = last_seen - position;
+    return {};
+  }
+
+  /// Writes back what no durable_upto covers before it is synced: if a sync of
+  /// it failed before, its pages may be clean in the cache and absent from the
+  /// disk, and a sync alone would answer well without writing them.
+  Status make_tail_durable(JournalFileReader& file) {
+    for (const JournalPos position : newest_file_) {
+      if (position < durable_upto_) continue;
+      if (!TRY(file.read(position))) {
+        return Error(Errc::io, "a group changed while it was read", file.file().path(),
+                     position - file.begin());
+      }
+      TRY(file.file().write_at(position - file.begin(), file.group()));
+    }
     return {};
   }
 
@@ -169,14 +146,13 @@ class Recovery {
   const std::string& directory_;
   const uint64_t unsynced_bytes_;
   const Replay& replay_;
-  std::vector<OpenFile> open_;
-  std::string group_;
+  std::vector<JournalFileReader> files_;
+  std::vector<JournalPos> newest_file_;  ///< its groups that count
+  JournalPos durable_upto_;              ///< as the newest group says
   Recovered found_;
 };
 
 }  // namespace
-
-std::string journal_file_name(uint64_t number) { return fmt::format("{:020}.journal", number); }
 
 Result<Recovered> recover_journal(FileSystem& files, const std::string& directory,
                                   uint64_t unsynced_bytes, const Replay& replay) {

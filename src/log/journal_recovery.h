@@ -22,17 +22,14 @@ struct Recovered {
 /// Called for each record that counts, in the order in which it was written.
 using Replay = std::function<Status(JournalPos position, const RecordView& record)>;
 
-/// Reads every journal file in `directory`, oldest first, and syncs what it
-/// read, so that nothing it hands on can vanish in a second crash.
+/// Reads every journal file in `directory`, oldest first, and makes durable what
+/// it read, so that nothing it hands on can vanish in a second crash.
 ///
 /// A bad stretch that a later group's durable_upto or a later file's
 /// takes_over_from covers, or one that is longer than `unsynced_bytes`, was
 /// durable once: Errc::corrupt with file and position. Any other is the torn
 /// tail: it and what stands behind it was never acknowledged, and is left out.
-/// Spare files (`spare-*`) are removed.
 Result<Recovered> recover_journal(FileSystem& files, const std::string& directory,
                                   uint64_t unsynced_bytes, const Replay& replay);
-
-std::string journal_file_name(uint64_t number);
 
 }  // namespace clickmill::log
