@@ -11,6 +11,7 @@
 #include "engine/config.h"
 #include "engine/engine.h"
 #include "engine/log_commands.h"
+#include "engine/recover.h"
 
 namespace clickmill {
 namespace {
@@ -30,6 +31,9 @@ Usage:
   clickmill log verify [WHERE] [--partition N]
                                     check every byte of log and journal, changing none
   clickmill retention --now [WHERE] the clock is right: delete what is too old
+  clickmill recover --force-quorum --config FILE
+                                    make a node alone, whose journal is damaged and
+                                    which refuses to start, go on from what is readable
   clickmill --version
   clickmill --help
 
@@ -104,6 +108,23 @@ int check_config(const std::vector<std::string>& arguments) {
   return kOk;
 }
 
+int recover(const std::vector<std::string>& arguments) {
+  if (arguments.size() != 3 || arguments[0] != "--force-quorum" || arguments[1] != "--config") {
+    return usage_error("recover takes --force-quorum --config FILE");
+  }
+  const engine::Config config = engine::load_config(arguments[2]);
+  engine::check_config(config);
+  SystemClock clock;
+  PosixFileSystem files;
+  const auto recovered = engine::recover_by_force(config, files, clock);
+  if (!recovered) {
+    std::fputs(fmt::format("clickmill: {}\n", recovered.error().text()).c_str(), stderr);
+    return kCouldNotRun;
+  }
+  for (const std::string& line : recovered->report) std::fputs((line + "\n").c_str(), stdout);
+  return recovered->found_damage ? kFoundWrong : kOk;
+}
+
 int help(const std::vector<std::string>&) {
   std::fputs(std::string(kHelp).c_str(), stdout);
   return kOk;
@@ -123,6 +144,7 @@ constexpr Command kCommands[] = {
     {"check-config", check_config},
     {"log", engine::log_command},
     {"retention", engine::retention_command},
+    {"recover", recover},
     {"--version", version},
     {"--help", help},
     {"-h", help},

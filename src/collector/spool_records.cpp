@@ -12,11 +12,8 @@
 #include "click/click.h"
 
 namespace clickmill::collector {
-namespace {
 
-/// Calls `take` with each of the click records that a journal record holds.
-template <typename Take>
-Status for_each_click(const log::RecordView& record, const Take& take) {
+Status for_each_click(const log::RecordView& record, const std::function<void(std::string_view)>& take) {
   if (record.kind == log::RecordKind::click) {
     take(record.payload);
     return {};
@@ -29,8 +26,6 @@ Status for_each_click(const log::RecordView& record, const Take& take) {
   }
   return {};
 }
-
-}  // namespace
 
 ArrivalMs received_of(std::string_view record) {
   ByteCursor cursor(record.substr(std::min(click::kReceivedMsAt, record.size())));

@@ -28,6 +28,8 @@ class RecoveredSpool {
   ArrivalMs newest_;
 };
 
+/// Calls `take` with each click record that a journal record holds, whatever trims say.
+Status for_each_click(const log::RecordView& record, const std::function<void(std::string_view)>& take);
 /// received_ms of a click record.
 ArrivalMs received_of(std::string_view record);
 /// The journal record's payload that holds a group's clicks, copied forward.

@@ -72,6 +72,15 @@ Result<log::Journal::Options> journal_options(const Config& config, FileSystem& 
   return options;
 }
 
+/// Damage may be all that an operator sees of this program today.
+Error with_way_out(Error error) {
+  if (error.code() != Errc::corrupt) return error;
+  return Error(Errc::corrupt,
+               error.message() + " (clickmill recover --force-quorum --config FILE goes on with what is "
+                                 "readable and says what is gone)",
+               error.path(), error.position());
+}
+
 collector::Durability durability_of(Durability durability) {
   switch (durability) {
     case Durability::memory: return collector::Durability::memory;
@@ -178,9 +187,12 @@ Status Engine::Impl::open_journal() {
     return logs[record.partition.value()].replay(position, record);
   };
   const auto options = TRY(journal_options(config_, files_, dir_->path()));
-  journal_ = TRY(log::Journal::open(files_, dir_->journal(), node_clock_, options, replay));
+  auto journal = log::Journal::open(files_, dir_->journal(), node_clock_, options, replay);
+  if (!journal) return with_way_out(std::move(journal).error());
+  journal_ = *std::move(journal);
   for (size_t i = 0; i < logs.size(); ++i) {
-    TRY(owned_.partitions[i]->open(*journal_, std::move(logs[i])));
+    auto opened = owned_.partitions[i]->open(*journal_, std::move(logs[i]));
+    if (!opened) return with_way_out(std::move(opened).error());
   }
   spool_ = std::make_unique<collector::Spool>(
       *journal_, node_clock_, collector::Spool::Options{config_.log.partitions}, [this](PartitionId id) {
@@ -316,6 +328,7 @@ std::vector<std::string> Engine::Impl::not_ready() {
     case log::Journal::Health::no_room: reasons.push_back("journal: no room for a new file; clicks and log wait in memory"); break;
     case log::Journal::Health::closed: reasons.push_back("journal: closed after failed writes; clicks are not recorded"); break;
   }
+  if (std::string trouble = node_clock_.trouble(); !trouble.empty()) reasons.push_back(std::move(trouble));
   return reasons;
 }
 
