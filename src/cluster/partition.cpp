@@ -133,12 +133,29 @@ Status Partition::append_clicks(Batch& batch) {
   return {};
 }
 
+/// Why nothing can be appended at present.
+std::optional<Error> Partition::why_not_now() const {
+  if (failure_) return Error(Errc::closed, failure_->message());
+  if (!caught_up_) return Error(Errc::busy, "still replaying the log");
+  return std::nullopt;
+}
+
 void Partition::submit(Batch&& batch, Committed committed) {
   owner_.check();
-  if (failure_) return committed(Error(Errc::closed, failure_->message()));
-  if (!caught_up_) return committed(Error(Errc::busy, "still replaying the log"));
+  if (auto error = why_not_now()) return committed(*std::move(error));
   if (auto appended = append_clicks(batch); !appended) return committed(std::move(appended).error());
   waiting_.push_back({log_->last(), std::move(committed)});
+}
+
+void Partition::propose(click::EntryKind kind, std::string&& payload, Applied applied) {
+  owner_.check();
+  if (auto error = why_not_now()) return applied(*std::move(error));
+  auto appended = append_entry(kind, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
+  if (!appended) return applied(std::move(appended).error());
+  const Offset offset = log_->last();
+  waiting_.push_back({offset, [offset, applied = std::move(applied)](Status status) {
+    applied(status ? Result<Offset>(offset) : std::move(status).error());
+  }});
 }
 
 void Partition::told_durable(Offset last, Term term) {
@@ -151,7 +168,8 @@ void Partition::told_durable(Offset last, Term term) {
 }
 
 void Partition::answer_waiting() {
-  while (!waiting_.empty() && waiting_.front().last <= log_->committed()) {
+  // What is committed was applied just before; a proposal is told no earlier.
+  while (!waiting_.empty() && waiting_.front().last <= pipeline_->applied()) {
     Waiting waiting = std::move(waiting_.front());
     waiting_.pop_front();
     waiting.committed({});

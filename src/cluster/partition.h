@@ -4,11 +4,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/node_clock.h"
 #include "base/owned_by_thread.h"
+#include "click/batch.h"
 #include "cluster/batch.h"
 #include "log/partition_log.h"
 #include "stream/pipeline.h"
@@ -49,6 +51,11 @@ class Partition {
 
   /// Appends a batch as leader. `committed` is called later, or at once with an error.
   void submit(Batch&& batch, Committed committed);
+  /// Appends one entry that is no batch of clicks, as leader. `applied` is called
+  /// later, on the worker, with its offset once the stream has applied it; or at
+  /// once or later with an error, which after an append leaves open whether it will be.
+  using Applied = std::function<void(Result<Offset>)>;
+  void propose(click::EntryKind kind, std::string&& payload, Applied applied);
   /// Ticks, checkpoints, seals and copies forward what is due. Call a few times a second.
   void maintain();
   /// The checkpoint before a clean stop.
@@ -72,6 +79,7 @@ class Partition {
     Committed committed;
   };
   void told_durable(Offset last, Term term);
+  std::optional<Error> why_not_now() const;
   Status append_clicks(Batch& batch);
   Status append_entry(click::EntryKind kind, uint32_t count, std::string&& payload, LogMs append_ms);
   LogMs next_append_ms(ArrivalMs not_below);

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "click/batch.h"
+#include "cluster/partition.h"
+#include "simulation/sim_file_system.h"
+#include "stream/memory_state_store.h"
+
+namespace clickmill::cluster {
+
+/// One partition of a node alone on a simulated disk, with no threads: the
+/// journal is pumped and the worker's messages are run by the test.
+class PartitionFixture {
+ public:
+  explicit PartitionFixture(uint64_t seed = 1) : files_(seed) {
+    REQUIRE(files_.create_directories("store"));
+    open();
+  }
+
+  /// What a start does, up to but not including the replay.
+  void open() {
+    log::RecoveredLog recovered;
+    const auto replay = [&](JournalPos position, const log::RecordView& record) {
+      return recovered.replay(position, record);
+    };
+    auto journal = log::Journal::open(files_, "journal", clock_, {.file_bytes = 8 << 20}, replay);
+    REQUIRE(journal);
+    journal_ = std::move(*journal);
+    auto segments = log::Segments::open(files_, "log", codec_, {});
+    REQUIRE(segments);
+    stream::Pipeline::Options pipeline_options;
+    pipeline_options.seed = 42;
+    pipeline_options.store_directory = "store";
+    auto pipeline = stream::Pipeline::open(kId, state_, files_, pipeline_options);
+    REQUIRE(pipeline);
+    Partition::Options options;
+    options.node_id = "n1";
+    options.settings.nodes = {"n1"};
+    options.low_water = [this](PartitionId) { return clock_.now(); };
+    options.in_background = [](const std::function<void()>&) { return false; };
+    options.on_worker = [this](std::function<void()> task) { tasks_.push_back(std::move(task)); };
+    partition_ = std::make_unique<Partition>(kId, clock_, std::move(*segments), std::move(*pipeline),
+                                             std::move(options));
+    REQUIRE(partition_->open(*journal_, std::move(recovered)));
+  }
+  void replay() {
+    while (partition_->replay_slice()) {
+    }
+    settle();
+  }
+  /// Until everything that was appended is durable, applied and told.
+  void settle() {
+    while (journal_->pump() || !tasks_.empty()) {
+      while (!tasks_.empty()) {
+        auto task = std::move(tasks_.front());
+        tasks_.pop_front();
+        task();
+      }
+    }
+  }
+  /// kill -9: what the journal has written stays, the state is the last checkpoint's.
+  void kill() {
+    partition_.reset();
+    tasks_.clear();
+    files_.kill();
+    journal_.reset();
+    state_.crash();
+    open();
+  }
+
+  static constexpr PartitionId kId{7};
+  ManualClock wall_{1'750'000'000'000};
+  NodeClock clock_{wall_};
+  simulation::SimFileSystem files_;
+  stream::MemoryStateStore state_;
+  std::unique_ptr<Partition> partition_;
+
+ private:
+  click::ColumnCodec codec_;
+  std::unique_ptr<log::Journal> journal_;
+  std::deque<std::function<void()>> tasks_;
+};
+
+}  // namespace clickmill::cluster
