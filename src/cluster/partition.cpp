@@ -11,6 +11,8 @@ namespace {
 
 constexpr size_t kReplayBytes = 1 << 20;
 constexpr Term kFirstTerm{1};
+// Flagged clicks stand in memory until the checkpoint: a flood of them brings it forward.
+constexpr size_t kPendingReviewMost = 65'536;
 
 }  // namespace
 
@@ -202,7 +204,9 @@ void Partition::tick_if_due() {
 void Partition::checkpoint_if_due() {
   const int64_t now = clock_.system().monotonic_ns();
   const uint64_t behind = pipeline_->applied() - pipeline_->checkpointed();
-  if (now < next_checkpoint_ns_ && behind < options_.checkpoint_entries) return;
+  const bool much = behind >= options_.checkpoint_entries ||
+                    pipeline_->review().pending() >= kPendingReviewMost;
+  if (now < next_checkpoint_ns_ && !much) return;
   next_checkpoint_ns_ = now + options_.checkpoint_interval_ms * 1'000'000;
   checkpoint_now();
 }

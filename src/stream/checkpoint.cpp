@@ -1,6 +1,7 @@
 // Value in the meta space under partition | "checkpoint", little-endian:
-//   u8 version 1 | varint applied | bytes settings | horizon (horizon.cpp) |
-//   varint received, counted, duplicate, resent, review of reasons 1..4 |
+//   u8 version 2 | varint applied | bytes settings | horizon (horizon.cpp) |
+//   varint received, counted, duplicate, resent, review of reasons 1..4,
+//   accepted, rejected |
 //   u64 running digest | varint digest offset | u64 digest |
 //   varint next part | varint parts | { bytes part meta (store/part_meta.cpp) } |
 //   u64 XXH3-64 of everything before
@@ -12,7 +13,7 @@
 namespace clickmill::stream {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 
 std::string key_of(PartitionId partition) {
   std::string key;
@@ -27,6 +28,8 @@ void encode_tally(const Tally& tally, ByteWriter& writer) {
   writer.varint(tally.duplicate);
   writer.varint(tally.resent);
   for (size_t i = 1; i < kReasons; ++i) writer.varint(tally.review[i]);
+  writer.varint(tally.accepted);
+  writer.varint(tally.rejected);
 }
 
 Tally decode_tally(ByteCursor& cursor) {
@@ -36,6 +39,8 @@ Tally decode_tally(ByteCursor& cursor) {
   tally.duplicate = cursor.varint();
   tally.resent = cursor.varint();
   for (size_t i = 1; i < kReasons; ++i) tally.review[i] = cursor.varint();
+  tally.accepted = cursor.varint();
+  tally.rejected = cursor.varint();
   return tally;
 }
 

@@ -24,6 +24,9 @@ struct Tally {
   uint64_t duplicate = 0;
   uint64_t resent = 0;
   std::array<uint64_t, kReasons> review{};  ///< by Reason
+  // What an operator decided later; the verdicts above stay as they were first.
+  uint64_t accepted = 0;
+  uint64_t rejected = 0;
   uint64_t review_total() const;
   friend bool operator==(const Tally&, const Tally&) = default;
 };

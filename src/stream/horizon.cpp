@@ -11,8 +11,9 @@ constexpr uint64_t kNodesMost = 1024;
 }  // namespace
 
 void Horizon::advance(LogMs append_ms) {
-  const int64_t step = std::max<int64_t>(0, append_ms - log_time_);
-  for (auto& [name, node] : nodes_) node.silent_ms += std::min(step, kMinuteMs);
+  const int64_t step = std::clamp<int64_t>(append_ms - log_time_, 0, kMinuteMs);
+  for (auto& [name, node] : nodes_) node.silent_ms += step;
+  age_ms_ += step;
   log_time_ = std::max(log_time_, append_ms);
 }
 
@@ -48,6 +49,7 @@ void Horizon::settle(int64_t dedup_hours, int64_t stale_after_hours) {
 void Horizon::encode(std::string& out) const {
   ByteWriter writer(out);
   writer.svarint(log_time_.value());
+  writer.svarint(age_ms_);
   writer.svarint(t_.value());
   writer.svarint(first_hour_);
   writer.varint(nodes_.size());
@@ -61,6 +63,7 @@ void Horizon::encode(std::string& out) const {
 Result<Horizon> Horizon::decode(ByteCursor& cursor) {
   Horizon horizon;
   horizon.log_time_ = LogMs(cursor.svarint());
+  horizon.age_ms_ = cursor.svarint();
   horizon.t_ = ArrivalMs(cursor.svarint());
   horizon.first_hour_ = cursor.svarint();
   const uint64_t nodes = cursor.varint();

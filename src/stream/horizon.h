@@ -38,6 +38,9 @@ class Horizon {
   void settle(int64_t dedup_hours, int64_t stale_after_hours);
 
   LogMs log_time() const { return log_time_; }
+  /// Log time as silence counts it, since the partition began: what is kept for
+  /// so many days is measured by it, so that a clock that jumped deletes nothing.
+  int64_t age_ms() const { return age_ms_; }
   ArrivalMs t() const { return t_; }                 ///< T
   int64_t first_hour() const { return first_hour_; }  ///< F, hours since 1970
   /// Minimum of the low-waters of nodes not silent, at most log time.
@@ -53,6 +56,7 @@ class Horizon {
   };
   std::map<std::string, Node, std::less<>> nodes_;
   LogMs log_time_;
+  int64_t age_ms_ = 0;
   ArrivalMs t_;
   int64_t first_hour_ = 0;
 };

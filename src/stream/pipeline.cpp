@@ -35,7 +35,8 @@ Hash128 identity_of(std::string_view ad_id, std::string_view click_id, uint64_t 
 
 Pipeline::Pipeline(PartitionId partition, StateStore& store, FileSystem& files, Options options)
     : partition_(partition), store_(store), options_(std::move(options)), head_(partition),
-      parts_(partition, files, options_.store_directory) {}
+      parts_(partition, files, options_.store_directory), review_(partition, store),
+      changes_(partition, store) {}
 
 Result<std::unique_ptr<Pipeline>> Pipeline::open(PartitionId partition, StateStore& store,
                                                  FileSystem& files, Options options) {
@@ -74,6 +75,7 @@ Status Pipeline::apply(const log::Entry& entry) {
       for (const std::string& node : state_.settings.nodes) state_.horizon.name(node);
       dedup_->set_dedup_hours(state_.settings.dedup_hours);
       break;
+    case click::EntryKind::decision: TRY(apply_decision(entry)); break;
     default:
       return Error(Errc::corrupt, fmt::format("partition {}: offset {}: entry of unknown kind {}",
                                               partition_.value(), entry.first.value(), entry.kind));
@@ -125,6 +127,20 @@ Status Pipeline::apply_clicks(const log::Entry& entry) {
   return {};
 }
 
+/// Counts what was accepted in the minute of its own timestamp, which may be
+/// long closed: the row is an amendment like any straggler's.
+Status Pipeline::apply_decision(const log::Entry& entry) {
+  const Decision decision = TRY(decode_decision(entry.payload));
+  return review_.decide(
+      entry.first, entry.append_ms, decision, state_.horizon.age_ms(), changes_,
+      [this](Offset click, Verdict verdict, const click::ClickView& view) {
+        const bool accepted = verdict == Verdict::accept;
+        ++(accepted ? state_.tally.accepted : state_.tally.rejected);
+        if (accepted) head_.add(view, click::visitor_of(view, options_.seed));
+        mix(xxh64_of(view.advertiser_id, click.value() << 1 | (accepted ? 1 : 0)));
+      });
+}
+
 std::optional<Reason> Pipeline::reason_for_review(const click::ClickView& click) const {
   if (click.received_ms < state_.horizon.t()) return Reason::stale;
   if ((click.flags & click::kUnknownAd) != 0) return Reason::unknown_ad;
@@ -154,8 +170,8 @@ void Pipeline::judge(size_t index, const log::Entry& entry, bool again, bool dup
     ++tally.received;
     ++tally.review[static_cast<size_t>(*reason)];
     fate = static_cast<uint64_t>(Fate::review) + static_cast<uint64_t>(*reason);
-    new_reviews_.emplace_back(entry.first + index,
-                              ReviewEntry{*reason, entry.append_ms, std::string(click.record)});
+    review_.flag(entry.first + index, {*reason, entry.append_ms, std::string(click.record)},
+                 state_.horizon.age_ms());
   } else {
     ++tally.received;
     ++tally.counted;
@@ -202,20 +218,15 @@ Status Pipeline::checkpoint() {
   StateBatch batch;
   TRY(dedup_->checkpoint(batch));
   head_.checkpoint(batch);
-  for (const auto& [offset, review] : new_reviews_) {
-    std::string key;
-    append_key_u32(key, partition_.value());
-    append_key_u64(key, offset.value());
-    std::string value;
-    encode_review(review, value);
-    batch.put(kReviewSpace, std::move(key), std::move(value));
-  }
+  TRY(review_.checkpoint(batch, state_.horizon.age_ms()));
+  TRY(changes_.checkpoint(batch, state_.horizon.age_ms()));
   state_.parts = parts_.metas();
   state_.next_part = parts_.next_part();
   put_checkpoint(partition_, state_, batch);
   TRY(store_.commit(batch, true));
-  new_reviews_.clear();
   dedup_->checkpoint_committed();
+  review_.checkpoint_committed();
+  changes_.checkpoint_committed();
   parts_.checkpoint_committed();
   checkpointed_ = state_.applied;
   return {};

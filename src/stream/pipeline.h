@@ -9,10 +9,12 @@
 #include "click/batch.h"
 #include "log/entry.h"
 #include "store/version.h"
+#include "stream/changes.h"
 #include "stream/checkpoint.h"
 #include "stream/dedup.h"
 #include "stream/head.h"
 #include "stream/parts.h"
+#include "stream/review.h"
 #include "stream/state_store.h"
 
 namespace clickmill::stream {
@@ -51,6 +53,10 @@ class Pipeline {
   /// What a query reads: head rows that match, the parts, how far it is.
   store::Version version(const store::Scan& scan) const;
 
+  /// Flagged clicks, and what was done by hand; both want horizon().age_ms().
+  const Review& review() const { return review_; }
+  const Changes& changes() const { return changes_; }
+
   const Settings& settings() const { return state_.settings; }
   const Horizon& horizon() const { return state_.horizon; }
   const Tally& tally() const { return state_.tally; }
@@ -63,6 +69,7 @@ class Pipeline {
   Pipeline(PartitionId partition, StateStore& store, FileSystem& files, Options options);
   Status restore();
   Status apply_clicks(const log::Entry& entry);
+  Status apply_decision(const log::Entry& entry);
   Status decode_clicks(const log::Entry& entry, ByteCursor& cursor);
   void settle();
   void judge(size_t index, const log::Entry& entry, bool again, bool duplicate);
@@ -81,8 +88,9 @@ class Pipeline {
   std::unique_ptr<Dedup> dedup_;
   Head head_;
   Parts parts_;
+  Review review_;
+  Changes changes_;
   int64_t last_flush_log_ms_ = 0;
-  std::vector<std::pair<Offset, ReviewEntry>> new_reviews_;
 
   // Scratch of one batch, kept to save allocations.
   struct Decoded {

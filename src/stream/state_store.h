@@ -22,6 +22,7 @@ struct Space {
 inline const Space kMetaSpace{"meta"};      // checkpoint record, part list, counters
 inline const Space kRowsSpace{"rows"};      // minute rows not yet in a part
 inline const Space kReviewSpace{"review"};  // flagged clicks by offset
+inline const Space kChangesSpace{"changes"};  // what was done by hand, by time
 /// Ids of one log hour (hours since 1970): "ids-<hour>".
 Space ids_space(int64_t hour);
 

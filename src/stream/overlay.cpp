@@ -1,0 +1,80 @@
+#include "stream/overlay.h"
+
+#include <utility>
+
+namespace clickmill::stream {
+
+void Overlay::put(std::string key, std::string value) {
+  writes_.insert_or_assign(std::move(key), Write{std::move(value)});
+}
+
+void Overlay::remove(std::string key) {
+  writes_.insert_or_assign(std::move(key), Write{std::nullopt});
+}
+
+Result<std::optional<std::string>> Overlay::get(std::string_view key) const {
+  if (const auto at = writes_.find(key); at != writes_.end()) return at->second.value;
+  return store_.get(space_, key);
+}
+
+Result<std::vector<std::optional<std::string>>> Overlay::get_all(
+    const std::vector<std::string>& keys) const {
+  std::vector<std::optional<std::string>> values(keys.size());
+  std::vector<std::string> asked;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (const auto at = writes_.find(keys[i]); at != writes_.end()) {
+      values[i] = at->second.value;
+    } else {
+      asked.push_back(keys[i]);
+      places.push_back(i);
+    }
+  }
+  auto found = TRY(store_.multi_get(space_, asked));
+  for (size_t i = 0; i < places.size(); ++i) values[places[i]] = std::move(found[i]);
+  return values;
+}
+
+Status Overlay::scan(std::string_view from, std::string_view to,
+                     const StateStore::Visit& visit) const {
+  auto next = writes_.lower_bound(from);
+  bool more = true;
+  // Shows the writes before `key`; at `key` itself they replace what is stored.
+  const auto show_before = [&](std::string_view key) {
+    for (; more && next != writes_.end() && next->first < key; ++next) {
+      if (next->second.value) more = visit(next->first, *next->second.value);
+    }
+    return more;
+  };
+  TRY(store_.scan(space_, from, to, [&](std::string_view key, std::string_view value) {
+    if (!show_before(key)) return false;
+    if (next == writes_.end() || next->first != key) return more = visit(key, value);
+    if (next->second.value) more = visit(key, *next->second.value);
+    ++next;
+    return more;
+  }));
+  show_before(to);
+  return {};
+}
+
+void Overlay::forget(std::string from, std::string to, StateBatch& batch) {
+  writes_.erase(writes_.lower_bound(from), writes_.lower_bound(to));
+  batch.remove_range(space_, std::move(from), std::move(to));
+}
+
+void Overlay::checkpoint(StateBatch& batch) {
+  for (auto& [key, write] : writes_) {
+    write.in_flight = true;
+    if (write.value) {
+      batch.put(space_, key, *write.value);
+    } else {
+      batch.remove(space_, key);
+    }
+  }
+}
+
+void Overlay::checkpoint_committed() {
+  std::erase_if(writes_, [](const auto& item) { return item.second.in_flight; });
+}
+
+}  // namespace clickmill::stream
