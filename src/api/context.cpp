@@ -66,6 +66,7 @@ void add_api_routes(http::Router& router, Context& context) {
   add_bulk_route(router, context);
   add_metrics_routes(router, context);
   add_ad_routes(router, context);
+  add_review_routes(router, context);
   add_operation_routes(router, context);
 }
 

@@ -9,6 +9,7 @@
 #include "base/task_pool.h"
 #include "catalog/catalog.h"
 #include "cluster/reader.h"
+#include "cluster/review_desk.h"
 #include "collector/bulk_endpoint.h"
 #include "collector/click_endpoint.h"
 #include "http/auth.h"
@@ -25,6 +26,7 @@ struct Context {
   const http::Authenticator& auth;
   catalog::Catalog& catalog;
   cluster::Reader& reader;
+  cluster::ReviewDesk& review;
   collector::ClickEndpoint& clicks;
   collector::BulkEndpoint& bulk;
   uint32_t partitions = 64;
@@ -45,6 +47,9 @@ void add_metrics_routes(http::Router& router, Context& context);
 void add_ad_routes(http::Router& router, Context& context);
 void add_operation_routes(http::Router& router, Context& context);
 void add_bulk_route(http::Router& router, Context& context);
+void add_review_routes(http::Router& router, Context& context);
+/// What was changed by hand: GET /v1/review/decisions.
+http::Response list_changes(Context& context, const http::Request& request);
 
 /// Who asks; or nothing, after `respond` has answered 401 (or 403 when the
 /// role is not among `allowed`; empty: any).

@@ -135,6 +135,7 @@ class Engine::Impl {
   std::unique_ptr<PartitionStatus> status_;
   std::unique_ptr<LogUpkeep> upkeep_;
   std::unique_ptr<cluster::Reader> reader_;
+  std::unique_ptr<cluster::ReviewDesk> review_;
   std::unique_ptr<TaskPool> queries_;
   std::unique_ptr<collector::Intake> intake_;
   std::unique_ptr<collector::ClickEndpoint> clicks_;
@@ -271,6 +272,7 @@ void Engine::Impl::maintain_journal(JournalPos leave_before) {
 
 Status Engine::Impl::start_http() {
   reader_ = std::make_unique<cluster::Reader>(owned_);
+  review_ = std::make_unique<cluster::ReviewDesk>(owned_);
   queries_ = std::make_unique<TaskPool>("query", std::max(2U, threads_of(config_)), 1024);
   collector::Intake::Options intake;
   intake.durability = durability_of(config_.collector.durability);
@@ -284,7 +286,7 @@ Status Engine::Impl::start_http() {
   clicks_ = std::make_unique<collector::ClickEndpoint>(*intake_);
   bulk_ = std::make_unique<collector::BulkEndpoint>(*intake_);
   context_ = std::make_unique<api::Context>(
-      api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *clicks_, *bulk_,
+      api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *clicks_, *bulk_,
                    config_.log.partitions, config_.query.max_points, [this] { return not_ready(); },
                    [this] { return upkeep_->warnings(); }});
   api::add_collector_routes(collector_routes_, *context_);

@@ -22,6 +22,10 @@ void add_click_counters(Metrics& metrics, const cluster::Owned& owned) {
       [](const Tally& tally) { return tally.duplicate; });
   add("clickmill_clicks_review_total", "Clicks flagged for review.",
       [](const Tally& tally) { return tally.review_total(); });
+  add("clickmill_review_accepted_total", "Flagged clicks that were accepted and counted later.",
+      [](const Tally& tally) { return tally.accepted; });
+  add("clickmill_review_rejected_total", "Flagged clicks that were rejected.",
+      [](const Tally& tally) { return tally.rejected; });
   add("clickmill_clicks_resent_total", "Copies that this system itself sent again.",
       [](const Tally& tally) { return tally.resent; });
 }

@@ -1,0 +1,174 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "api/context.h"
+#include "api/review_params.h"
+#include "base/time_text.h"
+#include "click/parse.h"
+
+namespace clickmill::api {
+namespace {
+
+using stream::Change;
+using stream::ChangePosition;
+using stream::Changes;
+
+/// The order of the list, over all partitions.
+struct Place {
+  LogMs at;
+  PartitionId partition;
+  Offset record;
+  uint32_t index = 0;
+  friend auto operator<=>(const Place&, const Place&) = default;
+};
+
+std::string to_string(const Place& place) {
+  return fmt::format("{}-{}-{}-{}", place.at.value(), place.partition.value(), place.record.value(), place.index);
+}
+
+std::optional<Place> parse_place(std::string_view text) {
+  std::array<uint64_t, 4> numbers{};
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const auto part = text.substr(0, i + 1 < numbers.size() ? text.find('-') : text.size());
+    const auto [end, failure] = std::from_chars(part.data(), part.data() + part.size(), numbers[i]);
+    if (failure != std::errc() || end != part.data() + part.size()) return std::nullopt;
+    text.remove_prefix(std::min(text.size(), part.size() + 1));
+  }
+  if (numbers[0] > INT64_MAX - 1 || numbers[1] > UINT32_MAX || numbers[3] >= UINT32_MAX) return std::nullopt;
+  return Place{LogMs(static_cast<int64_t>(numbers[0])), PartitionId(static_cast<uint32_t>(numbers[1])),
+               Offset(numbers[2]), static_cast<uint32_t>(numbers[3])};
+}
+
+struct ChangesParams {
+  int64_t from_ms = 0;
+  int64_t to_ms = INT64_MAX;
+  std::optional<Place> after;
+  size_t limit = 100;
+};
+
+std::optional<http::Response> parse(const http::Request& request, ChangesParams& out) {
+  const auto params = http::parse_query(request.query);
+  if (auto refused = check_query(params)) return refused;
+  for (const auto& [name, value] : params.items) {
+    std::optional<http::Response> refused;
+    if (name == "from") {
+      refused = parse_time(name, value, out.from_ms);
+    } else if (name == "to") {
+      refused = parse_time(name, value, out.to_ms);
+    } else if (name == "limit") {
+      refused = parse_limit(value, out.limit);
+    } else if (name == "after") {
+      out.after = parse_place(value);
+      if (!out.after) refused = http::problem(400, click::shown(value) + " is no `next` of an earlier page", "after");
+    } else {
+      refused = unknown_parameter(name);
+    }
+    if (refused) return refused;
+  }
+  return check_range(out.from_ms, out.to_ms);
+}
+
+void append_json(PartitionId partition, const Changes::Listed& listed, std::string& out) {
+  using http::json_quoted;
+  const Change& change = listed.change;
+  out += fmt::format(
+      "{{\"id\":\"{}\",\"kind\":\"{}\",\"decision\":{},\"reason\":{},\"ad_id\":{},\"by\":{},\"at\":\"{}\",\"effect\":",
+      to_string(ReviewId{partition, change.subject}), to_string(change.kind), json_quoted(change.what),
+      json_quoted(change.reason), json_quoted(change.ad_id), json_quoted(change.by),
+      format_time_ms(listed.position.at.value()));
+  if (change.clicks == 0) {
+    out += "null}";
+    return;
+  }
+  out += fmt::format("{{\"advertiser_id\":{},\"window_start\":\"{}\",\"click_count\":{}}}}}",
+                     json_quoted(change.advertiser_id), format_time_ms(change.minute_ms), change.clicks);
+}
+
+/// One partition's changes, read piece by piece.
+class Source {
+ public:
+  Source(cluster::ReviewDesk& desk, PartitionId partition, ChangePosition from, LogMs to, size_t piece)
+      : desk_(desk), partition_(partition), from_(from), to_(to), piece_(piece) {}
+
+  /// Reads on when what was read is used up. Empty optional: there is no more.
+  Result<std::optional<Place>> place() {
+    if (next_ == rows_.size() && !done_) TRY(read_on());
+    if (next_ == rows_.size()) return std::optional<Place>();
+    const ChangePosition& at = rows_[next_].position;
+    return std::optional(Place{at.at, partition_, at.record, at.index});
+  }
+  const Changes::Listed& take() { return rows_[next_++]; }
+
+ private:
+  Status read_on() {
+    rows_ = TRY(desk_.changes(partition_, from_, to_, piece_));
+    next_ = 0;
+    done_ = rows_.size() < piece_;
+    if (done_) return {};
+    from_ = rows_.back().position;
+    ++from_.index;
+    return {};
+  }
+  cluster::ReviewDesk& desk_;
+  const PartitionId partition_;
+  ChangePosition from_;
+  const LogMs to_;
+  const size_t piece_;
+  std::vector<Changes::Listed> rows_;
+  size_t next_ = 0;
+  bool done_ = false;
+};
+
+/// Where a partition's part of the page begins.
+ChangePosition begin_of(const ChangesParams& params, PartitionId partition) {
+  const ChangePosition from{LogMs(std::max<int64_t>(params.from_ms, 0)), Offset(0), 0};
+  if (!params.after) return from;
+  const Place& after = *params.after;
+  ChangePosition behind{after.at, Offset(0), 0};
+  if (partition < after.partition) behind.at = after.at + 1;
+  if (partition == after.partition) behind = {after.at, after.record, after.index + 1};
+  return std::max(from, behind);
+}
+
+Result<std::string> merged(Context& context, const ChangesParams& params) {
+  const LogMs to(std::max<int64_t>(params.to_ms, 0));
+  const size_t piece = std::clamp<size_t>(2 * params.limit / context.partitions, 16, params.limit + 16);
+  std::vector<Source> sources;
+  sources.reserve(context.partitions);
+  std::set<Place> heads;
+  for (uint32_t i = 0; i < context.partitions; ++i) {
+    const PartitionId partition(i);
+    sources.emplace_back(context.review, partition, begin_of(params, partition), to, piece);
+    if (const auto place = TRY(sources.back().place())) heads.insert(*place);
+  }
+  std::string data;
+  std::optional<Place> last;
+  for (size_t listed = 0; listed < params.limit && !heads.empty(); ++listed) {
+    last = *heads.begin();
+    heads.erase(heads.begin());
+    Source& source = sources[last->partition.value()];
+    if (listed != 0) data += ',';
+    append_json(last->partition, source.take(), data);
+    if (const auto place = TRY(source.place())) heads.insert(*place);
+  }
+  const std::string next = heads.empty() ? "null" : "\"" + to_string(*last) + "\"";
+  return fmt::format("{{\"data\":[{}],\"next\":{}}}", data, next);
+}
+
+}  // namespace
+
+http::Response list_changes(Context& context, const http::Request& request) {
+  ChangesParams params;
+  if (auto refused = parse(request, params)) return *std::move(refused);
+  auto body = merged(context, params);
+  if (!body) return problem_of(body.error());
+  return http::json_response(*std::move(body));
+}
+
+}  // namespace clickmill::api
