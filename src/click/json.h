@@ -7,11 +7,11 @@
 
 namespace clickmill::click {
 
-/// Appends the members of a click as it was recorded, without braces, beginning
-/// with received_ms and ending with ad_format (`"received_ms":…,"click_id":…,…`).
-/// All of them always stand there, text that is unknown as "", except for
-/// `"backfill":true` and `"unknown_ad":true`, which follow only where set.
-/// Bytes that are no UTF-8 become U+FFFD.
+/// Appends the fields of a recorded click as members of a JSON object, without
+/// the braces: `"received_ms":…,"click_id":…, …,"advertiser_id":…,"ad_format":…`.
+/// Every field stands there, an absent one as ""; `"backfill":true` and
+/// `"unknown_ad":true` follow only where they hold. Bytes that are no UTF-8,
+/// which JSON can't carry, become U+FFFD.
 void append_json(const ClickView& click, std::string& out);
 
 /// Appends a line of the raw log, newline included: offset, append_ms, then the click.
