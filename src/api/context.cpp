@@ -23,6 +23,13 @@ std::optional<http::Principal> admit(const Context& context, const http::Request
   return principal;
 }
 
+std::optional<http::Response> refuse_parameters(const http::Request& request) {
+  const auto params = http::parse_query(request.query);
+  if (params.broken) return http::problem(400, "the query string has a broken percent escape");
+  if (params.items.empty()) return std::nullopt;
+  return http::problem(400, "unknown parameter", params.items.front().first);
+}
+
 void run_task(Context& context, http::Responder respond, std::function<http::Response()> work) {
   // std::function wants copyable captures, a Responder is none.
   auto shared = std::make_shared<http::Responder>(std::move(respond));
@@ -68,6 +75,8 @@ void add_api_routes(http::Router& router, Context& context) {
   add_ad_routes(router, context);
   add_review_routes(router, context);
   add_operation_routes(router, context);
+  add_raw_log_routes(router, context);
+  add_cluster_route(router, context);
 }
 
 }  // namespace clickmill::api

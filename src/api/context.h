@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "base/task_pool.h"
 #include "catalog/catalog.h"
+#include "cluster/log_reader.h"
 #include "cluster/reader.h"
 #include "cluster/review_desk.h"
 #include "collector/bulk_endpoint.h"
@@ -27,8 +28,10 @@ struct Context {
   catalog::Catalog& catalog;
   cluster::Reader& reader;
   cluster::ReviewDesk& review;
+  cluster::LogReader& log_reader;
   collector::ClickEndpoint& clicks;
   collector::BulkEndpoint& bulk;
+  std::string node_id;
   uint32_t partitions = 64;
   uint64_t max_points = 100'000;
   /// Why the node is not ready; empty: it is. Thread: any.
@@ -50,12 +53,16 @@ void add_bulk_route(http::Router& router, Context& context);
 void add_review_routes(http::Router& router, Context& context);
 /// What was changed by hand: GET /v1/review/decisions.
 http::Response list_changes(Context& context, const http::Request& request);
+void add_raw_log_routes(http::Router& router, Context& context);
+void add_cluster_route(http::Router& router, Context& context);
 
 /// Who asks; or nothing, after `respond` has answered 401 (or 403 when the
 /// role is not among `allowed`; empty: any).
 std::optional<http::Principal> admit(const Context& context, const http::Request& request,
                                      std::initializer_list<http::Role> allowed,
                                      std::string_view needed, http::Responder& respond);
+/// For a path without parameters: the 400 when there is one all the same.
+std::optional<http::Response> refuse_parameters(const http::Request& request);
 /// Runs `work` on the task pool, or answers 503 when it is full.
 void run_task(Context& context, http::Responder respond, std::function<http::Response()> work);
 /// An Error as a problem: busy and closed are 503 with Retry-After, invalid 400, not_found 404, else 500.

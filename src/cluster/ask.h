@@ -7,9 +7,10 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
-#include "cluster/reader.h"
+#include "cluster/owned.h"
 
 namespace clickmill::cluster {
 
@@ -51,6 +52,44 @@ Result<T> ask(Owned& owned, PartitionId id,
     return Error(Errc::busy, "a partition did not answer in time");
   }
   return *std::move(waiting->answer);
+}
+
+/// Puts one question to several partitions, each answered in one step on its
+/// worker, and waits for all answers; they come in the order of `ids`. The
+/// question must own what it needs: a worker may come to it after the asker has
+/// given up.
+/// Errc::busy: too many wait already, or no answer in time.
+/// Thread: query (blocks).
+template <typename Answer>
+Result<std::vector<Answer>> ask(Owned& owned, const std::vector<PartitionId>& ids,
+                                const std::function<Answer(Partition&)>& question) {
+  struct Gathering {
+    std::mutex mutex;  // guards the rest between the workers and the one who waits
+    std::condition_variable done;
+    std::vector<std::optional<Answer>> answers;
+    size_t missing = 0;
+  };
+  const auto gathering = std::make_shared<Gathering>();
+  gathering->answers.resize(ids.size());
+  gathering->missing = ids.size();
+  for (size_t i = 0; i < ids.size(); ++i) {
+    Partition* partition = owned.partitions[ids[i].value()].get();
+    const bool posted = owned.worker_of(ids[i]).try_post([gathering, i, partition, question] {
+      Answer answer = question(*partition);
+      std::lock_guard lock(gathering->mutex);
+      gathering->answers[i] = std::move(answer);
+      if (--gathering->missing == 0) gathering->done.notify_one();
+    });
+    if (!posted) return Error(Errc::busy, "too many queries wait");
+  }
+  std::unique_lock lock(gathering->mutex);
+  if (!gathering->done.wait_for(lock, kAskPatience, [&] { return gathering->missing == 0; })) {
+    return Error(Errc::busy, "partitions did not answer in time");
+  }
+  std::vector<Answer> out;
+  out.reserve(ids.size());
+  for (auto& answer : gathering->answers) out.push_back(*std::move(answer));
+  return out;
 }
 
 }  // namespace clickmill::cluster

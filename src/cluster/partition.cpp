@@ -60,6 +60,37 @@ bool Partition::replay_slice() {
   return false;
 }
 
+Partition::State Partition::state() const {
+  owner_.check();
+  State state;
+  state.id = id_;
+  state.term = std::max(log_->hard_state().term, kFirstTerm);
+  state.first = log_->first();
+  state.last = log_->last();
+  state.committed = log_->committed();
+  state.applied = pipeline_->applied();
+  state.log_time = pipeline_->horizon().log_time();
+  state.low_water = pipeline_->horizon().low_water(pipeline_->settings().stale_after_hours);
+  state.digest = pipeline_->digest();
+  return state;
+}
+
+std::optional<Partition::Entries> Partition::unsealed(Offset from, size_t max_bytes) const {
+  owner_.check();
+  if (from <= segments_->last()) return std::nullopt;
+  auto entries = log_->read(from, max_bytes);
+  // From memory, so nothing can have failed.
+  if (!entries) return Entries();
+  while (!entries->empty() && entries->back()->last() > log_->committed()) entries->pop_back();
+  return *std::move(entries);
+}
+
+void Partition::follow(Offset from, int64_t deadline_ns, Followers::Wake wake) {
+  owner_.check();
+  if (from <= log_->committed()) return wake(Followers::Woken::committed);
+  followers_.add(from, deadline_ns, std::move(wake));
+}
+
 stream::Tally Partition::tally() const {
   std::lock_guard lock(tally_mutex_);
   return tally_;
@@ -164,6 +195,7 @@ void Partition::told_durable(Offset last, Term term) {
   owner_.check();
   log_->durable_upto(last, term);
   log_->commit(log_->durable());
+  followers_.committed(log_->committed());
   // While it is replaying, replay_slice gets there in its own time.
   if (caught_up_) apply_committed();
   answer_waiting();
@@ -180,6 +212,7 @@ void Partition::answer_waiting() {
 
 void Partition::maintain() {
   owner_.check();
+  followers_.expire(clock_.system().monotonic_ns());
   if (failure_ || !caught_up_) return;
   tick_if_due();
   checkpoint_if_due();

@@ -12,6 +12,7 @@
 #include "base/owned_by_thread.h"
 #include "click/batch.h"
 #include "cluster/batch.h"
+#include "cluster/followers.h"
 #include "log/partition_log.h"
 #include "stream/pipeline.h"
 
@@ -65,12 +66,36 @@ class Partition {
   /// Copies forward what holds files before `position`.
   void release_soon(JournalPos position, uint64_t max_bytes);
 
+  /// How far it is.
+  struct State {
+    PartitionId id;
+    Term term;
+    Offset first;  ///< that can be read; last + 1 when there is none
+    Offset last;
+    Offset committed;
+    Offset applied;
+    LogMs log_time;
+    ArrivalMs low_water;
+    stream::Digest digest;
+  };
+  State state() const;
+  /// Committed entries that are held in memory, from the one that holds `from`
+  /// on, about `max_bytes` of them. Nothing at all when `from` has been sealed.
+  using Entries = std::vector<log::PartitionLog::EntryPtr>;
+  std::optional<Entries> unsealed(Offset from, size_t max_bytes) const;
+  /// Calls `wake` when `from` is committed: at once when it is already (Followers::add).
+  void follow(Offset from, int64_t deadline_ns, Followers::Wake wake);
+  void end_following() { followers_.end_all(); }
+  /// How many wait.
+  size_t followers() const { return followers_.waiting(); }
+
   /// What became of the clicks applied so far. Thread: any.
   stream::Tally tally() const;
 
   PartitionId id() const { return id_; }
   const stream::Pipeline& pipeline() const { return *pipeline_; }
   const log::PartitionLog& log() const { return *log_; }
+  /// Its reading functions may be called on any thread.
   log::Segments& segments() { return *segments_; }
 
  private:
@@ -100,6 +125,7 @@ class Partition {
   std::unique_ptr<stream::Pipeline> pipeline_;
   std::unique_ptr<log::PartitionLog> log_;
   std::deque<Waiting> waiting_;
+  Followers followers_;
   Offset replay_until_;
   bool caught_up_ = false;
   bool sealing_ = false;

@@ -1,74 +1,50 @@
 #include "cluster/reader.h"
 
-#include <chrono>
-#include <condition_variable>
-#include <mutex>
+#include <string>
+
+#include "cluster/ask.h"
 
 namespace clickmill::cluster {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(5);
-
-/// Outlives the request when a worker answers after the reader has given up;
-/// so it owns what the scan refers to. The mutex guards it between the workers
-/// and the one reader that waits.
-struct Gathering {
-  std::string ad_id;
-  std::string advertiser_id;
+/// A scan refers to its texts; this one owns them.
+struct OwnScan {
+  explicit OwnScan(const store::Scan& from)
+      : ad_id(from.ad_id), advertiser_id(from.advertiser_id), scan(from) {
+    scan.ad_id = ad_id;
+    scan.advertiser_id = advertiser_id;
+  }
+  OwnScan(const OwnScan&) = delete;
+  OwnScan& operator=(const OwnScan&) = delete;
+  const std::string ad_id;
+  const std::string advertiser_id;
   store::Scan scan;
-  std::mutex mutex;
-  std::condition_variable done;
-  std::vector<store::Version> versions;
-  size_t missing = 0;
-  std::optional<Errc> refused;
-  std::string why;
 };
 
-void answer(Gathering& gathering, size_t index, const Partition& partition) {
-  std::optional<store::Version> version;
-  if (partition.caught_up() && !partition.failure()) {
-    version = partition.pipeline().version(gathering.scan);
-  }
-  std::lock_guard lock(gathering.mutex);
-  if (version) {
-    gathering.versions[index] = *std::move(version);
-  } else {
-    gathering.refused = partition.failure() ? Errc::closed : Errc::busy;
-    gathering.why = partition.failure() ? partition.failure()->message() : "counts are being caught up after a start";
-  }
-  if (--gathering.missing == 0) gathering.done.notify_one();
+Result<store::Version> version_of(const Partition& partition, const store::Scan& scan) {
+  if (partition.failure()) return Error(Errc::closed, partition.failure()->message());
+  if (!partition.caught_up()) return Error(Errc::busy, "counts are being caught up after a start");
+  return partition.pipeline().version(scan);
 }
 
 }  // namespace
 
-std::vector<PartitionId> Reader::all() const {
-  std::vector<PartitionId> ids;
-  for (const auto& partition : owned_.partitions) ids.push_back(partition->id());
-  return ids;
-}
-
 Result<std::vector<store::Version>> Reader::read(const std::vector<PartitionId>& ids,
                                                  const store::Scan& scan) const {
-  auto gathering = std::make_shared<Gathering>();
-  gathering->ad_id = scan.ad_id;
-  gathering->advertiser_id = scan.advertiser_id;
-  gathering->scan = scan;
-  gathering->scan.ad_id = gathering->ad_id;
-  gathering->scan.advertiser_id = gathering->advertiser_id;
-  gathering->versions.resize(ids.size());
-  gathering->missing = ids.size();
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const Partition* partition = owned_.partitions[ids[i].value()].get();
-    if (!owned_.worker_of(ids[i]).try_post([gathering, i, partition] { answer(*gathering, i, *partition); })) {
-      return Error(Errc::busy, "too many queries wait");
-    }
+  const auto own = std::make_shared<const OwnScan>(scan);
+  auto answers = TRY(ask<Result<store::Version>>(
+      owned_, ids, [own](const Partition& partition) { return version_of(partition, own->scan); }));
+  std::vector<store::Version> versions;
+  versions.reserve(ids.size());
+  for (auto& answer : answers) {
+    auto version = TRY(std::move(answer));
+    versions.push_back(std::move(version));
   }
-  std::unique_lock lock(gathering->mutex);
-  if (!gathering->done.wait_for(lock, kPatience, [&] { return gathering->missing == 0; })) {
-    return Error(Errc::busy, "partitions did not answer in time");
-  }
-  if (gathering->refused) return Error(*gathering->refused, gathering->why);
-  return std::move(gathering->versions);
+  return versions;
+}
+
+Result<std::vector<Partition::State>> Reader::states() const {
+  return ask<Partition::State>(owned_, all(), [](const Partition& partition) { return partition.state(); });
 }
 
 }  // namespace clickmill::cluster

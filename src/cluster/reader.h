@@ -1,22 +1,11 @@
 #pragma once
 
-#include <memory>
-#include <string>
 #include <vector>
 
-#include "cluster/partition.h"
-#include "cluster/worker.h"
+#include "cluster/owned.h"
 #include "store/version.h"
 
 namespace clickmill::cluster {
-
-/// The partitions of this node and the workers that own them.
-struct Owned {
-  std::vector<std::unique_ptr<Worker>> workers;
-  std::vector<std::unique_ptr<Partition>> partitions;  ///< by id
-
-  Worker& worker_of(PartitionId id) { return *workers[id.value() % workers.size()]; }
-};
 
 /// Asks partitions for what a query needs, each in one step on its worker.
 /// Thread: query (blocks until the workers have answered).
@@ -27,7 +16,9 @@ class Reader {
   /// workers did not answer in time; Errc::closed: a partition has stopped.
   Result<std::vector<store::Version>> read(const std::vector<PartitionId>& ids,
                                            const store::Scan& scan) const;
-  std::vector<PartitionId> all() const;
+  /// How far every partition is; while they replay and after a failure too.
+  Result<std::vector<Partition::State>> states() const;
+  std::vector<PartitionId> all() const { return owned_.all(); }
 
  private:
   Owned& owned_;

@@ -136,6 +136,7 @@ class Engine::Impl {
   std::unique_ptr<LogUpkeep> upkeep_;
   std::unique_ptr<cluster::Reader> reader_;
   std::unique_ptr<cluster::ReviewDesk> review_;
+  std::unique_ptr<cluster::LogReader> log_reader_;
   std::unique_ptr<TaskPool> queries_;
   std::unique_ptr<collector::Intake> intake_;
   std::unique_ptr<collector::ClickEndpoint> clicks_;
@@ -273,6 +274,7 @@ void Engine::Impl::maintain_journal(JournalPos leave_before) {
 Status Engine::Impl::start_http() {
   reader_ = std::make_unique<cluster::Reader>(owned_);
   review_ = std::make_unique<cluster::ReviewDesk>(owned_);
+  log_reader_ = std::make_unique<cluster::LogReader>(owned_);
   queries_ = std::make_unique<TaskPool>("query", std::max(2U, threads_of(config_)), 1024);
   collector::Intake::Options intake;
   intake.durability = durability_of(config_.collector.durability);
@@ -286,7 +288,7 @@ Status Engine::Impl::start_http() {
   clicks_ = std::make_unique<collector::ClickEndpoint>(*intake_);
   bulk_ = std::make_unique<collector::BulkEndpoint>(*intake_);
   context_ = std::make_unique<api::Context>(
-      api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *clicks_, *bulk_,
+      api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *log_reader_, *clicks_, *bulk_, config_.node_id,
                    config_.log.partitions, config_.query.max_points, [this] { return not_ready(); },
                    [this] { return upkeep_->warnings(); }});
   api::add_collector_routes(collector_routes_, *context_);
@@ -352,6 +354,7 @@ void Engine::Impl::drain_spool() {
 }
 
 void Engine::Impl::stop() {
+  if (log_reader_) log_reader_->end_following();
   if (server_) server_->stop(kDrainMs);
   if (queries_) queries_->stop();
   if (started_) {

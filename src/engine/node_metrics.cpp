@@ -42,6 +42,8 @@ void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
       [](const Share& share) { return static_cast<double>(share.dedup.memory_bytes); });
   add("clickmill_log_unsealed_bytes", "Log entries held in memory until they are sealed.",
       [](const Share& share) { return static_cast<double>(share.log_bytes); });
+  add("clickmill_log_followers", "Readers of raw clicks that wait at the tail.",
+      [](const Share& share) { return static_cast<double>(share.followers); });
 }
 
 }  // namespace

@@ -72,6 +72,7 @@ void PartitionStatus::update(cluster::Partition& partition, JournalPos current_b
   share.dedup = partition.pipeline().dedup_usage();
   share.head_rows = partition.pipeline().head_rows();
   share.log_bytes = partition.log().memory_bytes();
+  share.followers = partition.followers();
   // Records on their way stand in the current file or later.
   share.oldest_needed = std::min(current_begin, partition.oldest_needed());
   share.checkpointed = partition.pipeline().checkpointed();

@@ -36,6 +36,7 @@ class PartitionStatus {
     stream::Dedup::Usage dedup;
     uint64_t head_rows = 0;
     uint64_t log_bytes = 0;
+    size_t followers = 0;
     JournalPos oldest_needed;
     Offset checkpointed;  ///< covered by the stream's durable checkpoint
     LogMs log_time;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 
 #include "base/strong.h"
 #include "base/time_text.h"
@@ -15,6 +16,8 @@ namespace {
 
 constexpr int64_t kTimeMsMax = 253'402'300'799'999;  // the last ms of the year 9999
 constexpr uint64_t kTopMax = 1000;
+constexpr uint64_t kRawClicksMax = 1'000'000;
+constexpr uint64_t kWaitMsMax = 30'000;
 
 using Failure = std::optional<ParamError>;
 
@@ -263,6 +266,20 @@ std::variant<TopRequest, ParamError> parse_top(const http::QueryParams& params, 
   reader.device(out.device);
   reader.country(out.country);
   refuse_both_dimensions(reader, Breakdown::none);
+  if (reader.failure()) return *reader.failure();
+  return out;
+}
+
+std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const http::QueryParams& params) {
+  constexpr uint64_t kOffsetMax = std::numeric_limits<int64_t>::max();
+  Reader reader(params);
+  RawClicksRequest out;
+  reader.expect_only({"offset", "from", "limit", "wait_ms"});
+  if (reader.find("offset") != nullptr) out.offset = Offset(reader.number("offset", 0, 0, kOffsetMax));
+  if (reader.find("from") != nullptr) out.from = LogMs(reader.time("from"));
+  if (out.offset && out.from) reader.fail(reader.later("offset", "from"), "give offset or from, not both");
+  out.limit = reader.number("limit", out.limit, 1, kRawClicksMax);
+  out.wait_ms = static_cast<int64_t>(reader.number("wait_ms", 0, 0, kWaitMsMax));
   if (reader.failure()) return *reader.failure();
   return out;
 }

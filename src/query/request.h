@@ -36,18 +36,25 @@ struct TopRequest {
   std::optional<click::Device> device;
   std::optional<click::Country> country;
 };
+struct RawClicksRequest {
+  std::optional<Offset> offset;  ///< at most one of the two; neither: from the first there is
+  std::optional<LogMs> from;
+  uint64_t limit = 1000;
+  int64_t wait_ms = 0;
+};
 /// A parameter to blame (400) and why.
 struct ParamError {
   std::string field;
   std::string detail;
 };
 
-/// Both check everything of DESIGN §7 that needs no data: unknown and repeated
+/// All check everything of DESIGN §7 that needs no data: unknown and repeated
 /// parameters, missing ones, ranges, max_points (naming granularity and the
 /// finest that would fit).
 std::variant<ClicksRequest, ParamError> parse_clicks(const http::QueryParams& params,
                                                      uint64_t max_points);
 /// `now_ms` for `minutes=M`, which ends with the running minute.
 std::variant<TopRequest, ParamError> parse_top(const http::QueryParams& params, int64_t now_ms);
+std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const http::QueryParams& params);
 
 }  // namespace clickmill::query

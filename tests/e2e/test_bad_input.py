@@ -114,6 +114,10 @@ API_REQUESTS = [
     ("PATCH of an ad", "PATCH", "/v1/ads/good", "{}", 405, ANY),
     ("ads with an unknown parameter", "GET", "/v1/ads?colour=red", None, 400, "colour"),
     ("ads with limit 0", "GET", "/v1/ads?limit=0", None, 400, "limit"),
+    ("no such partition", "GET", "/v1/log/raw-clicks/64", None, 404, "partition"),
+    ("raw clicks from nowhere", "GET", "/v1/log/raw-clicks/0?offset=here", None, 400, "offset"),
+    ("cluster with a parameter", "GET", "/v1/cluster?colour=red", None, 400, "colour"),
+    ("POST to cluster", "POST", "/v1/cluster", "", 405, ANY),
     ("no such path", "GET", "/v2/click", None, 404, ANY),
 ]
 

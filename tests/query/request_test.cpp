@@ -27,6 +27,11 @@ std::string top_blames(const std::string& query) {
   const auto* error = std::get_if<ParamError>(&parsed);
   return error == nullptr ? "ok" : error->field;
 }
+std::string raw_clicks_blames(const std::string& query) {
+  const auto parsed = parse_raw_clicks(http::parse_query(query));
+  const auto* error = std::get_if<ParamError>(&parsed);
+  return error == nullptr ? "ok" : error->field;
+}
 TopRequest top(const std::string& query) {
   return std::get<TopRequest>(parse_top(http::parse_query(query), kNow));
 }
@@ -219,6 +224,54 @@ TEST_CASE("request: the last minutes of a top query end with the running one", "
   REQUIRE(range.n == 10);
   REQUIRE(format_time_ms(range.from_ms) == "2026-06-24T10:00:00Z");
   REQUIRE(format_time_ms(range.to_ms) == "2026-06-24T10:02:00Z");
+}
+
+TEST_CASE("request: every wrong parameter of a raw clicks query is named", "[query]") {
+  const auto [query, field] = GENERATE(table<std::string, std::string>({
+      {"", "ok"},
+      {"offset=0", "ok"},
+      {"offset=9223372036854775807", "ok"},
+      {"offset=9223372036854775808", "offset"},
+      {"offset=-1", "offset"},
+      {"offset=", "offset"},
+      {"offset=1.5", "offset"},
+      {"offset=1&offset=2", "offset"},
+      {"from=2026-06-24T10:00:00Z", "ok"},
+      {"from=0", "ok"},
+      {"from=-1", "from"},
+      {"from=now", "from"},
+      {"offset=1&from=0", "from"},
+      {"from=0&offset=1", "offset"},
+      {"limit=0", "limit"},
+      {"limit=1", "ok"},
+      {"limit=1000000", "ok"},
+      {"limit=1000001", "limit"},
+      {"limit=all", "limit"},
+      {"wait_ms=0", "ok"},
+      {"wait_ms=30000", "ok"},
+      {"wait_ms=30001", "wait_ms"},
+      {"wait_ms=-1", "wait_ms"},
+      {"colour=red", "colour"},
+      {"offset=%zz", ""},
+  }));
+  CAPTURE(query);
+  CHECK(raw_clicks_blames(query) == field);
+}
+
+TEST_CASE("request: what a raw clicks query leaves out has its default", "[query]") {
+  const auto read = [](const std::string& query) {
+    return std::get<RawClicksRequest>(parse_raw_clicks(http::parse_query(query)));
+  };
+  const auto absent = read("");
+  CHECK(!absent.offset);
+  CHECK(!absent.from);
+  CHECK(absent.limit == 1000);
+  CHECK(absent.wait_ms == 0);
+  const auto given = read("from=2026-06-24T10:00:00Z&limit=5&wait_ms=7");
+  CHECK(given.from == LogMs(1'782'295'200'000));
+  CHECK(given.limit == 5);
+  CHECK(given.wait_ms == 7);
+  CHECK(read("offset=12").offset == Offset(12));
 }
 
 }  // namespace
