@@ -9,6 +9,7 @@
 
 #include "api/context.h"
 #include "base/logging.h"
+#include "base/process_metrics.h"
 #include "base/random.h"
 #include "collector/forwarder.h"
 #include "engine/data_dir.h"
@@ -142,8 +143,8 @@ class Engine::Impl {
   std::unique_ptr<collector::ClickEndpoint> clicks_;
   std::unique_ptr<collector::BulkEndpoint> bulk_;
   std::unique_ptr<api::Context> context_;
-  http::Router collector_routes_;
-  http::Router api_routes_;
+  http::Router collector_routes_{&metrics_, "collector"};
+  http::Router api_routes_{&metrics_, "api"};
   std::unique_ptr<http::Server> server_;
   bool started_ = false;
 };
@@ -233,6 +234,7 @@ void Engine::Impl::start_workers() {
         *spool_, *router_, clock_, collector::Forwarder::Options{.node_id = config_.node_id},
         secure_random_u64()));
   }
+  add_process_metrics(metrics_, clock_.wall_ms());
   add_node_metrics(metrics_, owned_, *status_, *journal_, *spool_, *state_);
   journal_->start();
   for (size_t i = 0; i < owned_.workers.size(); ++i) {

@@ -50,6 +50,8 @@ void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
 
 void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const PartitionStatus& status, const log::Journal& journal,
                       const collector::Spool& spool, const stream::StateStore& state) {
+  metrics.gauge_from("clickmill_build_info", "1; the label tells the version.", [] { return 1.0; },
+                     "version=\"" CLICKMILL_VERSION "\"");
   add_click_counters(metrics, owned);
   add_stream_gauges(metrics, status);
   metrics.gauge_from("clickmill_spool_clicks", "Clicks answered and not yet committed.",

@@ -1,5 +1,7 @@
 #include "http/router.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace clickmill::http {
@@ -84,7 +86,12 @@ Response method_not_allowed(const std::vector<Method>& known) {
 }  // namespace
 
 void Router::add(Method method, std::string_view pattern, RouteHandler handler) {
-  Route route{{}, method, std::move(handler)};
+  Route route{{}, method, std::move(handler), nullptr};
+  if (metrics_ != nullptr) {
+    route.requests = &metrics_->counter(
+        "clickmill_http_route_requests_total", "HTTP requests by route.",
+        fmt::format(R"(listener="{}",method="{}",route="{}")", listener_, method_name(method), pattern));
+  }
   for_each_segment(pattern, [&](std::string_view s) { route.segments.emplace_back(s); });
   routes_.push_back(std::move(route));
 }
@@ -102,6 +109,7 @@ void Router::handle(RequestPtr request, Responder respond) const {
   }
   if (known.empty()) return respond(problem(404, "no such path: " + std::string(request->path)));
   if (best == nullptr) return respond(method_not_allowed(known));
+  if (best->requests != nullptr) best->requests->add();
   Params params;
   for (size_t i = 0; i < path->size(); ++i) {
     if (is_name(best->segments[i])) params.push_back(std::move((*path)[i]));

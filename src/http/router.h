@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/metrics.h"
 #include "http/message.h"
 
 namespace clickmill::http {
@@ -17,6 +18,9 @@ namespace clickmill::http {
 class Router {
  public:
   using Params = std::vector<std::string>;  ///< the `{…}` segments, percent-decoded, in order
+  /// Counts requests by route as clickmill_http_route_requests_total, if there are `metrics`.
+  explicit Router(Metrics* metrics = nullptr, std::string listener = {})
+      : metrics_(metrics), listener_(std::move(listener)) {}
   using RouteHandler = std::function<void(RequestPtr, Params, Responder)>;
   void add(Method method, std::string_view pattern, RouteHandler handler);
   void handle(RequestPtr request, Responder respond) const;
@@ -26,7 +30,10 @@ class Router {
     std::vector<std::string> segments;
     Method method;
     RouteHandler handler;
+    Counter* requests;  ///< null: not counted
   };
+  Metrics* metrics_;
+  std::string listener_;
   std::vector<Route> routes_;
 };
 

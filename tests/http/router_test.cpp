@@ -141,4 +141,26 @@ TEST_CASE("auth: refusals are problems", "[http]") {
   CHECK(Authenticator::forbidden("admin").status == 403);
 }
 
+TEST_CASE("router: requests are counted by the route that answers them", "[http]") {
+  Metrics metrics;
+  Router router(&metrics, "api");
+  const auto answer = [](const RequestPtr&, const Router::Params&, Responder respond) {
+    respond(json_response("{}"));
+  };
+  router.add(Method::get, "/v1/ads/{id}", answer);
+  router.add(Method::put, "/v1/ads/{id}", answer);
+  const auto ask = [&](Method method, const std::string& path) {
+    router.handle(std::make_shared<PlainRequest>(method, path), Responder([](Response&&) {}));
+  };
+  ask(Method::get, "/v1/ads/a");
+  ask(Method::head, "/v1/ads/b");
+  ask(Method::put, "/v1/ads/b");
+  ask(Method::post, "/v1/ads/b");
+  ask(Method::get, "/v2");
+  const std::string text = metrics.render();
+  const std::string series = "\nclickmill_http_route_requests_total{listener=\"api\",method=";
+  CHECK(text.find(series + "\"GET\",route=\"/v1/ads/{id}\"} 2\n") != std::string::npos);
+  CHECK(text.find(series + "\"PUT\",route=\"/v1/ads/{id}\"} 1\n") != std::string::npos);
+}
+
 }  // namespace clickmill::http
