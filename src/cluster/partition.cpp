@@ -42,6 +42,7 @@ Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
   }
   // A group of one: what was recovered is durable, so it is committed.
   log_->commit(log_->last());
+  log_->release_thread();
   publish_tally();
   replay_until_ = log_->last();
   clock_.raise(ArrivalMs(log_->last_append_ms().value()));

@@ -66,6 +66,9 @@ class PartitionLog {
                                                     Journal& journal, RecoveredLog&& recovered,
                                                     Callbacks callbacks);
 
+  /// The next call may come from another thread, which owns it from then on (start-up).
+  void release_thread() { owner_.release(); }
+
   PartitionId id() const { return id_; }
   /// Offset of the first entry that can be read; last().value()+1 when empty.
   Offset first() const;
