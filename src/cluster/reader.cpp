@@ -37,8 +37,8 @@ Result<std::vector<store::Version>> Reader::read(const std::vector<PartitionId>&
   std::vector<store::Version> versions;
   versions.reserve(ids.size());
   for (auto& answer : answers) {
-    auto version = TRY(std::move(answer));
-    versions.push_back(std::move(version));
+    if (!answer) return std::move(answer).error();
+    versions.push_back(*std::move(answer));
   }
   return versions;
 }
