@@ -1,6 +1,6 @@
 #include "log/group_reader.h"
 
-#include "log/journal_recovery.h"
+#include "log/journal_reader.h"
 
 namespace clickmill::log {
 

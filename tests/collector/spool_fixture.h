@@ -13,6 +13,7 @@
 #include "collector/forwarder.h"
 #include "collector/spool.h"
 #include "log/journal.h"
+#include "log/journal_reader.h"
 #include "simulation/quiet_log.h"
 #include "simulation/sim_file_system.h"
 
