@@ -33,7 +33,7 @@ class Chain::Router final : public cluster::Router {
     if (!broken.commit_when_sent) return leader.submit(std::move(batch), std::move(committed));
     chain_.worker_.push_back([committed = std::move(committed)] { committed({}); });
     const auto late = std::make_shared<cluster::Batch>(std::move(batch));
-    chain_.worker_.push_back([&leader, late] { leader.submit(std::move(*late), [](Status) {}); });
+    chain_.background_.push_back([&leader, late] { leader.submit(std::move(*late), [](Status) {}); });
   }
 
  private:
