@@ -412,6 +412,15 @@ void Spool::write_trims() {
   if (!journal_.append(std::move(append))) trims_changed_ = true;
 }
 
+uint64_t Spool::waiting_clicks() const {
+  uint64_t waiting = 0;
+  for (const auto& share : shares_) {
+    std::lock_guard lock(share->mutex);
+    for (const Lane& lane : share->lanes) waiting += lane.held.size() - lane.ready.size();
+  }
+  return waiting;
+}
+
 JournalPos Spool::oldest_needed() {
   JournalPos oldest(UINT64_MAX);
   for (const auto& share : shares_) {

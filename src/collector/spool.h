@@ -92,7 +92,9 @@ class Spool {
   /// not keep all that the others have written. Thread: one at a time.
   void copy_forward(JournalPos before, uint64_t bytes_most);
   uint64_t held_clicks() const { return static_cast<uint64_t>(held_.value()); }
-  /// Bytes of clicks in memory.
+  /// Clicks that are not durable yet: a moment's worth, unless the disk is full.
+  uint64_t waiting_clicks() const;
+  /// Bytes of durable clicks in memory.
   uint64_t memory_bytes() const { return static_cast<uint64_t>(memory_.value()); }
   /// Durable clicks that damage of the disk has taken.
   uint64_t lost_clicks() const { return lost_.value(); }

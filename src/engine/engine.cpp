@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "api/context.h"
 #include "base/logging.h"
@@ -366,11 +367,14 @@ void Engine::Impl::stop() {
     }
     spool_->write_trims();
   }
-  started_ = false;
+  const bool was_started = std::exchange(started_, false);
   if (upkeep_) upkeep_->stop();
   for (const auto& worker : owned_.workers) worker->stop();
   if (background_) background_->stop();
   if (journal_) journal_->stop();
+  if (const uint64_t left = was_started ? spool_->waiting_clicks() : 0; left != 0) {
+    log_error("spool", fmt::format("{} clicks that waited in memory could not be written", left));
+  }
   server_.reset();
   queries_.reset();
 }

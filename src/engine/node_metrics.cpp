@@ -56,6 +56,8 @@ void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const Parti
   add_stream_gauges(metrics, status);
   metrics.gauge_from("clickmill_spool_clicks", "Clicks answered and not yet committed.",
                      [&spool] { return static_cast<double>(spool.held_clicks()); });
+  metrics.gauge_from("clickmill_spool_waiting_clicks", "Clicks that wait in memory to be written to the journal.",
+                     [&spool] { return static_cast<double>(spool.waiting_clicks()); });
   metrics.gauge_from("clickmill_spool_memory_bytes", "Bytes of spooled clicks in memory; the rest stands on disk alone.",
                      [&spool] { return static_cast<double>(spool.memory_bytes()); });
   metrics.counter_from("clickmill_spool_lost_total", "Answered clicks that were durable and could not be read back: damage.",

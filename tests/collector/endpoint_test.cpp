@@ -116,9 +116,11 @@ TEST_CASE("collector: on a full disk users are redirected at the deadline, their
   REQUIRE(node.answers.size() == 10);
   for (const auto& answer : node.answers) CHECK(answer.status == 302);
   CHECK(node.unsynced() == 10);
+  CHECK(node.spool->waiting_clicks() >= 10);
   CHECK(node.dropped() == 0);
   node.files.set_capacity_bytes(40 * kFileBytes);
   node.pump();
+  CHECK(node.spool->waiting_clicks() == 0);
   CHECK(node.recorded() == node.next_id);
   CHECK(node.answers.size() == 10);
 }
