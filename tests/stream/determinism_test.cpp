@@ -29,6 +29,7 @@ struct Outcome {
   std::map<Offset, uint64_t> digests;
   Tally tally;
   std::map<std::string, std::string> answers;  // by query
+  std::vector<std::string> in_review;          // clicks that wait for a decision
 };
 
 /// How a log is applied.
@@ -63,6 +64,17 @@ class Run {
     return std::move(outcome_);
   }
   store::Version version(const store::Scan& scan) const { return pipeline_->version(scan); }
+  std::vector<std::string> in_review() const {
+    ReviewQuery query;
+    query.limit = query.scan_most = SIZE_MAX;
+    const auto page = pipeline_->review().list(query, pipeline_->horizon().age_ms());
+    if (!page) FAIL(page.error().text());
+    std::vector<std::string> clicks;
+    for (const auto& [offset, entry] : page->entries) {
+      clicks.push_back(std::to_string(offset.value()) + " " + std::string(to_string(entry.reason)) + " " + entry.record);
+    }
+    return clicks;
+  }
   uint64_t checkpoints() const { return checkpoints_; }
   uint64_t restarts() const { return restarts_; }
   size_t parts() const { return pipeline_->part_metas().size(); }
@@ -162,12 +174,14 @@ Outcome outcome_of(Way way, const Entries& entries, int64_t end_ms, uint64_t see
   Run run(std::move(way), seed);
   Outcome outcome = run.apply_all(entries);
   outcome.answers = ask_everything(run, end_ms);
+  outcome.in_review = run.in_review();
   return outcome;
 }
 
 void check_equal(const Outcome& got, const Outcome& want) {
   CHECK(got.digests == want.digests);
   CHECK(got.tally == want.tally);
+  CHECK(got.in_review == want.in_review);
   REQUIRE(got.answers.size() == want.answers.size());
   for (const auto& [text, answer] : want.answers) {
     CAPTURE(text);
@@ -224,6 +238,8 @@ TEST_CASE("determinism: one log gives one outcome, however it is applied", "[str
   REQUIRE(want.digests.size() == kBlocks);
   REQUIRE(want.tally.duplicate > 100);
   REQUIRE(want.tally.resent > 100);
+  REQUIRE(want.tally.accepted > 10);
+  REQUIRE(want.tally.rejected > 10);
   for (size_t reason = 1; reason < kReasons; ++reason) REQUIRE(want.tally.review[reason] > 10);
 
   SECTION("with checkpoints, flushes and crashes") {
@@ -239,6 +255,7 @@ TEST_CASE("determinism: one log gives one outcome, however it is applied", "[str
     Run run(way, kSeed);
     Outcome got = run.apply_all(log.entries());
     got.answers = ask_everything(run, log.end_ms());
+    got.in_review = run.in_review();
     CHECK(run.checkpoints() > 0);
     CHECK((run.restarts() > 0) == (way.restart_in != 0));
     CHECK((run.parts() > 0) == (way.flush_rows < 1'000'000));

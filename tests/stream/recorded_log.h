@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <deque>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,13 +11,15 @@
 #include "click/batch.h"
 #include "click/sample_clicks.h"
 #include "log/entry.h"
+#include "stream/review.h"
 #include "stream/settings.h"
 
 namespace clickmill::stream {
 
 /// A random log of one partition as a leader would have written it: three
 /// senders with outages, our own resends, clients' copies at other nodes, late
-/// and early clocks, unknown ads, imports, ticks, idle hours, changed settings.
+/// and early clocks, unknown ads, imports, ticks, idle hours, changed settings,
+/// and an operator who decides about odd clicks, some of them twice.
 class RecordedLog {
  public:
   static constexpr int64_t kBeginMs = 1'782'295'200'000;  // 2026-06-24T10:00:00Z
@@ -55,6 +59,7 @@ class RecordedLog {
       sender.last_sent = std::move(batch);
     }
     if (random_.one_in(700)) change_settings();
+    if (random_.one_in(20) && !odd_.empty()) decide();
   }
 
   void pass_time() {
@@ -114,10 +119,35 @@ class RecordedLog {
       const size_t count = std::min<size_t>(room, records.size() - done);
       std::string payload;
       click::encode_batch_header({settings_.nodes[index], again, lowest}, payload);
-      for (size_t i = 0; i < count; ++i) payload += records[done + i];
+      for (size_t i = 0; i < count; ++i) {
+        payload += records[done + i];
+        if (is_odd(records[done + i])) odd_.push_back(next_ + i);
+      }
       append(click::EntryKind::clicks, static_cast<uint32_t>(count), std::move(payload));
       done += count;
     }
+  }
+
+  /// Likely to be flagged; about others a decision says nothing.
+  static bool is_odd(const std::string& record) {
+    click::RecordScratch scratch;
+    ByteCursor cursor(record);
+    const auto click = click::decode_record(cursor, scratch);
+    return click && ((click->flags & click::kUnknownAd) != 0 ||
+                     std::abs(click->received_ms.value() - click->timestamp_ms.value()) > kMinuteMs);
+  }
+
+  void decide() {
+    std::set<Offset> clicks;
+    for (uint64_t i = 1 + random_.below(8); i > 0; --i) clicks.insert(odd_[random_.below(odd_.size())]);
+    Decision decision;
+    decision.verdict = random_.one_in(3) ? Verdict::reject : Verdict::accept;
+    decision.by = "operator";
+    decision.ads = {{"adv_3", "video"}};
+    for (const Offset click : clicks) decision.items.push_back({click, static_cast<uint32_t>(random_.below(2))});
+    std::string payload;
+    encode_decision(decision, payload);
+    append(click::EntryKind::decision, 1, std::move(payload));
   }
 
   void change_settings() {
@@ -150,6 +180,7 @@ class RecordedLog {
   Offset next_{1};
   std::vector<Sender> senders_;
   std::vector<std::string> seen_;
+  std::vector<Offset> odd_;
   std::vector<log::Entry> entries_;
 };
 
