@@ -65,6 +65,12 @@ class PartitionFixture {
       }
     }
   }
+  /// Until everything that was appended is durable; the worker hears of it only
+  /// when it settles.
+  void sync() {
+    while (journal_->pump()) {
+    }
+  }
   /// kill -9: what the journal has written stays, the state is the last checkpoint's.
   void kill() {
     partition_.reset();

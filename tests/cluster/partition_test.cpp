@@ -64,5 +64,53 @@ TEST_CASE("partition: a proposal that stops the stream, and all after it, hear s
   CHECK(told.offsets.empty());
 }
 
+TEST_CASE("partition: a decision that was durable when all was killed is applied by the replay", "[cluster]") {
+  PartitionFixture fixture;
+  fixture.replay();
+  const int64_t now = fixture.clock_.now().value();
+  click::ClickView late;
+  late.click_id = "c-1";
+  late.ad_id = "ad_1";
+  late.advertiser_id = "adv_1";
+  late.timestamp_ms = EventMs(now - kHourMs);
+  late.received_ms = ArrivalMs(now);
+  std::string record;
+  click::encode_record(late, record);
+  fixture.partition_->submit({"n1", false, ArrivalMs(now), ArrivalMs(now), {record}}, [](const Status&) {});
+  fixture.settle();
+  const Offset click = fixture.partition_->pipeline().applied();
+  const auto is_open = [&] {
+    const auto& pipeline = fixture.partition_->pipeline();
+    const auto entry = pipeline.review().find(click, pipeline.horizon().age_ms());
+    REQUIRE(entry);
+    return entry->has_value();
+  };
+  REQUIRE(is_open());
+  if (GENERATE(false, true)) fixture.partition_->checkpoint_now();
+
+  Told told;
+  std::string payload;
+  stream::encode_decision({stream::Verdict::accept, "ops", {}, {{click, 0}}}, payload);
+  fixture.partition_->propose(click::EntryKind::decision, std::string(payload), told.hear());
+  SECTION("durable") {
+    fixture.sync();
+    CHECK(is_open());  // not applied before the kill
+    fixture.kill();
+    fixture.replay();
+    CHECK_FALSE(is_open());
+    CHECK(fixture.partition_->tally().accepted == 1);
+  }
+  SECTION("not yet written") {
+    fixture.kill();
+    fixture.replay();
+    CHECK(is_open());
+    CHECK(fixture.partition_->tally().accepted == 0);
+    fixture.partition_->propose(click::EntryKind::decision, std::move(payload), told.hear());
+    fixture.settle();
+    CHECK(told.offsets.size() == 1);
+    CHECK(fixture.partition_->tally().accepted == 1);
+  }
+}
+
 }  // namespace
 }  // namespace clickmill::cluster
