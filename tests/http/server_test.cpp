@@ -7,7 +7,7 @@
 #include <mutex>
 #include <thread>
 
-#include "client.h"
+#include "test_client.h"
 #include "http/router.h"
 
 namespace clickmill::http {
@@ -106,7 +106,7 @@ struct Fixture {
       respond(json_response(text));
     };
   }
-  Client connect() const { return Client(address); }
+  TestClient connect() const { return TestClient(address); }
   /// The oldest held request, waiting for it if need be.
   std::pair<RequestPtr, Responder> take_held() {
     std::unique_lock lock(mutex);
@@ -138,7 +138,7 @@ bool is_problem(const Answer& answer, int status) {
 
 TEST_CASE("server: one connection serves many requests", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   for (int i = 0; i < 100; ++i) {
     const Answer answer = client.call("GET", "/n/" + std::to_string(i));
     REQUIRE(answer.status == 200);
@@ -155,7 +155,7 @@ TEST_CASE("server: one connection serves many requests", "[http]") {
 
 TEST_CASE("server: HEAD has the length of GET and no body", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   const Answer head = client.call("HEAD", "/");
   CHECK(head.status == 200);
   CHECK(head.header("content-length") == "4");
@@ -165,7 +165,7 @@ TEST_CASE("server: HEAD has the length of GET and no body", "[http]") {
 
 TEST_CASE("server: 204 has neither body nor length", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   const Answer answer = client.call("GET", "/empty");
   CHECK(answer.status == 204);
   CHECK(answer.header("content-length").empty());
@@ -174,7 +174,7 @@ TEST_CASE("server: 204 has neither body nor length", "[http]") {
 
 TEST_CASE("server: pipelined requests are answered in order", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   std::string requests;
   for (int i = 0; i < 500; ++i) {
     requests += "GET /n/" + std::to_string(i) + " HTTP/1.1\r\nHost: t\r\n\r\n";
@@ -200,7 +200,7 @@ TEST_CASE("server: pipelined requests are answered in order", "[http]") {
 TEST_CASE("server: a client that pipelines but does not read is held back, not buffered for",
           "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   for (int i = 0; i < 20; ++i) client.request("GET", "/big");
   for (int i = 0; i < 20; ++i) {
     const Answer answer = client.read();
@@ -211,7 +211,7 @@ TEST_CASE("server: a client that pipelines but does not read is held back, not b
 
 TEST_CASE("server: a body may come in chunks", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   client.send(
       "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
       "5\r\nhello\r\n1\r\n,\r\n");
@@ -222,7 +222,7 @@ TEST_CASE("server: a body may come in chunks", "[http]") {
 
 TEST_CASE("server: a large body is taken on the large path", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   const std::string body(3'000'000, 'x');
   CHECK(client.call("POST", "/bulk", body).body == body);
   CHECK(is_problem(client.call("POST", "/bulk", body + "x"), 413));
@@ -230,7 +230,7 @@ TEST_CASE("server: a large body is taken on the large path", "[http]") {
 
 TEST_CASE("server: a body over the limit is refused before it is read", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   CHECK(client.call("POST", "/echo", std::string(1'000, 'x')).status == 200);
   client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1001\r\n\r\n");
   const Answer answer = client.read();
@@ -241,7 +241,7 @@ TEST_CASE("server: a body over the limit is refused before it is read", "[http]"
 
 TEST_CASE("server: a chunked body is refused when it passes the limit", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   client.send("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
   const std::string chunk = "190\r\n" + std::string(400, 'x') + "\r\n";
   client.send(chunk + chunk + chunk);
@@ -250,7 +250,7 @@ TEST_CASE("server: a chunked body is refused when it passes the limit", "[http]"
 
 TEST_CASE("server: a client that sends on after a refusal still reads the answer", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2000000\r\n\r\n");
   client.send(std::string(2'000'000, 'x'));
   bool orderly = false;
@@ -261,7 +261,7 @@ TEST_CASE("server: a client that sends on after a refusal still reads the answer
 
 TEST_CASE("server: headers over 16 KiB are refused with 431", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   CHECK(client.call("GET", "/", {}, "A: " + std::string(16'000, 'a') + "\r\n").status == 200);
   client.send("GET / HTTP/1.1\r\nHost: t\r\nA: " + std::string(20'000, 'a'));
   const Answer answer = client.read();
@@ -273,7 +273,7 @@ TEST_CASE("server: what is no HTTP is answered 400 and closed", "[http]") {
   const std::string text = GENERATE("\x16\x03\x01\x02\x01 hello\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
                                     "GET /\r\n\r\n", "GET / HTTP/9.9\r\nHost: t\r\n\r\n");
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   client.send(text);
   CHECK(is_problem(client.read(), 400));
   client.read_all();
@@ -282,7 +282,7 @@ TEST_CASE("server: what is no HTTP is answered 400 and closed", "[http]") {
 
 TEST_CASE("server: who expects 100-continue gets it before the body", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   for (int i = 0; i < 2; ++i) {
     client.send(
         "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
@@ -299,7 +299,7 @@ TEST_CASE("server: HTTP/1.0 and Connection: close end the connection", "[http]")
   Fixture f;
   const std::string text =
       GENERATE("GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
-  Client client = f.connect();
+  TestClient client = f.connect();
   client.send(text);
   const Answer answer = client.read();
   CHECK(answer.body == "root");
@@ -309,7 +309,7 @@ TEST_CASE("server: HTTP/1.0 and Connection: close end the connection", "[http]")
 
 TEST_CASE("server: HTTP/1.0 with keep-alive stays", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   for (int i = 0; i < 3; ++i) {
     client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     CHECK(client.read().header("connection") == "keep-alive");
@@ -318,10 +318,10 @@ TEST_CASE("server: HTTP/1.0 with keep-alive stays", "[http]") {
 
 TEST_CASE("server: many answers may come from another thread", "[http]") {
   Fixture f;
-  std::vector<Client> clients;
+  std::vector<TestClient> clients;
   for (int i = 0; i < 50; ++i) clients.push_back(f.connect());
   for (int round = 0; round < 5; ++round) {
-    for (Client& client : clients) client.request("GET", "/held");
+    for (TestClient& client : clients) client.request("GET", "/held");
     std::thread foreign([&] {
       for (int i = 0; i < 50; ++i) {
         auto [request, respond] = f.take_held();
@@ -329,7 +329,7 @@ TEST_CASE("server: many answers may come from another thread", "[http]") {
       }
     });
     size_t good = 0;
-    for (Client& client : clients) good += client.read().body == "/held" ? 1 : 0;
+    for (TestClient& client : clients) good += client.read().body == "/held" ? 1 : 0;
     foreign.join();
     REQUIRE(good == 50);
   }
@@ -337,7 +337,7 @@ TEST_CASE("server: many answers may come from another thread", "[http]") {
 
 TEST_CASE("server: a request may be held after its answer", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   client.request("GET", "/held?first");
   auto [first, respond] = f.take_held();
   respond(json_response("1"));
@@ -348,7 +348,7 @@ TEST_CASE("server: a request may be held after its answer", "[http]") {
 
 TEST_CASE("server: a dropped or failed request is answered 500", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   CHECK(is_problem(client.call("GET", "/dropped"), 500));
   CHECK(is_problem(client.call("GET", "/throws"), 500));
   client.request("GET", "/held");
@@ -361,7 +361,7 @@ TEST_CASE("server: a dropped or failed request is answered 500", "[http]") {
 TEST_CASE("server: an answer to a client that has gone is ignored", "[http]") {
   Fixture f;
   for (int i = 0; i < 10; ++i) {
-    Client client = f.connect();
+    TestClient client = f.connect();
     client.request("GET", "/held");
     auto [request, respond] = f.take_held();
     client.disconnect();
@@ -379,7 +379,7 @@ TEST_CASE("server: an answer after the server's end is ignored", "[http]") {
   Responder respond;
   {
     Fixture f;
-    Client client = f.connect();
+    TestClient client = f.connect();
     client.request("GET", "/held");
     std::tie(request, respond) = f.take_held();
   }
@@ -389,7 +389,7 @@ TEST_CASE("server: an answer after the server's end is ignored", "[http]") {
 
 TEST_CASE("server: a long answer is streamed in chunks", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   const std::string want = "start " + Pieces::whole(50, 20'000);
   for (int i = 0; i < 3; ++i) {
     client.request("GET", "/stream");
@@ -405,7 +405,7 @@ TEST_CASE("server: a long answer is streamed in chunks", "[http]") {
 
 TEST_CASE("server: a stream to HTTP/1.0 ends with the connection", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   client.send("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
   const Answer answer = client.read();
   CHECK(answer.header("connection") == "close");
@@ -414,7 +414,7 @@ TEST_CASE("server: a stream to HTTP/1.0 ends with the connection", "[http]") {
 
 TEST_CASE("server: a stream that fails is cut without the last chunk", "[http]") {
   Fixture f;
-  Client client = f.connect();
+  TestClient client = f.connect();
   const Answer answer = client.call("GET", "/torn");
   CHECK(answer.status == 200);
   CHECK_FALSE(answer.complete);
@@ -425,14 +425,14 @@ TEST_CASE("server: idle and slow clients are closed", "[http]") {
       GENERATE("", "GET / HT", "GET / HTTP/1.1\r\nHost: t\r\nA:",
                "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nab");
   Fixture f({1, 40, 100});
-  Client client = f.connect();
+  TestClient client = f.connect();
   client.send(sent);
   CHECK(client.at_end());
 }
 
 TEST_CASE("server: a slow handler is not an idle client", "[http]") {
   Fixture f({1, 10, 100});
-  Client client = f.connect();
+  TestClient client = f.connect();
   client.request("GET", "/held");
   auto [request, respond] = f.take_held();
   // An idle client that comes later is closed first, by the same sweep.
@@ -443,11 +443,11 @@ TEST_CASE("server: a slow handler is not an idle client", "[http]") {
 
 TEST_CASE("server: at the connection limit the next client waits its turn", "[http]") {
   Fixture f({2, 60'000, 3});
-  std::list<Client> clients;
+  std::list<TestClient> clients;
   for (int i = 0; i < 3; ++i) clients.push_back(f.connect());
-  for (Client& client : clients) CHECK(client.call("GET", "/").status == 200);
+  for (TestClient& client : clients) CHECK(client.call("GET", "/").status == 200);
   for (int i = 0; i < 20; ++i) {
-    Client waiting = f.connect();
+    TestClient waiting = f.connect();
     waiting.request("GET", "/n/" + std::to_string(i));
     CHECK(f.has_metric("clickmill_http_connections 3"));
     clients.pop_front();
@@ -459,9 +459,9 @@ TEST_CASE("server: at the connection limit the next client waits its turn", "[ht
 TEST_CASE("server: stop answers what is under way and closes the rest", "[http]") {
   // One io thread, so that it knows of the stop once it has closed the idle connection.
   Fixture f({1, 60'000, 20'000});
-  Client idle = f.connect();
+  TestClient idle = f.connect();
   CHECK(idle.call("GET", "/").status == 200);
-  Client busy = f.connect();
+  TestClient busy = f.connect();
   busy.request("GET", "/held");
   auto [request, respond] = f.take_held();
   std::thread stopping([&] { f.server.stop(10'000); });
@@ -478,7 +478,7 @@ TEST_CASE("server: stop answers what is under way and closes the rest", "[http]"
 
 TEST_CASE("server: stop does not wait longer than it was told", "[http]") {
   Fixture f;
-  Client busy = f.connect();
+  TestClient busy = f.connect();
   busy.request("GET", "/held");
   auto held = f.take_held();
   f.server.stop(20);
@@ -529,8 +529,8 @@ TEST_CASE("server: one server has several listeners with their own handlers", "[
     addresses.push_back(*bound);
   }
   server.start();
-  CHECK(Client(addresses[0]).call("GET", "/").body == "one");
-  CHECK(Client(addresses[1]).call("GET", "/").body == "two");
+  CHECK(TestClient(addresses[0]).call("GET", "/").body == "one");
+  CHECK(TestClient(addresses[1]).call("GET", "/").body == "two");
 }
 
 }  // namespace clickmill::http

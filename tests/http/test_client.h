@@ -33,9 +33,9 @@ struct Answer {
 
 /// A blocking HTTP client over one socket, that can also send nonsense.
 /// Every wait ends after ten seconds, so that a broken server fails a test instead of hanging it.
-class Client {
+class TestClient {
  public:
-  explicit Client(const std::string& address) {
+  explicit TestClient(const std::string& address) {
     const size_t colon = address.rfind(':');
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -47,13 +47,13 @@ class Client {
     ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0;
   }
-  Client(Client&& other) noexcept
+  TestClient(TestClient&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)),
         connected_(other.connected_),
         rest_(std::move(other.rest_)) {}
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
-  ~Client() { disconnect(); }
+  TestClient(const TestClient&) = delete;
+  TestClient& operator=(const TestClient&) = delete;
+  ~TestClient() { disconnect(); }
 
   bool connected() const { return connected_; }
   void disconnect() {
