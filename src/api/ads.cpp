@@ -16,6 +16,15 @@ http::Response no_such_ad(std::string_view ad_id) {
   return http::problem(404, fmt::format("no such ad: {}", ad_id), "ad_id");
 }
 
+/// With a configuration service, the node's own catalog is a copy of what that has told.
+std::optional<http::Response> kept_elsewhere(const Context& context, const char* allow = "GET, HEAD") {
+  if (context.catalog_url.empty()) return std::nullopt;
+  auto response = http::problem(405, fmt::format("ads are kept by the configuration service at {} "
+                                                 "(catalog.source \"http\"); change them there", context.catalog_url));
+  response.headers.emplace_back("Allow", allow);
+  return response;
+}
+
 http::Response put_ad(Context& context, const http::Request& request, const std::string& ad_id) {
   catalog::Ad ad;
   if (const auto error = catalog::parse_ad(request.body, ad_id, ad)) {
@@ -123,6 +132,7 @@ void add_ad_routes(http::Router& router, Context& context) {
   router.add(http::Method::put, "/v1/ads/{ad_id}",
              [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
     if (!admit(context, *request, kWriters, "admin", respond)) return;
+    if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
     run_task(context, std::move(respond), [&context, request, id = params[0]] { return put_ad(context, *request, id); });
   });
   router.add(http::Method::get, "/v1/ads/{ad_id}",
@@ -133,6 +143,7 @@ void add_ad_routes(http::Router& router, Context& context) {
   router.add(http::Method::delete_, "/v1/ads/{ad_id}",
              [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
     if (!admit(context, *request, kWriters, "admin", respond)) return;
+    if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
     run_task(context, std::move(respond), [&context, id = params[0]] { return delete_ad(context, id); });
   });
   router.add(http::Method::get, "/v1/ads",
@@ -144,6 +155,7 @@ void add_ad_routes(http::Router& router, Context& context) {
   router.add(http::Method::post, "/v1/ads",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
     if (!admit(context, *request, kWriters, "admin", respond)) return;
+    if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
     run_task(context, std::move(respond), [&context, request] { return bulk_ads(context, *request); });
   });
 }

@@ -38,6 +38,8 @@ struct Context {
   std::function<std::vector<std::string>()> not_ready;
   /// What an operator should know though the node is ready. Thread: any.
   std::function<std::vector<std::string>()> warnings;
+  /// The configuration service that has the ads; empty: this node has them.
+  std::string catalog_url = {};
 };
 
 /// Routes of the collector listener: /v1/click and /healthz, nothing else.

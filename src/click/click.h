@@ -31,6 +31,7 @@ std::string to_string_country(Country country);
 enum Flag : uint8_t {
   kBackfill = 1,   ///< on time whatever its timestamp (bulk import)
   kUnknownAd = 2,  ///< redirected to the default; goes to review
+  kAdNotTold = 4,  ///< in the spool only: the configuration service is still to be asked for the ad
 };
 
 /// One click, its strings borrowed from a request or a record.
@@ -53,6 +54,8 @@ struct ClickView {
 /// Byte offset in an encoded record at which received_ms stands (8 bytes,
 /// little-endian), so that the spool can stamp it under its lock.
 inline constexpr size_t kReceivedMsAt = 1;
+/// Byte offset of the flags, so that they can be read without decoding.
+inline constexpr size_t kFlagsAt = 0;
 /// Appends one record, the row form that spool and batches carry:
 /// u8 flags | i64 received_ms | i64 timestamp_ms | … (byte table: record.cpp).
 /// Canonical: one click has one encoding (a lower-case UUID as 16 bytes, say).

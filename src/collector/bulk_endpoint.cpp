@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <map>
+#include <utility>
 #include <vector>
 
 namespace clickmill::collector {
@@ -10,6 +12,8 @@ namespace {
 
 constexpr size_t kRejectedListed = 1000;
 constexpr int64_t kPatienceMs = 10'000;
+/// So that one body leaves room for the questions of others.
+constexpr size_t kAskedMost = 1024;
 
 bool blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
@@ -44,15 +48,18 @@ class BulkEndpoint::Answer final : public ClickAnswer {
     response.headers.emplace_back("Retry-After", "1");
     respond_(std::move(response));
   }
-  void reject(size_t line, const click::FieldError& error) {
+  void reject(size_t line, click::FieldError error) {
     ++rejected_count_;
-    if (rejected_count_ > kRejectedListed) return;
-    rejected_ += fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", rejected_.empty() ? "" : ",",
-                             line, http::json_quoted(error.field), http::json_quoted(error.detail));
+    rejected_.emplace(line, std::move(error));
+    if (rejected_.size() > kRejectedListed) rejected_.erase(std::prev(rejected_.end()));
   }
   std::string report(size_t accepted) const {
-    return fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}", accepted,
-                       rejected_count_, rejected_);
+    std::string list;
+    for (const auto& [line, error] : rejected_) {
+      list += fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", list.empty() ? "" : ",", line,
+                          http::json_quoted(error.field), http::json_quoted(error.detail));
+    }
+    return fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}", accepted, rejected_count_, list);
   }
 
  private:
@@ -66,54 +73,104 @@ class BulkEndpoint::Answer final : public ClickAnswer {
   std::atomic<size_t> waiting_{1};
   std::atomic<bool> answered_{false};
   std::string body_;
-  std::string rejected_;
+  std::map<size_t, click::FieldError> rejected_;  ///< by line: the first so many
   size_t rejected_count_ = 0;
 };
 
-std::optional<click::FieldError> BulkEndpoint::take_line(std::string_view line, bool backfill,
-                                                         const Intake::Connection& connection,
-                                                         const std::shared_ptr<Answer>& answer) {
-  click::ParsedClick click;
+/// One body on its way. Its lines are looked at by one thread at a time.
+struct BulkEndpoint::Body {
+  http::RequestPtr request;
+  bool backfill = false;
+  Intake::Connection connection;
+  std::shared_ptr<Answer> answer;
+  size_t accepted = 0;
+  std::vector<std::pair<size_t, std::string_view>> put_off;  ///< number and line
+  /// Ads asked for. Each is answered into a place of its own; the last one goes on.
+  std::map<std::string, Intake::Target, std::less<>> asked;
+  bool all_answered = false;
+  std::atomic<size_t> unanswered{0};
+};
+
+std::optional<click::FieldError> BulkEndpoint::parse_line(std::string_view line, bool backfill,
+                                                          click::ParsedClick& click) {
   if (auto error = click::parse_json(line, true, click)) return error;
   if (auto error = click::check_required(click)) return error;
   if (backfill && *click.timestamp_ms > intake_.clock().now().value()) {
     return click::FieldError{"timestamp_ms", fmt::format("{} is in the future", *click.timestamp_ms)};
   }
-  const auto target = intake_.target_of(click.ad_id);
-  if (!target) return click::FieldError{"ad_id", "no such ad: " + click.ad_id};
-  answer->expect_one();
-  const uint8_t flags = backfill ? click::kBackfill : 0;
-  if (!intake_.spool(click, connection, *target, flags, log::Lane::bulk, answer)) answer->failed();
   return std::nullopt;
 }
 
+/// Where the line's ad leads; empty when the line is put off until that is known.
+std::optional<Intake::Target> BulkEndpoint::target_of(Body& body, size_t number, std::string_view line,
+                                                      const std::string& ad_id) {
+  if (body.all_answered) return body.asked.find(ad_id)->second;
+  if (auto target = intake_.known_target(ad_id)) return target;
+  if (body.asked.size() >= kAskedMost && body.asked.find(ad_id) == body.asked.end()) return intake_.untold_target();
+  body.asked.try_emplace(ad_id);
+  body.put_off.emplace_back(number, line);
+  return std::nullopt;
+}
+
+void BulkEndpoint::take_line(Body& body, size_t number, std::string_view line) {
+  click::ParsedClick click;
+  if (auto error = parse_line(line, body.backfill, click)) return body.answer->reject(number, *std::move(error));
+  const auto target = target_of(body, number, line, click.ad_id);
+  if (!target) return;
+  if (target->url.empty()) {
+    const char* const why = target->not_told ? "the configuration service does not say whether there is such an ad; "
+                                               "send this line again later: "
+                                             : "no such ad: ";
+    return body.answer->reject(number, {"ad_id", why + click.ad_id});
+  }
+  ++body.accepted;
+  body.answer->expect_one();
+  const uint8_t flags = body.backfill ? click::kBackfill : 0;
+  if (!intake_.spool(click, body.connection, *target, flags, log::Lane::bulk, body.answer)) body.answer->failed();
+}
+
 void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Responder respond) {
-  auto answer = std::make_shared<Answer>(intake_.options().durability, std::move(respond));
-  auto connection = intake_.connection_of(*request);
+  auto body = std::make_shared<Body>();
+  body->answer = std::make_shared<Answer>(intake_.options().durability, std::move(respond));
+  body->connection = intake_.connection_of(*request);
   // The connection is a server's, not a visitor's: its address and agent say nothing.
-  connection.ip.clear();
-  connection.user_agent = {};
-  connection.referrer = {};
-  std::string_view rest = request->body;
-  size_t number = 0;
-  size_t accepted = 0;
+  body->connection.ip.clear();
+  body->connection.user_agent = {};
+  body->connection.referrer = {};
+  body->backfill = backfill;
+  body->request = std::move(request);
+  std::string_view rest = body->request->body;
   // Once one was refused the sender has to send them all again anyway.
-  while (!rest.empty() && !answer->refused()) {
-    ++number;
+  for (size_t number = 1; !rest.empty() && !body->answer->refused(); ++number) {
     const auto end = rest.find('\n');
     const auto line = rest.substr(0, end);
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-    if (blank(line)) continue;
-    if (const auto error = take_line(line, backfill, connection, answer)) {
-      answer->reject(number, *error);
-    } else {
-      ++accepted;
-    }
+    if (!blank(line)) take_line(*body, number, line);
   }
-  answer->all_taken(answer->report(accepted));
-  const int64_t deadline = intake_.clock().system().monotonic_ns() + kPatienceMs * 1'000'000;
-  std::lock_guard lock(mutex_);
-  deadlines_.emplace_back(deadline, answer);
+  {
+    const int64_t deadline = intake_.clock().system().monotonic_ns() + kPatienceMs * 1'000'000;
+    std::lock_guard lock(mutex_);
+    deadlines_.emplace_back(deadline, body->answer);
+  }
+  if (!body->put_off.empty()) return ask(body);
+  body->answer->all_taken(body->answer->report(body->accepted));
+}
+
+void BulkEndpoint::ask(const std::shared_ptr<Body>& body) {
+  body->unanswered = body->asked.size();
+  for (auto& [ad_id, place] : body->asked) {
+    intake_.ask_target(ad_id, [this, body, &place = place](const Intake::Target& target) {
+      place = target;
+      if (body->unanswered.fetch_sub(1) != 1) return;
+      if (!in_pool_([this, body] { take_put_off(*body); })) body->answer->refuse();
+    });
+  }
+}
+
+void BulkEndpoint::take_put_off(Body& body) {
+  body.all_answered = true;
+  for (const auto& [number, line] : std::exchange(body.put_off, {})) take_line(body, number, line);
+  body.answer->all_taken(body.answer->report(body.accepted));
 }
 
 void BulkEndpoint::sweep_deadlines() {

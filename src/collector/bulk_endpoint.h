@@ -1,8 +1,10 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "collector/intake.h"
@@ -13,21 +15,30 @@ namespace clickmill::collector {
 /// `POST /v1/clicks`: NDJSON from a server, one click a line (DESIGN §7).
 /// Answers 202 once every accepted line is as durable as configured; when the
 /// journal can't take them all, or not within ten seconds, 503: the sender sends
-/// the whole body again, and dedup drops what had been taken.
+/// the whole body again, and dedup drops what had been taken. Lines whose ads must
+/// be asked for are put off until all of those have been answered,
+/// catalog.timeout_ms at the latest.
 /// Thread: handle a task pool's (a body takes tens of milliseconds); sweep any.
 class BulkEndpoint {
  public:
-  explicit BulkEndpoint(Intake& intake) : intake_(intake) {}
+  /// Runs a task on the pool; false when it is full.
+  using InPool = std::function<bool(std::function<void()>)>;
+  BulkEndpoint(Intake& intake, InPool in_pool) : intake_(intake), in_pool_(std::move(in_pool)) {}
   void handle(http::RequestPtr request, bool backfill, http::Responder respond);
   /// Refuses those that have waited too long. Call often.
   void sweep_deadlines();
 
  private:
   class Answer;
-  std::optional<click::FieldError> take_line(std::string_view line, bool backfill,
-                                             const Intake::Connection& connection,
-                                             const std::shared_ptr<Answer>& answer);
+  struct Body;
+  void take_line(Body& body, size_t number, std::string_view line);
+  std::optional<click::FieldError> parse_line(std::string_view line, bool backfill, click::ParsedClick& click);
+  std::optional<Intake::Target> target_of(Body& body, size_t number, std::string_view line, const std::string& ad_id);
+  void ask(const std::shared_ptr<Body>& body);
+  void take_put_off(Body& body);
+
   Intake& intake_;
+  const InPool in_pool_;
   // Guards the queue of answers by deadline; all have the same delay. Innermost.
   std::mutex mutex_;
   std::deque<std::pair<int64_t, std::weak_ptr<Answer>>> deadlines_;

@@ -114,21 +114,40 @@ void ClickEndpoint::handle(http::RequestPtr request, http::Responder respond) {
   }
   click::ParsedClick click;
   if (const auto error = parse(*request, click)) return respond(with_cors(*request, refused(*error)));
-  take(std::move(request), click, std::move(respond));
+  if (const auto target = intake_.known_target(click.ad_id)) return take(*request, click, *target, std::move(respond));
+  ask_and_take(std::move(request), std::move(click), std::move(respond));
 }
 
-void ClickEndpoint::take(http::RequestPtr request, const click::ParsedClick& click, http::Responder respond) {
-  const auto target = intake_.target_of(click.ad_id);
-  if (!target) {
-    return respond(with_cors(*request, http::problem(404, "no such ad: " + click.ad_id, "ad_id")));
-  }
-  auto response = with_cors(*request, redirect_to(target->url));
-  if (request->method == http::Method::head) return respond(std::move(response));
+void ClickEndpoint::ask_and_take(http::RequestPtr request, click::ParsedClick&& click, http::Responder respond) {
+  struct Held {
+    http::RequestPtr request;
+    click::ParsedClick click;
+    http::Responder respond;
+  };
+  auto held = std::make_shared<Held>(Held{std::move(request), std::move(click), std::move(respond)});
+  intake_.ask_target(held->click.ad_id, [this, held](const Intake::Target& target) {
+    take(*held->request, held->click, target, std::move(held->respond));
+  });
+}
+
+http::Response ClickEndpoint::nowhere_to_go(const std::string& ad_id, const Intake::Target& target) const {
+  if (!target.not_told) return http::problem(404, "no such ad: " + ad_id, "ad_id");
+  auto response = http::problem(503, "the configuration service does not say where ad " + ad_id + " leads; try again");
+  response.headers.emplace_back("Retry-After", "1");
+  response.headers.emplace_back("Cache-Control", "no-store");
+  return response;
+}
+
+void ClickEndpoint::take(const http::Request& request, const click::ParsedClick& click, const Intake::Target& target,
+                         http::Responder respond) {
+  if (target.url.empty()) return respond(with_cors(request, nowhere_to_go(click.ad_id, target)));
+  auto response = with_cors(request, redirect_to(target.url));
+  if (request.method == http::Method::head) return respond(std::move(response));
   const auto durability = intake_.options().durability;
-  const auto connection = intake_.connection_of(*request);
+  const auto connection = intake_.connection_of(request);
   auto answer = std::make_shared<Answer>(durability, std::move(response), std::move(respond), intake_.dropped());
   // A click that could not be spooled is counted as dropped; the person is redirected all the same.
-  const bool spooled = intake_.spool(click, connection, *target, 0, log::Lane::redirects, answer).has_value();
+  const bool spooled = intake_.spool(click, connection, target, 0, log::Lane::redirects, answer).has_value();
   if (!spooled) return answer->failed();
   if (durability == Durability::memory) {
     answer->answer();

@@ -10,7 +10,9 @@
 namespace clickmill::collector {
 
 /// `/v1/click`: one click in, one redirect out (DESIGN §3). Answers when the
-/// click is as durable as configured, or at the deadline, whichever is first.
+/// click is as durable as configured, or at the deadline, whichever is first. A
+/// click whose ad must be asked for waits for that first, it alone and no longer
+/// than catalog.timeout_ms.
 /// Thread: any.
 class ClickEndpoint {
  public:
@@ -21,7 +23,10 @@ class ClickEndpoint {
 
  private:
   class Answer;
-  void take(http::RequestPtr request, const click::ParsedClick& click, http::Responder respond);
+  void take(const http::Request& request, const click::ParsedClick& click, const Intake::Target& target,
+            http::Responder respond);
+  void ask_and_take(http::RequestPtr request, click::ParsedClick&& click, http::Responder respond);
+  http::Response nowhere_to_go(const std::string& ad_id, const Intake::Target& target) const;
   http::Response with_cors(const http::Request& request, http::Response response) const;
 
   Intake& intake_;

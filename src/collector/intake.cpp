@@ -13,8 +13,9 @@ std::string_view cut(std::string_view text) { return text.substr(0, kHeaderBytes
 
 }  // namespace
 
-Intake::Intake(Spool& spool, catalog::Catalog& catalog, NodeClock& clock, Options options, Metrics& metrics)
-    : spool_(spool), catalog_(catalog), clock_(clock), options_(std::move(options)),
+Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, NodeClock& clock, Options options,
+               Metrics& metrics)
+    : spool_(spool), catalog_(catalog), service_(service), clock_(clock), options_(std::move(options)),
       proxies_(options_.trusted_proxies),
       answered_unsynced_(metrics.counter("clickmill_collector_answered_unsynced_total",
                                          "Clicks answered at the deadline, before they were synced.")),
@@ -35,18 +36,31 @@ Intake::Connection Intake::connection_of(const http::Request& request) const {
   return connection;
 }
 
-std::optional<Intake::Target> Intake::target_of(std::string_view ad_id) const {
+Intake::Target Intake::target_of(std::shared_ptr<const catalog::Ad> ad, bool not_told) const {
   Target target;
-  target.snapshot = catalog_.snapshot();
-  target.ad = target.snapshot->find(ad_id);
-  if (target.ad != nullptr) {
-    target.url = target.ad->redirect_url;
-  } else if (!options_.default_redirect.empty()) {
-    target.url = options_.default_redirect;
-  } else {
-    return std::nullopt;
-  }
+  target.url = ad != nullptr ? ad->redirect_url : options_.default_redirect;
+  target.ad = std::move(ad);
+  target.not_told = not_told;
   return target;
+}
+
+std::optional<Intake::Target> Intake::known_target(std::string_view ad_id) const {
+  if (service_ != nullptr) {
+    auto finding = service_->known(ad_id);
+    if (!finding) return std::nullopt;
+    return target_of(std::move(finding->ad), false);
+  }
+  auto snapshot = catalog_.snapshot();
+  const catalog::Ad* const ad = snapshot->find(ad_id);
+  // The pointer to the ad keeps the whole snapshot alive.
+  return target_of(std::shared_ptr<const catalog::Ad>(std::move(snapshot), ad), false);
+}
+
+void Intake::ask_target(std::string_view ad_id, std::function<void(const Target&)> done) const {
+  service_->look_up(ad_id, [this, done = std::move(done)](catalog::Finding finding) {
+    const bool not_told = finding.kind == catalog::Finding::Kind::not_told;
+    done(target_of(std::move(finding.ad), not_told));
+  });
 }
 
 Status Intake::spool(const click::ParsedClick& parsed, const Connection& connection, const Target& target,
@@ -61,7 +75,7 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
     click.advertiser_id = target.ad->advertiser_id;
     click.ad_format = target.ad->ad_format;
   } else {
-    click.flags |= click::kUnknownAd;
+    click.flags |= target.not_told ? click::kAdNotTold : click::kUnknownAd;
   }
   click.timestamp_ms = EventMs(parsed.timestamp_ms.value_or(0));
   click.device = parsed.device ? *parsed.device : click::device_of_user_agent(agent);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "base/metrics.h"
 #include "catalog/catalog.h"
+#include "catalog/service.h"
 #include "click/parse.h"
 #include "collector/spool.h"
 #include "collector/trusted_proxies.h"
@@ -28,7 +30,9 @@ class Intake {
     std::vector<std::string> cors_origins;
     uint32_t partitions = 64;
   };
-  Intake(Spool& spool, catalog::Catalog& catalog, NodeClock& clock, Options options, Metrics& metrics);
+  /// `service`: where ads are asked for; null: the catalog has them all.
+  Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, NodeClock& clock, Options options,
+         Metrics& metrics);
 
   /// Facts of the connection that a click takes over when it doesn't carry them.
   struct Connection {
@@ -39,13 +43,18 @@ class Intake {
   };
   Connection connection_of(const http::Request& request) const;
 
-  /// Where an ad leads; empty when it is unknown and there is no default.
+  /// Where an ad leads.
   struct Target {
-    std::shared_ptr<const catalog::Catalog::Snapshot> snapshot;  ///< keeps `ad` alive
-    const catalog::Ad* ad = nullptr;                             ///< null: the default redirect
-    std::string_view url;
+    std::shared_ptr<const catalog::Ad> ad;  ///< null: to the default redirect, if there is one
+    bool not_told = false;  ///< the configuration service didn't say in time whether there is such an ad
+    std::string_view url;   ///< empty: nowhere
   };
-  std::optional<Target> target_of(std::string_view ad_id) const;
+  /// What is known without asking the configuration service; empty: ask_target().
+  std::optional<Target> known_target(std::string_view ad_id) const;
+  /// Asks it; `done` is called once, after catalog.timeout_ms at the latest, from any thread.
+  void ask_target(std::string_view ad_id, std::function<void(const Target&)> done) const;
+  /// Where an ad leads that there is no time to ask for.
+  Target untold_target() const { return target_of(nullptr, true); }
 
   /// Encodes and spools. On an error the click was not taken: whoever answers as if
   /// it had been counts it as dropped.
@@ -58,8 +67,11 @@ class Intake {
   Counter& dropped() { return dropped_; }
 
  private:
+  Target target_of(std::shared_ptr<const catalog::Ad> ad, bool not_told) const;
+
   Spool& spool_;
   catalog::Catalog& catalog_;
+  catalog::Service* const service_;
   NodeClock& clock_;
   const Options options_;
   const TrustedProxies proxies_;

@@ -15,6 +15,35 @@ namespace {
 // A click in memory besides its bytes: string, place in the queue.
 constexpr uint64_t kClickOverhead = 64;
 
+bool is_untold(std::string_view record) {
+  return record.size() > click::kFlagsAt && (static_cast<uint8_t>(record[click::kFlagsAt]) & click::kAdNotTold) != 0;
+}
+
+std::string ad_id_of(std::string_view record) {
+  ByteCursor cursor(record);
+  click::RecordScratch scratch;
+  const auto click = click::decode_record(cursor, scratch);
+  return click ? std::string(click->ad_id) : std::string();
+}
+
+std::string with_ad(std::string_view record, const catalog::Ad* ad) {
+  ByteCursor cursor(record);
+  click::RecordScratch scratch;
+  auto click = click::decode_record(cursor, scratch);
+  // The stream refuses it, and says where it stands.
+  if (!click) return std::string(record);
+  click->flags = static_cast<uint8_t>(click->flags & ~click::kAdNotTold);
+  if (ad != nullptr) {
+    click->advertiser_id = ad->advertiser_id;
+    click->ad_format = ad->ad_format;
+  } else {
+    click->flags |= click::kUnknownAd;
+  }
+  std::string out;
+  click::encode_record(*click, out);
+  return out;
+}
+
 uint64_t memory_of(const std::string& record) { return record.size() + kClickOverhead; }
 
 }  // namespace
@@ -137,16 +166,73 @@ std::optional<Spool::Taken> Spool::take(PartitionId partition, size_t count_most
     share.notified = false;
     first = share.next_queue;
   }
+  if (auto taken = take_told(share, count_most, bytes_most)) return taken;
   for (size_t i = 0; i < kQueues; ++i) {
     const auto queue = static_cast<Queue>((first + i) % kQueues);
     auto taken = queue == Queue::backlog ? take_from_disk(partition, share, count_most, bytes_most, journal)
                                          : take_from_memory(share, queue, count_most, bytes_most);
     if (!taken) continue;
+    put_untold_aside(partition, share, *taken);
     std::lock_guard lock(share.mutex);
     share.next_queue = (static_cast<size_t>(queue) + 1) % kQueues;
     return taken;
   }
   return std::nullopt;
+}
+
+/// Few, and they have waited already: so they go first.
+std::optional<Spool::Taken> Spool::take_told(Share& share, size_t count_most, size_t bytes_most) {
+  std::lock_guard lock(share.mutex);
+  Aside& aside = share.aside;
+  if (aside.ready.empty()) return std::nullopt;
+  Taken taken;
+  taken.queue = Queue::told;
+  taken.again = aside.ready.front()->again;
+  size_t bytes = 0;
+  while (!aside.ready.empty() && aside.ready.front()->again == taken.again && taken.records.size() < count_most &&
+         bytes < bytes_most) {
+    const UntoldClick click = aside.ready.front();
+    aside.ready.pop_front();
+    aside.taken.push_back(click);
+    taken.newest = std::max(taken.newest, click->received);
+    bytes += click->record.size();
+    taken.records.push_back(std::move(click->record));
+  }
+  taken.held = taken.records.size();
+  return taken;
+}
+
+/// Takes those out of a batch whose ads must be asked for. They stay held.
+void Spool::put_untold_aside(PartitionId partition, Share& share, Taken& taken) {
+  std::vector<UntoldClick> untold;
+  {
+    std::lock_guard lock(share.mutex);
+    JournalPos oldest(UINT64_MAX);
+    for (const Backlog::Run& run : share.taken) oldest = std::min(oldest, run.position);
+    for (std::string& record : taken.records) {
+      if (!is_untold(record)) continue;
+      share.aside.held.push_back({received_of(record), oldest, std::move(record), taken.again});
+      untold.push_back(std::prev(share.aside.held.end()));
+      record.clear();
+    }
+    std::erase_if(taken.records, [](const std::string& record) { return record.empty(); });
+    taken.held -= untold.size();
+  }
+  untold_.add(static_cast<int64_t>(untold.size()));
+  for (const UntoldClick click : untold) options_.on_untold(partition, click, ad_id_of(click->record));
+}
+
+void Spool::told(PartitionId partition, UntoldClick click, const catalog::Ad* ad) {
+  std::string record = with_ad(click->record, ad);
+  untold_.add(-1);
+  Share& share = *shares_[partition.value()];
+  {
+    std::lock_guard lock(share.mutex);
+    click->record = std::move(record);
+    share.aside.ready.push_back(click);
+    if (std::exchange(share.notified, true)) return;
+  }
+  ready_(partition);
 }
 
 std::optional<Spool::Taken> Spool::take_from_memory(Share& share, Queue queue, size_t count_most,
@@ -242,7 +328,11 @@ size_t Spool::read_runs(PartitionId partition, const std::vector<Backlog::Run>& 
 void Spool::committed(PartitionId partition, const Taken& taken) {
   Share& share = *shares_[partition.value()];
   std::lock_guard lock(share.mutex);
-  share.taken.clear();
+  if (taken.queue == Queue::told) {
+    for (const UntoldClick click : std::exchange(share.aside.taken, {})) share.aside.held.erase(click);
+  } else {
+    share.taken.clear();
+  }
   held_.add(-static_cast<int64_t>(taken.held));
   trims_changed_ = true;
 }
@@ -334,6 +424,9 @@ void Spool::moved(PartitionId partition, JournalPos from, const Backlog::Run& co
   for (Backlog::Run& run : share.taken) {
     if (run.position == from) run.position = copy.position;
   }
+  for (Untold& click : share.aside.held) {
+    if (click.position == from) click.position = copy.position;
+  }
   if (here == 0) return;
   // Neighbours in the group that have been sent meanwhile are in the copy too.
   again = again || here != copy.clicks;
@@ -357,6 +450,7 @@ ArrivalMs Spool::low_water(PartitionId partition) {
   }
   if (!share.backlog.empty()) lowest = std::min(lowest, share.backlog.oldest());
   for (const Backlog::Run& run : share.taken) lowest = std::min(lowest, run.oldest);
+  for (const Untold& click : share.aside.held) lowest = std::min(lowest, click.received);
   return lowest;
 }
 
@@ -374,6 +468,7 @@ JournalPos Spool::Share::oldest_position() const {
   }
   if (!backlog.empty()) oldest = std::min(oldest, backlog.front().position);
   for (const Backlog::Run& run : taken) oldest = std::min(oldest, run.position);
+  for (const Untold& click : aside.held) oldest = std::min(oldest, click.position);
   return oldest;
 }
 

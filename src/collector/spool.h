@@ -3,6 +3,7 @@
 #include <array>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "base/metrics.h"
 #include "base/node_clock.h"
+#include "catalog/catalog.h"
 #include "collector/backlog.h"
 #include "collector/spool_records.h"
 #include "log/journal.h"
@@ -33,7 +35,9 @@ class ClickAnswer {
 /// Stamps each click's received_ms, so that it never falls below a low-water
 /// that was told before: both happen under the partition's lock. Clicks of one
 /// partition are given out and committed in the order of each queue, the queues
-/// in turns, so that what is new doesn't wait for what an outage has left.
+/// in turns, so that what is new doesn't wait for what an outage has left. Those whose
+/// ad must still be asked for (click::kAdNotTold) are put aside when their turn comes,
+/// so that nobody waits for them, and given out once told() has said which ad it is.
 ///
 /// Holds up to `memory_bytes` of clicks; what goes beyond stays in the journal
 /// alone (the backlog) and is read back when its turn comes: an hour without a
@@ -43,8 +47,18 @@ class ClickAnswer {
 /// since low_water must see what is still on its way. Locked before the journal's.
 class Spool {
  public:
+  /// A click whose ad must be asked for. Valid until it is committed.
+  struct Untold {
+    ArrivalMs received;
+    JournalPos position;  ///< it stands there or later
+    std::string record;
+    bool again = false;
+  };
+  using UntoldClick = std::list<Untold>::iterator;
   struct Options {
     uint32_t partitions = 64;
+    /// Told of each such click by take(); told() must follow.
+    std::function<void(PartitionId, UntoldClick, const std::string& ad_id)> on_untold = nullptr;
     /// Beyond it a partition that has more than its share leaves clicks on disk.
     uint64_t memory_bytes = 64 << 20;
   };
@@ -60,7 +74,10 @@ class Spool {
   Status append(PartitionId partition, std::string&& record, bool timestamp_too, log::Lane lane,
                 std::shared_ptr<ClickAnswer> answer);
 
-  enum class Queue : uint8_t { backlog = 0, redirects = 1, bulk = 2 };
+  /// The click's ad, or null for a click of an unknown ad. It can be taken now.
+  void told(PartitionId partition, UntoldClick click, const catalog::Ad* ad);
+
+  enum class Queue : uint8_t { backlog = 0, redirects = 1, bulk = 2, told = 3 };
   struct Taken {
     Queue queue = Queue::backlog;
     bool again = false;  ///< may have been sent by an earlier run
@@ -94,6 +111,8 @@ class Spool {
   uint64_t held_clicks() const { return static_cast<uint64_t>(held_.value()); }
   /// Clicks that are not durable yet: a moment's worth, unless the disk is full.
   uint64_t waiting_clicks() const;
+  /// Held clicks whose ad has not been told yet.
+  uint64_t untold_clicks() const { return static_cast<uint64_t>(untold_.value()); }
   /// Bytes of durable clicks in memory.
   uint64_t memory_bytes() const { return static_cast<uint64_t>(memory_.value()); }
   /// Durable clicks that damage of the disk has taken.
@@ -109,6 +128,12 @@ class Spool {
     std::deque<Held> held;          ///< what is not taken, in order
     std::deque<std::string> ready;  ///< of the first ones of held, which are durable
   };
+  /// Clicks that were or are untold.
+  struct Aside {
+    std::list<Untold> held;          ///< all that are not committed
+    std::deque<UntoldClick> ready;   ///< told
+    std::vector<UntoldClick> taken;  ///< on their way to the log
+  };
   struct Share {
     std::mutex mutex;
     std::array<Lane, kQueues> lanes;  // the backlog's is empty
@@ -116,6 +141,7 @@ class Spool {
     std::vector<Backlog::Run> taken;  ///< where the batch stands that is out
     bool reading = false;             ///< the backlog's front is being read
     bool copying = false;
+    Aside aside;
     size_t next_queue = 0;  ///< whose turn it is
     uint64_t memory_bytes = 0;
     JournalPos newest_durable;
@@ -137,6 +163,8 @@ class Spool {
   size_t read_runs(PartitionId partition, const std::vector<Backlog::Run>& runs, size_t bytes_most,
                    log::GroupReader& journal, Taken& taken);
   std::string pop_ready(Share& share, Lane& lane);
+  static std::optional<Taken> take_told(Share& share, size_t count_most, size_t bytes_most);
+  void put_untold_aside(PartitionId partition, Share& share, Taken& taken);
   void copy_oldest(PartitionId partition, JournalPos before);
   void moved(PartitionId partition, JournalPos from, const Backlog::Run& copy);
 
@@ -146,6 +174,7 @@ class Spool {
   const std::function<void(PartitionId)> ready_;
   std::vector<std::unique_ptr<Share>> shares_;
   Gauge held_;
+  Gauge untold_;
   Gauge memory_;
   Counter lost_;
   Counter appended_clicks_;

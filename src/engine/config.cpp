@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "engine/config_reader.h"
+#include "http/client.h"
 #include "http/server.h"
 
 namespace clickmill::engine {
@@ -36,10 +37,6 @@ constexpr Unsupported kUnsupported[] = {
     {"store.retention_days.minute", "1826"},
     {"store.retention_days.hour", "1826"},
     {"store.retention_days.day", "1826"},
-    {"catalog.source", R"("builtin")"},
-    {"catalog.url", R"("")"},
-    {"catalog.timeout_ms", "200"},
-    {"catalog.ttl_s", "60"},
     {"tls.cert", R"("")"},
     {"tls.key", R"("")"},
     {"memory_limit_mb", "0"},
@@ -194,6 +191,17 @@ void read_store(ConfigReader& in, Config::Store& out) {
   in.number("store.retention_days.day", out.day_days, 1, 36'500);
 }
 
+void read_catalog_url(ConfigReader& in, Config::CatalogSource& out) {
+  in.text("catalog.url", out.url);
+  if (out.url.empty()) {
+    if (out.source == "http") in.problem("catalog.url", "is missing: catalog.source \"http\" needs it");
+  } else if (out.source != "http") {
+    in.problem("catalog.url", "only catalog.source \"http\" has one");
+  } else if (const auto url = http::parse_url(out.url); !url) {
+    in.problem("catalog.url", url.error().message());
+  }
+}
+
 void read_catalog(ConfigReader& in, const std::filesystem::path& folder,
                   Config::CatalogSource& out) {
   in.choice<std::string>("catalog.source", out.source, {{"builtin", "builtin"}, {"http", "http"}});
@@ -206,9 +214,10 @@ void read_catalog(ConfigReader& in, const std::filesystem::path& folder,
   } else if (!file.empty() && is_named) {
     in.problem("catalog.file", "there is no file " + path.lexically_normal().string());
   }
-  in.text("catalog.url", out.url);
-  if (!out.url.empty() && !is_http_url(out.url)) {
-    in.problem("catalog.url", "not an http or https URL");
+  read_catalog_url(in, out);
+  if (out.source == "http") {
+    if (is_named && !file.empty()) in.problem("catalog.file", "only catalog.source \"builtin\" has one");
+    out.file.clear();
   }
   in.number("catalog.timeout_ms", out.timeout_ms, 1, 10'000);
   in.number("catalog.ttl_s", out.ttl_s, 1, 86'400);

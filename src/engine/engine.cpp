@@ -12,6 +12,7 @@
 #include "base/logging.h"
 #include "base/process_metrics.h"
 #include "base/random.h"
+#include "collector/enricher.h"
 #include "collector/forwarder.h"
 #include "engine/data_dir.h"
 #include "engine/log_upkeep.h"
@@ -24,6 +25,7 @@ namespace {
 
 constexpr auto kMaintenancePeriod = std::chrono::milliseconds(50);
 constexpr uint32_t kDeadlineSweepMs = 5;
+constexpr uint32_t kEnrichMs = 50;
 constexpr uint32_t kDrainMs = 3'000;
 constexpr auto kSpoolDrain = std::chrono::seconds(3);
 constexpr uint64_t kBulkBodyMost = 16 << 20;
@@ -110,6 +112,8 @@ class Engine::Impl {
   Status open_storage();
   Status open_journal();
   Status start_upkeep();
+  Status open_catalog();
+  void ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click, const std::string& ad_id);
   void start_workers();
   bool idle(size_t worker);
   void maintain_journal(JournalPos leave_before);
@@ -127,6 +131,11 @@ class Engine::Impl {
   // In order of construction; stop() takes them down from the last.
   std::unique_ptr<DataDir> dir_;
   std::unique_ptr<catalog::Catalog> catalog_;
+  // Only with catalog.source "http".
+  std::unique_ptr<http::Client> catalog_client_;
+  std::unique_ptr<catalog::Source> catalog_source_;
+  std::unique_ptr<catalog::Service> catalog_service_;
+  std::unique_ptr<collector::Enricher> enricher_;
   std::unique_ptr<stream::StateStore> state_;
   cluster::Owned owned_;
   std::unique_ptr<TaskPool> background_;
@@ -163,8 +172,7 @@ Status Engine::Impl::start() {
 
 Status Engine::Impl::open_storage() {
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
-  catalog_ = TRY(catalog::Catalog::open(files_, dir_->path()));
-  TRY(reload_catalog());
+  TRY(open_catalog());
   TRY(files_.create_directories(dir_->state()));
   TRY(files_.create_directories(dir_->store()));
   state_ = TRY(stream::open_rocks_state_store(dir_->state(), kStateCacheBytes));
@@ -180,6 +188,35 @@ Status Engine::Impl::open_storage() {
   };
   owned_.partitions = TRY(open_partitions(config_, *dir_, files_, node_clock_, *state_, owned_, hooks));
   return remove_orphaned_parts(*dir_, files_, owned_);
+}
+
+Status Engine::Impl::open_catalog() {
+  catalog_ = TRY(catalog::Catalog::open(files_, dir_->path()));
+  if (config_.catalog.source == "builtin") return reload_catalog();
+  http::Client::Options client;
+  client.url = TRY(http::parse_url(config_.catalog.url));
+  catalog_client_ = std::make_unique<http::Client>(std::move(client));
+  catalog_source_ = catalog::open_http_source(*catalog_client_, config_.catalog.timeout_ms);
+  catalog::Service::Options options;
+  options.timeout_ms = config_.catalog.timeout_ms;
+  options.ttl_ms = int64_t{config_.catalog.ttl_s} * 1000;
+  options.absent_ttl_ms = std::min(options.ttl_ms, options.absent_ttl_ms);
+  const auto in_background = [this](std::function<void()> task) { return background_->submit(std::move(task)); };
+  catalog_service_ = std::make_unique<catalog::Service>(*catalog_source_, *catalog_, clock_, options, in_background, metrics_);
+  const auto tell = [this](PartitionId partition, collector::Spool::UntoldClick click, const catalog::Ad* ad) {
+    spool_->told(partition, click, ad);
+  };
+  enricher_ = std::make_unique<collector::Enricher>(*catalog_service_, clock_, collector::Enricher::Options{}, tell, metrics_);
+  catalog_client_->every(kDeadlineSweepMs, [this] { catalog_service_->tick(); });
+  catalog_client_->every(kEnrichMs, [this] { enricher_->tick(); });
+  return {};
+}
+
+void Engine::Impl::ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click, const std::string& ad_id) {
+  if (enricher_) return enricher_->add(partition, click, ad_id);
+  // Left by a run with another catalog.source.
+  const auto ads = catalog_->snapshot();
+  spool_->told(partition, click, ads->find(ad_id));
 }
 
 Status Engine::Impl::open_journal() {
@@ -198,8 +235,13 @@ Status Engine::Impl::open_journal() {
     auto opened = owned_.partitions[i]->open(*journal_, std::move(logs[i]));
     if (!opened) return with_way_out(std::move(opened).error());
   }
+  collector::Spool::Options spool_options;
+  spool_options.partitions = config_.log.partitions;
+  spool_options.on_untold = [this](PartitionId partition, collector::Spool::UntoldClick click, const std::string& ad_id) {
+    ask_for_ad(partition, click, ad_id);
+  };
   spool_ = std::make_unique<collector::Spool>(
-      *journal_, node_clock_, collector::Spool::Options{config_.log.partitions}, [this](PartitionId id) {
+      *journal_, node_clock_, std::move(spool_options), [this](PartitionId id) {
         owned_.worker_of(id).post([this, id] { forwarders_[id.value() % forwarders_.size()]->kick(id); });
       });
   spool_->recover(std::move(spooled));
@@ -238,6 +280,7 @@ void Engine::Impl::start_workers() {
   add_process_metrics(metrics_, clock_.wall_ms());
   add_node_metrics(metrics_, owned_, *status_, *journal_, *spool_, *state_);
   journal_->start();
+  if (catalog_client_) catalog_client_->start();
   for (size_t i = 0; i < owned_.workers.size(); ++i) {
     owned_.workers[i]->start([this, i] { return idle(i); }, kMaintenancePeriod);
   }
@@ -287,13 +330,15 @@ Status Engine::Impl::start_http() {
   intake.country_header = config_.collector.country_header;
   intake.cors_origins = config_.collector.cors_origins;
   intake.partitions = config_.log.partitions;
-  intake_ = std::make_unique<collector::Intake>(*spool_, *catalog_, node_clock_, intake, metrics_);
+  intake_ = std::make_unique<collector::Intake>(*spool_, *catalog_, catalog_service_.get(), node_clock_, intake, metrics_);
   clicks_ = std::make_unique<collector::ClickEndpoint>(*intake_);
-  bulk_ = std::make_unique<collector::BulkEndpoint>(*intake_);
+  bulk_ = std::make_unique<collector::BulkEndpoint>(
+      *intake_, [this](std::function<void()> task) { return queries_->submit(std::move(task)); });
   context_ = std::make_unique<api::Context>(
       api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *log_reader_, *clicks_, *bulk_, config_.node_id,
                    config_.log.partitions, config_.query.max_points, [this] { return not_ready(); },
                    [this] { return upkeep_->warnings(); }});
+  context_->catalog_url = config_.catalog.url;
   api::add_collector_routes(collector_routes_, *context_);
   api::add_api_routes(api_routes_, *context_);
 
@@ -340,7 +385,7 @@ std::vector<std::string> Engine::Impl::not_ready() {
 }
 
 Status Engine::Impl::reload_catalog() {
-  if (config_.catalog.file.empty()) return {};
+  if (config_.catalog.source != "builtin" || config_.catalog.file.empty()) return {};
   const size_t taken = TRY(catalog_->take_in_file(config_.catalog.file));
   if (taken > 0) log_info("catalog", fmt::format("took in {} ads from {}", taken, config_.catalog.file));
   return {};
@@ -350,7 +395,8 @@ Status Engine::Impl::reload_catalog() {
 /// durable all the same and goes on at the next start.
 void Engine::Impl::drain_spool() {
   const auto deadline = std::chrono::steady_clock::now() + kSpoolDrain;
-  while (spool_->held_clicks() > 0 && std::chrono::steady_clock::now() < deadline &&
+  // Those that wait for the configuration service may wait longer than that.
+  while (spool_->held_clicks() > spool_->untold_clicks() && std::chrono::steady_clock::now() < deadline &&
          journal_->health() == log::Journal::Health::ok && status_->reasons().empty()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
@@ -362,6 +408,9 @@ void Engine::Impl::stop() {
   if (queries_) queries_->stop();
   if (started_) {
     drain_spool();
+  }
+  if (catalog_client_) catalog_client_->stop();
+  if (started_) {
     for (const auto& partition : owned_.partitions) {
       owned_.worker_of(partition->id()).post([&partition] { partition->checkpoint_now(); });
     }

@@ -17,7 +17,8 @@ BAD_CONFIGS = [
     ("unknown durability", '{"collector": {"durability": "maybe"}}', ["durability"]),
     ("not there yet: cluster", '{"cluster": {"peers": [{"node_id": "n1", "peer": "a:1", "api": "a:2"}]}}', ["cluster"]),
     ("not there yet: tls", '{"tls": {"cert": "a.pem", "key": "b.pem"}}', ["tls"]),
-    ("not there yet: catalog source", '{"catalog": {"source": "http", "url": "http://127.0.0.1:1"}}', ["catalog"]),
+    ("http catalog without url", '{"catalog": {"source": "http"}}', ["catalog.url"]),
+    ("url of a builtin catalog", '{"catalog": {"url": "http://127.0.0.1:1"}}', ["catalog.url"]),
     ("not JSON", '{"node_id": ', []),
     ("not an object", "[]", []),
     ("bad address", '{"listen": {"api": "here"}}', ["listen.api"]),
@@ -29,6 +30,7 @@ GOOD_CONFIGS = [
     "{}",
     '{ // a comment\n "node_id": "n7", /* another */ "threads": 2 }',
     '{"log": {"partitions": 64, "compression": "lz4"}, "stream": {"dedup_hours": 24}, "query": {"max_points": 5}}',
+    '{"catalog": {"source": "http", "url": "http://127.0.0.1:1/ads", "timeout_ms": 50, "ttl_s": 5}}',
     json.dumps({"listen": {"api": "0.0.0.0:8081"},
                 "auth": {"keys": [{"name": "ops", "sha256": "ab" * 32, "role": "admin"}]}}),
 ]

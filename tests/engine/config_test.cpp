@@ -285,6 +285,18 @@ TEST_CASE("config: a value that breaks its rule is named with the rule", "[engin
        "catalog.file: there is no file /no/such/folder/none.ndjson"},
       {R"({"catalog":{"file":"ads.ndjson"}})",
        "catalog.file: there is no file /no/such/folder/ads.ndjson"},
+      {R"({"catalog":{"source":"http"}})",
+       "catalog.url: is missing: catalog.source \"http\" needs it"},
+      {R"({"catalog":{"url":"http://ads.example"}})",
+       "catalog.url: only catalog.source \"http\" has one"},
+      {R"({"catalog":{"source":"http","url":"ftp://ads.example"}})",
+       "catalog.url: URL \"ftp://ads.example\": expected http:// or https://"},
+      {R"({"catalog":{"source":"http","url":"http://ads.example/?q=1"}})",
+       "catalog.url: URL \"http://ads.example/?q=1\": a query or a fragment has no place in it"},
+      {R"({"catalog":{"source":"http","url":"http://ads.example","timeout_ms":0}})",
+       "catalog.timeout_ms: 0 is not a whole number from 1 to 10000"},
+      {R"({"catalog":{"source":"http","url":"http://ads.example","ttl_s":86401}})",
+       "catalog.ttl_s: 86401 is not a whole number from 1 to 86400"},
       {R"({"log_level":"warning"})",
        R"(log_level: "warning" is not one of "debug", "info", "warn", "error")"},
       {R"({"log_format":"xml"})", R"(log_format: "xml" is not one of "text", "json")"},
@@ -343,10 +355,6 @@ TEST_CASE("config: a key whose work has not come is refused by name", "[engine]"
       {"store.retention_days.minute", "30"},
       {"store.retention_days.hour", "30"},
       {"store.retention_days.day", "30"},
-      {"catalog.source", R"("http")"},
-      {"catalog.url", R"("http://ads.example")"},
-      {"catalog.timeout_ms", "201"},
-      {"catalog.ttl_s", "61"},
       {"tls.cert", R"("cert.pem")"},
       {"tls.key", R"("key.pem")"},
       {"memory_limit_mb", "512"},
@@ -355,6 +363,16 @@ TEST_CASE("config: a key whose work has not come is refused by name", "[engine]"
   const std::string problems = problems_of(nested(key, value));
   CHECK(problems.rfind(key + ": not supported by this version; leave it ", 0) == 0);
   CHECK(problems.find('\n') == std::string::npos);
+}
+
+TEST_CASE("config: ads may come from a configuration service", "[engine]") {
+  const Config config = parse_config(
+      R"({"catalog":{"source":"http","url":"https://ads.example/v2/ads","timeout_ms":100,"ttl_s":5}})",
+      "/no/such/folder/c.json");
+  CHECK(config.catalog.source == "http");
+  CHECK(config.catalog.url == "https://ads.example/v2/ads");
+  CHECK(config.catalog.timeout_ms == 100);
+  CHECK(config.catalog.ttl_s == 5);
 }
 
 TEST_CASE("config: keys are read and their digests lower-cased", "[engine]") {

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <functional>
 
-#include "http/client.h"
+#include "http/test_client.h"
 #include "stream/temporary_directory.h"
 
 namespace clickmill {
@@ -30,14 +30,14 @@ TEST_CASE("node: another program's node counts a click, and has it after a resta
   const stream::TemporaryDirectory directory;
   const std::string counts = "/v1/metrics/clicks?ad_id=ad_1&from=0&to=86400000&granularity=total";
   const auto counted = [&](const Node& node) {
-    http::Client api(node.api_address());
+    http::TestClient api(node.api_address());
     return within_ten_seconds([&] {
       return api.call("GET", counts).body.find("\"total\":{\"click_count\":1,") != std::string::npos;
     });
   };
   {
     Node node(config_in(directory.path()));
-    http::Client api(node.api_address());
+    http::TestClient api(node.api_address());
     CHECK(api.call("PUT", "/v1/ads/ad_1",
                    R"({"advertiser_id":"a","ad_format":"banner","redirect_url":"https://example.com/"})")
               .status == 201);
@@ -45,11 +45,11 @@ TEST_CASE("node: another program's node counts a click, and has it after a resta
     CHECK(api.call("POST", "/v1/clicks?mode=backfill", R"({"click_id":"c","ad_id":"ad_1","timestamp_ms":1000})")
               .status == 202);
     CHECK(counted(node));
-    http::Client collector(node.collector_address());
+    http::TestClient collector(node.collector_address());
     CHECK(collector.call("GET", "/v1/click?ad_id=ad_1").status == 302);
     node.stop();
     node.stop();
-    CHECK_FALSE(http::Client(node.api_address()).connected());
+    CHECK_FALSE(http::TestClient(node.api_address()).connected());
   }
   Node again(config_in(directory.path()));
   CHECK(counted(again));

@@ -1,0 +1,75 @@
+#include "collector/enricher.h"
+
+namespace clickmill::collector {
+
+Enricher::Enricher(catalog::Service& service, const Clock& clock, Options options, Tell tell, Metrics& metrics)
+    : service_(service), clock_(clock), options_(options), tell_(std::move(tell)),
+      enriched_(metrics.counter("clickmill_spool_enriched_total",
+                                "Clicks whose ad was told while they stood in the spool.")),
+      given_up_(metrics.counter("clickmill_spool_ad_not_told_total",
+                                "Clicks sent as unknown_ad because the configuration service never told their ad.")) {}
+
+void Enricher::add(PartitionId partition, Spool::UntoldClick click, const std::string& ad_id) {
+  const int64_t now = clock_.monotonic_ns();
+  const int64_t give_up = now + options_.patience_ms * 1'000'000;
+  {
+    std::lock_guard lock(mutex_);
+    if (give_ups_.size() < options_.clicks_most) {
+      const auto [at, is_new] = ads_.try_emplace(ad_id);
+      at->second.clicks.push_back({partition, click, give_up});
+      give_ups_.emplace_back(give_up, ad_id);
+      if (is_new) asks_.emplace(now, ad_id);
+      return;
+    }
+  }
+  given_up_.add();
+  tell_(partition, click, nullptr);
+}
+
+void Enricher::tick() {
+  const int64_t now = clock_.monotonic_ns();
+  std::vector<Click> late;
+  std::vector<std::string> due;
+  {
+    std::lock_guard lock(mutex_);
+    for (; !give_ups_.empty() && give_ups_.front().first <= now; give_ups_.pop_front()) {
+      const auto at = ads_.find(give_ups_.front().second);
+      if (at == ads_.end()) continue;
+      auto& clicks = at->second.clicks;
+      for (; !clicks.empty() && clicks.front().give_up_ns <= now; clicks.pop_front()) late.push_back(clicks.front());
+      if (clicks.empty() && !at->second.asked) ads_.erase(at);
+    }
+    for (; !asks_.empty() && asks_.begin()->first <= now && asked_ < options_.asked_most; asks_.erase(asks_.begin())) {
+      const auto at = ads_.find(asks_.begin()->second);
+      if (at == ads_.end() || at->second.asked) continue;
+      at->second.asked = true;
+      ++asked_;
+      due.push_back(at->first);
+    }
+  }
+  given_up_.add(late.size());
+  for (const Click& click : late) tell_(click.partition, click.click, nullptr);
+  for (const std::string& ad_id : due) {
+    service_.look_up(ad_id, [this, ad_id](const catalog::Finding& finding) { on_finding(ad_id, finding); });
+  }
+}
+
+void Enricher::on_finding(const std::string& ad_id, const catalog::Finding& finding) {
+  std::deque<Click> clicks;
+  {
+    std::lock_guard lock(mutex_);
+    --asked_;
+    const auto at = ads_.find(ad_id);
+    at->second.asked = false;
+    if (finding.kind == catalog::Finding::Kind::not_told && !at->second.clicks.empty()) {
+      asks_.emplace(clock_.monotonic_ns() + options_.retry_ms * 1'000'000, ad_id);
+      return;
+    }
+    clicks = std::move(at->second.clicks);
+    ads_.erase(at);
+  }
+  if (finding.ad != nullptr) enriched_.add(clicks.size());
+  for (const Click& click : clicks) tell_(click.partition, click.click, finding.ad.get());
+}
+
+}  // namespace clickmill::collector
