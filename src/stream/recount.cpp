@@ -1,0 +1,310 @@
+#include "stream/recount.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "base/time_text.h"
+#include "click/batch.h"
+#include "click/click.h"
+
+namespace clickmill::stream {
+namespace {
+
+constexpr uint64_t kIdentitySeed = 0x7265636f756e74;  // not the stream's
+constexpr int64_t kSlackMs = 10 * kMinuteMs;
+
+int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; }
+int64_t minute_of(const click::ClickView& click) { return floor_to(click.timestamp_ms.value(), kMinuteMs); }
+
+struct IdHash {
+  size_t operator()(const Hash128& id) const { return static_cast<size_t>(id.low); }
+};
+
+Hash128 id_of(const click::ClickView& click) {
+  std::string text(click.ad_id);
+  text += '\0';
+  text += click.click_id;
+  return xxh128_of(text, kIdentitySeed);
+}
+
+/// T and F at a place of the log, by DESIGN §5's words.
+class Knowledge {
+ public:
+  explicit Knowledge(Settings settings) : settings_(std::move(settings)) {}
+
+  void at(int64_t append_ms) {
+    const int64_t step = std::max<int64_t>(append_ms - log_ms_, 0);
+    // A jump counts as a minute, so that a long shutdown is no silence.
+    for (auto& [name, node] : nodes_) node.silent_ms += std::min(step, kMinuteMs);
+    log_ms_ = std::max(log_ms_, append_ms);
+  }
+  void hear(std::string_view name, int64_t low_water_ms) {
+    Node& node = nodes_[std::string(name)];
+    node.low_ms = std::max(node.low_ms, std::min(low_water_ms, log_ms_));
+    node.silent_ms = 0;
+  }
+  void put_in_force(Settings settings) {
+    settings_ = std::move(settings);
+    for (const auto& name : settings_.nodes) nodes_.try_emplace(name, Node{log_ms_, 0});
+  }
+  void settle() {
+    int64_t low = log_ms_;
+    for (const auto& [name, node] : nodes_) {
+      if (node.silent_ms < settings_.stale_after_hours * kHourMs) low = std::min(low, node.low_ms);
+    }
+    t_ms_ = std::max(t_ms_, floor_to(std::max<int64_t>(low - kSlackMs, 0), kHourMs));
+    f_hour_ = std::max(f_hour_, t_ms_ / kHourMs - settings_.dedup_hours);
+  }
+  const Settings& settings() const { return settings_; }
+  int64_t t_ms() const { return t_ms_; }
+  int64_t f_hour() const { return f_hour_; }
+
+ private:
+  struct Node {
+    int64_t low_ms = 0;
+    int64_t silent_ms = 0;
+  };
+  Settings settings_;
+  std::map<std::string, Node, std::less<>> nodes_;
+  int64_t log_ms_ = 0;
+  int64_t t_ms_ = 0;
+  int64_t f_hour_ = 0;
+};
+
+using VisitClick = std::function<Status(const click::ClickView&)>;
+
+Error at_offset(const log::Entry& entry, Error error) {
+  return std::move(error).with_context(fmt::format("log offset {}", entry.first.value()));
+}
+
+/// Tells `header` what the batch says of itself, then `visit` each of its clicks.
+Status read_clicks(const log::Entry& entry, const std::function<void(const click::BatchHeader&)>& on_header,
+                   const VisitClick& visit) {
+  ByteCursor cursor(entry.payload);
+  auto header = click::decode_batch_header(cursor);
+  if (!header) return at_offset(entry, std::move(header).error());
+  on_header(*header);
+  for (uint32_t i = 0; i < entry.count; ++i) {
+    click::RecordScratch scratch;
+    auto click = click::decode_record(cursor, scratch);
+    if (!click) return at_offset(entry, std::move(click).error());
+    TRY(visit(*click));
+  }
+  if (!cursor.done()) return at_offset(entry, Error(Errc::corrupt, "batch holds more than its clicks"));
+  return {};
+}
+
+click::EntryKind kind_of(const log::Entry& entry) { return static_cast<click::EntryKind>(entry.kind); }
+
+/// The count of one share of the identities. shares is a power of two.
+class Share {
+ public:
+  Share(const RecountOptions& options, uint64_t index, uint64_t shares)
+      : options_(options), index_(index), shares_(shares), knowledge_(options.settings) {}
+
+  /// First reading: which identities have a click in the range at all.
+  Status survey(const log::Entry& entry) {
+    if (kind_of(entry) != click::EntryKind::clicks) return {};
+    return read_clicks(entry, [](const click::BatchHeader&) {}, [&](const click::ClickView& click) -> Status {
+      if (!wanted(click)) return {};
+      const Hash128 id = id_of(click);
+      if (!mine(id)) return {};
+      newest_hour_.try_emplace(id, std::nullopt);
+      ++clicks_;
+      if (index_ == 0 && newest_hour_.size() > options_.ids_most) halve();
+      return {};
+    });
+  }
+
+  /// Second reading: the verdict of every click of those identities, in order.
+  Status judge(const log::Entry& entry) {
+    knowledge_.at(entry.append_ms.value());
+    switch (kind_of(entry)) {
+      case click::EntryKind::clicks: return judge_clicks(entry);
+      case click::EntryKind::tick: {
+        auto low_waters = decode_tick(entry.payload);
+        if (!low_waters) return at_offset(entry, std::move(low_waters).error());
+        for (const auto& [node, low_water] : *low_waters) knowledge_.hear(node, low_water.value());
+        break;
+      }
+      case click::EntryKind::settings: {
+        auto settings = decode_settings(entry.payload);
+        if (!settings) return at_offset(entry, std::move(settings).error());
+        knowledge_.put_in_force(*std::move(settings));
+        break;
+      }
+      case click::EntryKind::noop:
+      case click::EntryKind::decision:
+      case click::EntryKind::repair: break;
+    }
+    knowledge_.settle();
+    return {};
+  }
+
+  uint64_t shares() const { return shares_; }
+  uint64_t clicks() const { return clicks_; }
+  using Key = std::tuple<std::string, std::string, int64_t>;  ///< as store::key_less orders
+  std::map<Key, store::Row>&& take_rows() { return std::move(rows_); }
+
+ private:
+  bool wanted(const click::ClickView& click) const {
+    const int64_t minute = minute_of(click);
+    return minute >= options_.from_ms && minute < options_.to_ms &&
+           (options_.ad_id.empty() || click.ad_id == options_.ad_id);
+  }
+  bool mine(const Hash128& id) const { return (id.high & (shares_ - 1)) == index_; }
+  void halve() {
+    shares_ *= 2;
+    std::erase_if(newest_hour_, [this](const auto& item) { return !mine(item.first); });
+  }
+
+  Status judge_clicks(const log::Entry& entry) {
+    const auto on_header = [&](const click::BatchHeader& header) {
+      knowledge_.hear(header.sender, header.low_water.value());
+      knowledge_.settle();
+    };
+    return read_clicks(entry, on_header, [&](const click::ClickView& click) -> Status {
+      const auto at = newest_hour_.find(id_of(click));
+      if (at == newest_hour_.end()) return {};
+      const int64_t received_hour = hour_of(click.received_ms.value());
+      const int64_t oldest = std::max(knowledge_.f_hour(), received_hour - knowledge_.settings().dedup_hours);
+      if (at->second && *at->second >= oldest) return {};
+      at->second = hour_of(entry.append_ms.value());
+      if (wanted(click) && counts(click)) add(click);
+      return {};
+    });
+  }
+
+  /// Whether a first copy is counted rather than flagged for review.
+  bool counts(const click::ClickView& click) const {
+    const int64_t received = click.received_ms.value();
+    if (received < knowledge_.t_ms() || (click.flags & click::kUnknownAd) != 0) return false;
+    if ((click.flags & click::kBackfill) != 0) return true;
+    const Settings& settings = knowledge_.settings();
+    return click.timestamp_ms.value() <= received + settings.max_clock_ahead_ms &&
+           received <= minute_of(click) + kMinuteMs + settings.window_grace_ms;
+  }
+
+  void add(const click::ClickView& click) {
+    const int64_t minute = minute_of(click);
+    store::Row& row = rows_[{std::string(click.advertiser_id), std::string(click.ad_id), minute}];
+    row.counts.add(click.device, click.country);
+    const auto visitor = click::visitor_of(click, options_.seed);
+    if (visitor.known) row.visitors.add(visitor.hash);
+  }
+
+  const RecountOptions& options_;
+  const uint64_t index_;
+  uint64_t shares_;
+  /// Of each identity the log hour under which it was filed last; empty: not yet.
+  std::unordered_map<Hash128, std::optional<int64_t>, IdHash> newest_hour_;
+  Knowledge knowledge_;
+  std::map<Key, store::Row> rows_;
+  uint64_t clicks_ = 0;
+};
+
+/// Where the log begins, and so from which minute on nothing is missing.
+struct Begin {
+  bool known = false;
+  int64_t judged_from_ms = INT64_MIN;
+  void see(const log::Entry& entry, const RecountOptions& options) {
+    if (known) return;
+    known = true;
+    if (options.whole_log || entry.first.value() <= 1) return;
+    const Settings& settings = options.settings;
+    // A click that arrived r has its copies in hours from hour(r) − dedup_hours on, and r is
+    // not before its minute less max_clock_ahead.
+    const int64_t whole_hour = floor_to(entry.append_ms.value() + kHourMs - 1, kHourMs);
+    const int64_t arrival = whole_hour + settings.dedup_hours * kHourMs;
+    judged_from_ms = floor_to(arrival + settings.max_clock_ahead_ms + kMinuteMs - 1, kMinuteMs);
+  }
+};
+
+bool is_empty(const store::Row& row) { return row.counts.clicks == 0 && row.counts == store::Counts{} && row.visitors.empty(); }
+
+bool same_values(const store::Row& a, const store::Row& b) { return a.counts == b.counts && a.visitors == b.visitors; }
+
+void append_part(std::string& out, std::string_view what, uint64_t stored, uint64_t recounted) {
+  if (stored == recounted) return;
+  out += fmt::format("{}{} stored {}, recounted {}", out.empty() ? "" : "; ", what, stored, recounted);
+}
+
+}  // namespace
+
+Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
+  Recounted out;
+  Begin begin;
+  std::map<Share::Key, store::Row> rows;
+  uint64_t shares = 1;
+  for (uint64_t index = 0; index < shares; ++index) {
+    Share share(options, index, shares);
+    TRY(read([&](const log::Entry& entry) {
+      begin.see(entry, options);
+      out.entries += index == 0 ? 1 : 0;
+      return share.survey(entry);
+    }));
+    shares = share.shares();
+    TRY(read([&](const log::Entry& entry) { return share.judge(entry); }));
+    out.clicks += share.clicks();
+    for (auto& [key, row] : share.take_rows()) rows[key].merge(row);
+  }
+  for (auto& [key, row] : rows) {
+    std::tie(row.advertiser_id, row.ad_id, row.bucket_ms) = key;
+    out.rows.push_back(std::move(row));
+  }
+  out.judged_from_ms = begin.judged_from_ms;
+  return out;
+}
+
+std::vector<Difference> differences(const std::vector<store::Row>& stored, const std::vector<store::Row>& recounted) {
+  std::vector<Difference> out;
+  const auto note = [&out](const store::Row* a, const store::Row* b) {
+    static const store::Row kNone;
+    const store::Row& key = a != nullptr ? *a : *b;
+    const store::Row& left = a != nullptr ? *a : kNone;
+    const store::Row& right = b != nullptr ? *b : kNone;
+    if ((is_empty(left) && is_empty(right)) || same_values(left, right)) return;
+    out.push_back({key.advertiser_id, key.ad_id, key.bucket_ms, left, right});
+  };
+  auto a = stored.begin();
+  auto b = recounted.begin();
+  while (a != stored.end() || b != recounted.end()) {
+    const bool only_a = b == recounted.end() || (a != stored.end() && store::key_less(*a, *b));
+    const bool only_b = a == stored.end() || (b != recounted.end() && store::key_less(*b, *a));
+    note(only_b ? nullptr : &*a, only_a ? nullptr : &*b);
+    if (!only_b) ++a;
+    if (!only_a) ++b;
+  }
+  return out;
+}
+
+std::string to_text(const Difference& difference) {
+  const store::Counts& stored = difference.stored.counts;
+  const store::Counts& recounted = difference.recounted.counts;
+  std::string what;
+  append_part(what, "clicks", stored.clicks, recounted.clicks);
+  for (size_t i = 0; i < click::kDevices; ++i) {
+    append_part(what, click::to_string(static_cast<click::Device>(i)), stored.devices[i], recounted.devices[i]);
+  }
+  std::map<click::Country, std::pair<uint64_t, uint64_t>> countries;
+  for (const auto& [country, count] : stored.countries) countries[country].first = count;
+  for (const auto& [country, count] : recounted.countries) countries[country].second = count;
+  for (const auto& [country, counts] : countries) {
+    append_part(what, click::to_string_country(country), counts.first, counts.second);
+  }
+  if (!(difference.stored.visitors == difference.recounted.visitors)) {
+    what += fmt::format("{}unique_users stored {}, recounted {}", what.empty() ? "" : "; ",
+                        difference.stored.visitors.estimate(), difference.recounted.visitors.estimate());
+  }
+  return fmt::format("{} {} {}: {}", difference.ad_id, format_time_ms(difference.minute_ms), difference.advertiser_id, what);
+}
+
+}  // namespace clickmill::stream
