@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/log_commands.h"
 #include "engine/recover.h"
+#include "engine/recount_command.h"
 
 namespace clickmill {
 namespace {
@@ -25,6 +26,9 @@ constexpr std::string_view kHelp = R"(clickmill: counts ad clicks exactly once
 Usage:
   clickmill serve [--config FILE]   run a node until SIGTERM or SIGINT
   clickmill check-config FILE       validate a config without starting
+  clickmill recount (--config FILE | --data-dir DIR) --from TIME --to TIME [--ad AD_ID]
+                                    counts the raw log of a stopped node anew and
+                                    lists every minute that is stored otherwise
   clickmill log dump [WHERE] [--partition N] [--from-offset N] [--from TIME] [--to TIME] [--all]
                                     print the raw clicks as NDJSON; TIME is log time;
                                     --all: ticks, settings and the rest too
@@ -108,6 +112,13 @@ int check_config(const std::vector<std::string>& arguments) {
   return kOk;
 }
 
+int recount(const std::vector<std::string>& arguments) {
+  const auto to = [](std::FILE* file) {
+    return [file](const std::string& line) { std::fputs((line + "\n").c_str(), file); };
+  };
+  return engine::recount_command(arguments, to(stdout), to(stderr));
+}
+
 int recover(const std::vector<std::string>& arguments) {
   if (arguments.size() != 3 || arguments[0] != "--force-quorum" || arguments[1] != "--config") {
     return usage_error("recover takes --force-quorum --config FILE");
@@ -145,6 +156,7 @@ constexpr Command kCommands[] = {
     {"log", engine::log_command},
     {"retention", engine::retention_command},
     {"recover", recover},
+    {"recount", recount},
     {"--version", version},
     {"--help", help},
     {"-h", help},

@@ -20,6 +20,7 @@ class OfflineLog {
   /// Damage is no error here: see damage().
   static Result<std::unique_ptr<OfflineLog>> open(FileSystem& files, const std::string& directory);
 
+  const NodeFile& node() const { return dir_->node(); }
   uint32_t partitions() const { return dir_->node().partitions; }
   /// Null when the manifest can't be read.
   const log::Segments* segments(uint32_t partition) const { return segments_[partition].get(); }

@@ -12,6 +12,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <cstdarg>
 #include <map>
 #include <shared_mutex>
 #include <utility>
@@ -239,22 +240,42 @@ Result<std::vector<std::string>> existing_families(const std::string& directory)
   return names;
 }
 
-}  // namespace
+/// Keeps RocksDB from beginning a new log of its own in a directory it may not change.
+class NoLog final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
 
-Result<std::unique_ptr<StateStore>> open_rocks_state_store(const std::string& directory,
-                                                           uint64_t cache_bytes) {
+Result<std::unique_ptr<StateStore>> open_database(const std::string& directory, uint64_t cache_bytes, bool read_only) {
   const auto names = TRY(existing_families(directory));
   const auto cache = rocksdb::NewLRUCache(cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const auto& name : names) families.emplace_back(name, space_options(name, cache));
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* raw = nullptr;
-  const auto status =
-      rocksdb::DB::Open(database_options(), directory, families, &handles, &raw);
+  auto options = database_options();
+  if (read_only) {
+    options.create_if_missing = false;
+    options.info_log = std::make_shared<NoLog>();
+  }
+  const auto status = read_only ? rocksdb::DB::OpenForReadOnly(options, directory, families, &handles, &raw)
+                                : rocksdb::DB::Open(options, directory, families, &handles, &raw);
   if (!status.ok()) return error_of(status, "open " + directory);
   std::unique_ptr<StateStore> store =
       std::make_unique<RocksStateStore>(std::unique_ptr<rocksdb::DB>(raw), cache, handles);
   return store;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<StateStore>> open_rocks_state_store(const std::string& directory, uint64_t cache_bytes) {
+  return open_database(directory, cache_bytes, false);
+}
+
+Result<std::unique_ptr<StateStore>> open_rocks_state_store_read_only(const std::string& directory,
+                                                                     uint64_t cache_bytes) {
+  return open_database(directory, cache_bytes, true);
 }
 
 }  // namespace clickmill::stream

@@ -81,6 +81,10 @@ class StateStore {
 /// Opens or creates. `directory` must exist. Errc::corrupt when RocksDB says so.
 Result<std::unique_ptr<StateStore>> open_rocks_state_store(const std::string& directory,
                                                            uint64_t cache_bytes);
+/// The same of a stopped process, as its last commit left it. Writes nothing; commit
+/// and drop_space answer an Error.
+Result<std::unique_ptr<StateStore>> open_rocks_state_store_read_only(const std::string& directory,
+                                                                     uint64_t cache_bytes);
 /// A map; commit is atomic, `sync` is remembered: snapshot/restore let a test crash it.
 class MemoryStateStore;
 

@@ -1,0 +1,73 @@
+#include "engine/recount_command.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "base/time_text.h"
+#include "click/parse.h"
+#include "engine/config.h"
+#include "engine/recount_report.h"
+
+namespace clickmill::engine {
+
+const char* const kRecountUsage =
+    "recount (--config FILE | --data-dir DIR) --from TIME --to TIME [--ad AD_ID]";
+
+namespace {
+
+constexpr int kCouldNotRun = 2;
+
+Result<int64_t> time_of(const std::string& option, const std::string& text) {
+  const auto time = parse_time_ms(text);
+  if (!time) return Error(Errc::invalid, option + ": \"" + text + "\" is no time such as 2026-06-24T10:00:00Z");
+  return *time;
+}
+
+Result<RecountRequest> parse(const std::vector<std::string>& arguments) {
+  RecountRequest request;
+  std::optional<int64_t> from;
+  std::optional<int64_t> to;
+  for (size_t i = 0; i < arguments.size(); i += 2) {
+    const std::string& option = arguments[i];
+    if (i + 1 == arguments.size()) return Error(Errc::invalid, option + " needs a value");
+    const std::string& value = arguments[i + 1];
+    if (option == "--config") {
+      request.data_dir = load_config(value).data_dir;
+    } else if (option == "--data-dir") {
+      request.data_dir = value;
+    } else if (option == "--from") {
+      from = TRY(time_of(option, value));
+    } else if (option == "--to") {
+      to = TRY(time_of(option, value));
+    } else if (option == "--ad") {
+      if (!click::valid_ad_id(value)) return Error(Errc::invalid, "--ad: " + click::shown(value) + " is no ad_id");
+      request.ad_id = value;
+    } else {
+      return Error(Errc::invalid, "unknown option " + option);
+    }
+  }
+  if (request.data_dir.empty()) return Error(Errc::invalid, "--config or --data-dir is missing");
+  if (!from || !to) return Error(Errc::invalid, std::string(from ? "--to" : "--from") + " is missing");
+  if (*from >= *to) return Error(Errc::invalid, "--from is not before --to");
+  request.from_ms = floor_to(*from, kMinuteMs);
+  request.to_ms = floor_to(*to + kMinuteMs - 1, kMinuteMs);
+  return request;
+}
+
+Result<int> run(const std::vector<std::string>& arguments, const Print& print, const Print& tell) {
+  const RecountRequest request = TRY(parse(arguments));
+  return recount_offline(request, print, tell);
+}
+
+}  // namespace
+
+int recount_command(const std::vector<std::string>& arguments, const Print& print, const Print& tell) {
+  auto code = run(arguments, print, tell);
+  if (code) return *code;
+  tell("clickmill: recount: " + code.error().text());
+  if (code.error().code() == Errc::invalid) tell(std::string("usage: clickmill ") + kRecountUsage);
+  return kCouldNotRun;
+}
+
+}  // namespace clickmill::engine

@@ -1,0 +1,32 @@
+#include "engine/recount_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/time_text.h"
+
+namespace clickmill::engine {
+
+void RecountReport::add(const stream::Recounted& recounted, size_t compared,
+                        const std::vector<stream::Difference>& differences) {
+  clicks_ += recounted.clicks;
+  compared_ += compared;
+  unjudged_until_ms_ = std::max(unjudged_until_ms_, recounted.judged_from_ms);
+  for (const auto& difference : differences) {
+    if (difference.minute_ms < recounted.judged_from_ms) continue;
+    ++differ_;
+    print_(stream::to_text(difference));
+  }
+}
+
+int RecountReport::finish() const {
+  if (unjudged_until_ms_ > request_.from_ms) {
+    tell_(fmt::format("can't be judged, since clicks or ids lie before the log's start: {} to {}",
+                      format_time_ms(request_.from_ms), format_time_ms(std::min(unjudged_until_ms_, request_.to_ms))));
+  }
+  tell_(fmt::format("{} clicks in the range, {} minutes of ads compared, {} differ", clicks_, compared_, differ_));
+  return differ_ == 0 ? 0 : 1;
+}
+
+}  // namespace clickmill::engine

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/recount_command.h"
+#include "stream/recount.h"
+
+namespace clickmill::engine {
+
+struct RecountRequest {
+  std::string data_dir;  ///< of a stopped node
+  int64_t from_ms = 0;   ///< whole minutes
+  int64_t to_ms = 0;
+  std::string ad_id;     ///< empty: every ad
+};
+/// Answers the exit code, or why it could not be found out.
+Result<int> recount_offline(const RecountRequest& request, const Print& print, const Print& tell);
+
+/// Sums up what was compared, partition by partition, and says it.
+class RecountReport {
+ public:
+  RecountReport(const RecountRequest& request, const Print& print, const Print& tell)
+      : request_(request), print_(print), tell_(tell) {}
+  /// `compared`: rows looked at. Differences that can't be judged are left out.
+  void add(const stream::Recounted& recounted, size_t compared, const std::vector<stream::Difference>& differences);
+  /// The exit code.
+  int finish() const;
+
+ private:
+  const RecountRequest& request_;
+  const Print& print_;
+  const Print& tell_;
+  int64_t unjudged_until_ms_ = INT64_MIN;
+  uint64_t clicks_ = 0;
+  uint64_t compared_ = 0;
+  uint64_t differ_ = 0;
+};
+
+}  // namespace clickmill::engine
