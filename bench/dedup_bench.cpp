@@ -57,8 +57,8 @@ class Bench {
   Status open() {
     store_ = TRY(stream::open_rocks_state_store(options_.directory, options_.cache_bytes));
     for (uint32_t p = 0; p < options_.partitions; ++p) {
-      auto dedup = TRY(Dedup::open(PartitionId(p), *store_, {kDedupHours}, first_hour()));
-      dedups_.push_back(std::move(dedup));
+      dedups_.push_back(Dedup::open(PartitionId(p), *store_, {kDedupHours, nullptr}, first_hour()));
+      TRY(dedups_.back()->load());
     }
     since_checkpoint_.assign(options_.partitions, 0);
     return {};

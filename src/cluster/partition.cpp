@@ -52,6 +52,11 @@ Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
 bool Partition::replay_slice() {
   owner_.check();
   if (caught_up_ || failure_) return false;
+  if (!loaded_) {
+    if (auto loaded = pipeline_->load(); !loaded) fail(std::move(loaded).error());
+    loaded_ = true;
+    return !failure_;
+  }
   if (pipeline_->applied() < replay_until_) {
     apply_committed();
     if (failure_ || pipeline_->applied() < replay_until_) return !failure_;
@@ -218,6 +223,7 @@ void Partition::maintain() {
   tick_if_due();
   checkpoint_if_due();
   seal_if_due();
+  pipeline_->maintain();
 }
 
 void Partition::tick_if_due() {

@@ -127,6 +127,7 @@ class Partition {
   std::deque<Waiting> waiting_;
   Followers followers_;
   Offset replay_until_;
+  bool loaded_ = false;
   bool caught_up_ = false;
   bool sealing_ = false;
   int64_t next_checkpoint_ns_ = 0;

@@ -16,7 +16,7 @@ struct NodeFile {
 };
 
 /// The locked data directory of one running node.
-///   node, LOCK, catalog, journal/, log/<partition>/, state/, store/
+///   node, LOCK, catalog, journal/, log/<partition>/, state/, ids/, store/
 class DataDir {
  public:
   /// Makes the directory or checks that it is this node's. Errc::busy: another
@@ -32,6 +32,7 @@ class DataDir {
   std::string journal() const { return path_ + "/journal"; }
   std::string log(uint32_t partition) const;
   std::string state() const { return path_ + "/state"; }
+  std::string ids() const { return path_ + "/ids"; }
   std::string store() const { return path_ + "/store"; }
 
  private:

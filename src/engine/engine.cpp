@@ -19,6 +19,7 @@
 #include "engine/node_metrics.h"
 #include "engine/partitions.h"
 #include "http/server.h"
+#include "stream/table_image.h"
 
 namespace clickmill::engine {
 namespace {
@@ -137,6 +138,7 @@ class Engine::Impl {
   std::unique_ptr<catalog::Service> catalog_service_;
   std::unique_ptr<collector::Enricher> enricher_;
   std::unique_ptr<stream::StateStore> state_;
+  std::unique_ptr<stream::TableImages> images_;
   cluster::Owned owned_;
   std::unique_ptr<TaskPool> background_;
   std::unique_ptr<log::Journal> journal_;
@@ -174,6 +176,7 @@ Status Engine::Impl::open_storage() {
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
   TRY(open_catalog());
   TRY(files_.create_directories(dir_->state()));
+  TRY(files_.create_directories(dir_->ids()));
   TRY(files_.create_directories(dir_->store()));
   state_ = TRY(stream::open_rocks_state_store(dir_->state(), kStateCacheBytes));
   background_ = std::make_unique<TaskPool>("background", 1, 4096);
@@ -186,6 +189,9 @@ Status Engine::Impl::open_storage() {
     // A refused task is only delayed: sealing is tried again.
     return background_->submit(std::move(task));
   };
+  images_ = std::make_unique<stream::TableImages>(
+      files_, stream::TableImages::Options{dir_->ids(), hooks.in_background});
+  hooks.images = images_.get();
   owned_.partitions = TRY(open_partitions(config_, *dir_, files_, node_clock_, *state_, owned_, hooks));
   return remove_orphaned_parts(*dir_, files_, owned_);
 }

@@ -40,6 +40,7 @@ Result<std::vector<std::unique_ptr<cluster::Partition>>> open_partitions(
     stream::Pipeline::Options pipeline_options;
     pipeline_options.seed = dir.node().seed;
     pipeline_options.store_directory = dir.store();
+    pipeline_options.images = hooks.images;
     auto pipeline = TRY(stream::Pipeline::open(id, state, files, std::move(pipeline_options)));
     cluster::Partition::Options options;
     options.node_id = config.node_id;

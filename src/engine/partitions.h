@@ -17,6 +17,7 @@ namespace clickmill::engine {
 struct PartitionHooks {
   std::function<ArrivalMs(PartitionId)> low_water;
   std::function<bool(std::function<void()>)> in_background;
+  stream::TableImages* images = nullptr;
 };
 
 /// Opens segments and stream of every partition (the journal comes later).

@@ -1,12 +1,14 @@
 #include "stream/dedup.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/owned_by_thread.h"
 #include "stream/id_table.h"
+#include "stream/partition_images.h"
 #include "stream/recent_ids.h"
 #include "stream/stored_ids.h"
 
@@ -26,20 +28,30 @@ constexpr int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; 
 /// among the recent ones has its newest there.
 class PartitionDedup final : public Dedup {
  public:
-  PartitionDedup(StoredIds stored, Options options, int64_t first_hour)
-      : stored_(std::move(stored)),
+  PartitionDedup(PartitionId partition, StateStore& store, Options options, int64_t first_hour)
+      : store_(store),
+        stored_(partition, store),
+        images_(partition, options.images),
         dedup_hours_(options.dedup_hours),
         hours_per_band_(band_hours(options.dedup_hours)),
         first_hour_(first_hour),
-        durable_first_hour_(first_hour) {
-    if (stored_.hours().empty()) return;
-    durable_first_hour_ = std::min(first_hour, stored_.hours().begin()->first);
-    newest_hour_ = stored_.hours().rbegin()->first;
-  }
+        in_flight_first_hour_(first_hour) {}
 
-  Status prepare() {
-    if (newest_hour_) TRY(build_table());
-    owner_.release();
+  Status load() override {
+    owner_.check();
+    if (loaded_) return {};
+    TRY(stored_.open());
+    TRY(images_.load(store_));
+    // Else an id that the image lacks could look like one that it covers.
+    stored_.skip_sequences_before(images_.sequence_end());
+    if (!stored_.hours().empty()) {
+      newest_hour_ = stored_.hours().rbegin()->first;
+      TRY(build_table());
+    }
+    durable_first_hour_ = stored_.hours().empty()
+                              ? in_flight_first_hour_
+                              : std::min(in_flight_first_hour_, stored_.hours().begin()->first);
+    loaded_ = true;
     return {};
   }
 
@@ -48,6 +60,7 @@ class PartitionDedup final : public Dedup {
     owner_.check();
     CM_ASSERT(identities.size() == duplicate.size());
     const int64_t hour = hour_of(append_ms.value());
+    TRY(load());
     if (newest_hour_ && hour < *newest_hour_) {
       return Error(Errc::invalid, "dedup: log time went back from hour " +
                                       std::to_string(*newest_hour_) + " to " +
@@ -82,18 +95,23 @@ class PartitionDedup final : public Dedup {
     dedup_hours_ = hours;
     if (band_hours(hours) == hours_per_band_) return;
     hours_per_band_ = band_hours(hours);
+    images_.give_up();
     table_.reset();  // The next classify builds it, and can return an Error.
   }
 
   Status checkpoint(StateBatch& batch) override {
     owner_.check();
     CM_ASSERT(in_flight_.empty());
+    TRY(load());
     std::swap(in_flight_, recent_);
     for (const auto& run : in_flight_.runs()) {
       if (run.hour >= first_hour_) stored_.write(batch, run.hour, run.ids);
     }
     stored_.remove_before(batch, first_hour_);
     in_flight_first_hour_ = first_hour_;
+    if (newest_hour_) {
+      images_.checkpoint(batch, {hours_per_band_, *newest_hour_, stored_.next_sequence()});
+    }
     return {};
   }
 
@@ -101,6 +119,12 @@ class PartitionDedup final : public Dedup {
     owner_.check();
     in_flight_.clear();
     durable_first_hour_ = in_flight_first_hour_;
+    images_.checkpoint_committed();
+  }
+
+  void maintain() override {
+    owner_.check();
+    if (table_) images_.maintain(*table_, band_of(*newest_hour_));
   }
 
   int64_t oldest_durable_hour() const override { return durable_first_hour_; }
@@ -109,6 +133,8 @@ class PartitionDedup final : public Dedup {
     Usage usage;
     usage.memory_bytes = recent_.memory_bytes() + in_flight_.memory_bytes();
     usage.store_lookups = store_lookups_;
+    usage.read_ids = read_ids_;
+    usage.images = images_.written();
     if (!table_) return usage;
     usage.ids = table_->used();
     usage.memory_bytes += table_->memory_bytes();
@@ -129,25 +155,46 @@ class PartitionDedup final : public Dedup {
     return floor_to(hour, hours_per_band_) / hours_per_band_;
   }
 
-  /// Loads the newest bands, oldest first as the table wants it.
+  /// Fills the table from its image and the ids since, or else from the ids of
+  /// the newest bands, oldest first as the table wants it.
   Status build_table() {
+    table_.reset();
     const int64_t first_band =
         std::max(band_of(first_hour_), band_of(*newest_hour_) - IdTable::kBandsKept + 1);
-    IdTable table(first_band);
+    std::optional<ImageCover> cover;
+    if (!stored_.hours().empty()) {
+      cover = images_.read(hours_per_band_, band_of(first_hour_), table_);
+    }
+    if (!table_) table_.emplace(first_band);
     for (const auto& [hour, unused] : stored_.hours()) {
-      const int64_t band = band_of(hour);
-      if (hour < first_hour_ || band < first_band) continue;
-      TRY(stored_.for_each(hour, [&](const Hash128& id) { table.insert(id, band); }));
+      if (hour < first_hour_ || band_of(hour) < first_band) continue;
+      // The newest hour is read in any case: StoredIds wants to know its sequences.
+      if (cover && hour < std::min(cover->hour, *newest_hour_)) continue;
+      TRY(read_ids(hour, cover));
     }
     for (const auto* ids : {&in_flight_, &recent_}) {
       for (const auto& run : ids->runs()) {
         const int64_t band = band_of(run.hour);
         if (run.hour < first_hour_ || band < first_band) continue;
-        for (const auto& id : run.ids) table.insert(id, band);
+        for (const auto& id : run.ids) table_->insert(id, band);
       }
     }
-    table_ = std::move(table);
     return {};
+  }
+
+  /// Adds the stored ids of an hour that an image doesn't cover.
+  Status read_ids(int64_t hour, const std::optional<ImageCover>& cover) {
+    const int64_t band = band_of(hour);
+    const auto add = [&](uint32_t sequence, std::span<const Hash128> ids) {
+      if (cover && (hour < cover->hour || (hour == cover->hour && sequence < cover->sequence))) {
+        return;
+      }
+      for (const auto& id : ids) table_->prefetch(id);
+      for (const auto& id : ids) table_->insert(id, band);
+      images_.filed(ids.size());
+      read_ids_ += ids.size();
+    };
+    return stored_.for_each(hour, add);
   }
 
   void prefetch(const Hash128& id) const {
@@ -182,31 +229,33 @@ class PartitionDedup final : public Dedup {
     if (hour < first_hour_) return;
     recent_.insert(id, hour);
     table_->insert(id, band_of(hour));
+    images_.filed(1);
   }
 
   OwnedByThread owner_;
+  StateStore& store_;
   StoredIds stored_;
+  PartitionImages images_;
   RecentIds recent_;     // since the last checkpoint()
   RecentIds in_flight_;  // in the batch of the last checkpoint(), until it is committed
   std::optional<IdTable> table_;
   int64_t dedup_hours_;
   int64_t hours_per_band_;
   int64_t first_hour_;
-  int64_t in_flight_first_hour_ = 0;
-  int64_t durable_first_hour_;
+  int64_t in_flight_first_hour_;  // of the last checkpoint()
+  // Until load() knows better, nothing may be dropped.
+  int64_t durable_first_hour_ = std::numeric_limits<int64_t>::min();
+  bool loaded_ = false;
   std::optional<int64_t> newest_hour_;
   uint64_t store_lookups_ = 0;
+  uint64_t read_ids_ = 0;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Dedup>> Dedup::open(PartitionId partition, StateStore& store,
-                                           Options options, int64_t first_hour) {
-  auto stored = TRY(StoredIds::open(partition, store));
-  auto dedup = std::make_unique<PartitionDedup>(std::move(stored), options, first_hour);
-  TRY(dedup->prepare());
-  std::unique_ptr<Dedup> opened = std::move(dedup);
-  return opened;
+std::unique_ptr<Dedup> Dedup::open(PartitionId partition, StateStore& store, Options options,
+                                   int64_t first_hour) {
+  return std::make_unique<PartitionDedup>(partition, store, options, first_hour);
 }
 
 }  // namespace clickmill::stream

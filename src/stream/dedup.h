@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/strong.h"
 #include "stream/state_store.h"
+#include "stream/table_image.h"
 
 namespace clickmill::stream {
 
@@ -36,11 +37,18 @@ class Dedup {
  public:
   struct Options {
     int64_t dedup_hours = 24;
+    /// Borrowed; null: no images, every start reads all ids.
+    TableImages* images = nullptr;
   };
-  /// `store` is borrowed. `first_hour` is F in hours since 1970: earlier hours are forgotten.
-  static Result<std::unique_ptr<Dedup>> open(PartitionId partition, StateStore& store,
-                                             Options options, int64_t first_hour);
+  /// `store` is borrowed. `first_hour` is F in hours since 1970: earlier hours are
+  /// forgotten. Reads nothing yet.
+  static std::unique_ptr<Dedup> open(PartitionId partition, StateStore& store, Options options,
+                                     int64_t first_hour);
   virtual ~Dedup() = default;
+
+  /// Reads what the rest needs: seconds, when there are many ids and no image of
+  /// them. Whatever comes first, classify() or checkpoint(), calls it otherwise.
+  virtual Status load() = 0;
 
   /// Fills duplicate[i] with 1 or 0. append_ms never decreases between calls.
   virtual Status classify(LogMs append_ms, std::span<const Identity> identities,
@@ -55,8 +63,11 @@ class Dedup {
   /// The batch of the last checkpoint() is durable. (When its commit failed,
   /// the partition stops and is opened anew.)
   virtual void checkpoint_committed() = 0;
+  /// Writes a slice of a table image when one is due. Call between batches. It
+  /// can't fail: without an image the next start only takes longer.
+  virtual void maintain() = 0;
   /// Hours (log hours) that this partition's durable state may still hold;
-  /// a space is dropped once no partition holds it.
+  /// a space is dropped once no partition holds it. The least number until load().
   virtual int64_t oldest_durable_hour() const = 0;
 
   struct Usage {
@@ -65,6 +76,8 @@ class Dedup {
     uint64_t table_slots = 0;
     uint64_t table_used = 0;
     uint64_t store_lookups = 0;  ///< ids that had to be looked up in the state store
+    uint64_t read_ids = 0;       ///< ids read from the state store to fill the table
+    uint64_t images = 0;         ///< table images written and named by a checkpoint
   };
   virtual Usage usage() const = 0;
 };

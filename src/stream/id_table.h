@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/checksum.h"
@@ -45,6 +47,13 @@ class IdTable {
   /// Bands that stay in the table at least, the newest included.
   static constexpr int64_t kBandsKept = 26;
 
+  static constexpr size_t kShards = 32;
+  /// Appends a shard as it is now, to be read by decode_shard() some day.
+  void encode_shard(size_t index, std::string& out) const;
+  /// Replaces the shard. False if the bytes are in no form that encode_shard()
+  /// makes, or hold anything of a band after `newest_band`.
+  bool decode_shard(size_t index, std::string_view bytes, int64_t newest_band);
+
   uint64_t memory_bytes() const;
   uint64_t slots() const;
   /// Slots that hold an id, forgotten ones included until their line is touched.
@@ -85,6 +94,7 @@ class IdTable {
   static void spill(Shard& shard, uint32_t line, Slot slot);
   static void read_line(const Shard& shard, uint32_t line, int64_t live_from,
                         std::vector<Slot>& slots);
+  static bool check_lines(Shard& shard, int64_t newest_band);
   static void write_line(Shard& shard, uint32_t line, const std::vector<Slot>& slots);
   static void split(const Shard& shard, const std::vector<Slot>& slots,
                     std::vector<Slot> (&halves)[2]);

@@ -52,8 +52,8 @@ Status Pipeline::restore() {
   checkpointed_ = state_.applied;
   TRY(parts_.open(state_.parts, state_.next_part));
   TRY(head_.load(store_));
-  dedup_ = TRY(Dedup::open(partition_, store_, {.dedup_hours = state_.settings.dedup_hours},
-                           state_.horizon.first_hour()));
+  dedup_ = Dedup::open(partition_, store_, {state_.settings.dedup_hours, options_.images},
+                       state_.horizon.first_hour());
   last_flush_log_ms_ = state_.horizon.log_time().value();
   return {};
 }

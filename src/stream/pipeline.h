@@ -34,10 +34,16 @@ class Pipeline {
     std::string store_directory;      ///< of part files
     size_t flush_rows = 1024;         ///< closed head rows that make a part
     int64_t flush_age_ms = kHourMs;   ///< log time after which closed rows make a part
+    TableImages* images = nullptr;    ///< of the id tables; borrowed, null: none are kept
   };
   /// `store` and `files` are borrowed and outlive it.
   static Result<std::unique_ptr<Pipeline>> open(PartitionId partition, StateStore& store,
                                                 FileSystem& files, Options options);
+
+  /// Reads the ids that were filed before (apply does it otherwise): up to seconds.
+  Status load() { return dedup_->load(); }
+  /// What may be done a little at a time, between entries.
+  void maintain() { dedup_->maintain(); }
 
   /// The next committed entry; entry.first > applied(). Gaps were nothing of ours.
   Status apply(const log::Entry& entry);

@@ -25,6 +25,8 @@ inline const Space kReviewSpace{"review"};  // flagged clicks by offset
 inline const Space kChangesSpace{"changes"};  // what was done by hand, by time
 /// Ids of one log hour (hours since 1970): "ids-<hour>".
 Space ids_space(int64_t hour);
+/// The hour of such a space; empty for any other.
+std::optional<int64_t> hour_of_ids_space(const Space& space);
 
 /// Writes that become visible and durable together or not at all.
 class StateBatch {

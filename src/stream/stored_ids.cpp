@@ -15,8 +15,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
-#include <optional>
 #include <utility>
 
 #include "base/bytes.h"
@@ -39,16 +37,6 @@ uint64_t bucket_of(const Hash128& id, unsigned bits) {
 
 /// Above every key that begins with `prefix`.
 std::string end_of(std::string prefix) { return prefix.append(kKeyBytes, '\xff'); }
-
-std::optional<int64_t> hour_of(const Space& space) {
-  constexpr std::string_view kPrefix = "ids-";
-  if (!space.name.starts_with(kPrefix)) return {};
-  const char* end = space.name.data() + space.name.size();
-  int64_t hour = 0;
-  const auto read = std::from_chars(space.name.data() + kPrefix.size(), end, hour);
-  if (read.ec != std::errc() || read.ptr != end) return {};
-  return hour;
-}
 
 Error corrupt(int64_t hour) {
   return Error(Errc::corrupt, "state store: " + ids_space(hour).name + " has a malformed entry");
@@ -85,22 +73,31 @@ std::string StoredIds::prefix(unsigned bits, uint64_t bucket) const {
   return key;
 }
 
-Result<StoredIds> StoredIds::open(PartitionId partition, StateStore& store) {
-  StoredIds ids(partition, store);
-  for (const auto& space : store.spaces()) {
-    const auto hour = hour_of(space);
-    if (!hour) continue;
-    Hour found;
-    for (unsigned bits = 0; bits <= kBitsMax; ++bits) {
-      const auto first = ids.prefix(bits);
-      TRY(store.scan(space, first, end_of(first), [&](std::string_view, std::string_view) {
-        found.bucketings |= 1u << bits;
-        return false;
-      }));
-    }
-    if (found.bucketings != 0) ids.hours_.emplace(*hour, found);
+Status StoredIds::open() {
+  for (const auto& space : store_->spaces()) {
+    if (const auto hour = hour_of_ids_space(space)) TRY(learn(*hour));
   }
-  return ids;
+  return {};
+}
+
+/// Goes from the first key of one number of bits to the first of the next in use.
+Status StoredIds::learn(int64_t hour) {
+  const auto space = ids_space(hour);
+  Hour found;
+  for (unsigned bits = 0; bits <= kBitsMax; ++bits) {
+    std::string first;
+    TRY(store_->scan(space, prefix(bits), end_of(partition_key_), [&](std::string_view key, std::string_view) {
+      first = key;
+      return false;
+    }));
+    if (first.empty()) break;
+    if (first.size() != kKeyBytes) return corrupt(hour);
+    bits = static_cast<uint8_t>(first[4]);
+    if (bits > kBitsMax) return corrupt(hour);
+    found.bucketings |= 1u << bits;
+  }
+  if (found.bucketings != 0) hours_.emplace(hour, found);
+  return {};
 }
 
 Result<bool> StoredIds::contains(int64_t hour, const Hash128& id) {
@@ -122,16 +119,19 @@ Result<bool> StoredIds::contains(int64_t hour, const Hash128& id) {
   return found;
 }
 
-Status StoredIds::for_each(int64_t hour, const std::function<void(const Hash128&)>& visit) {
+Status StoredIds::for_each(int64_t hour, const Visit& visit) {
   bool whole = true;
+  std::vector<Hash128> ids;
   const auto read = [&](std::string_view key, std::string_view value) {
     if (key.size() != kKeyBytes) return whole = false;
     const auto sequence = static_cast<uint32_t>(read_key_u64(key.substr(3)));
     next_sequence_ = std::max(next_sequence_, sequence + 1);
+    ids.clear();
     whole = unpack(value, [&](const Hash128& id) {
-      visit(id);
+      ids.push_back(id);
       return true;
     });
+    if (whole) visit(sequence, ids);
     return whole;
   };
   TRY(store_->scan(ids_space(hour), partition_key_, end_of(partition_key_), read));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -22,15 +23,23 @@ namespace clickmill::stream {
 /// Thread: worker.
 class StoredIds {
  public:
-  /// Learns which hours there are; reads a few keys of each.
-  static Result<StoredIds> open(PartitionId partition, StateStore& store);
+  StoredIds(PartitionId partition, StateStore& store);
+  /// Learns which hours there are; reads a few keys of each. Before all else.
+  Status open();
 
   /// Hours that may hold ids of this partition, oldest first.
   const auto& hours() const { return hours_; }
   Result<bool> contains(int64_t hour, const Hash128& id);
-  /// Every id of the hour. Must be called for the newest hour after open(),
-  /// before write() adds to it.
-  Status for_each(int64_t hour, const std::function<void(const Hash128&)>& visit);
+  /// Every id of the hour, some at a time, with the sequence of the write() that
+  /// added them. Must be called for the newest hour after open(), before
+  /// write() adds to it.
+  using Visit = std::function<void(uint32_t sequence, std::span<const Hash128> ids)>;
+  Status for_each(int64_t hour, const Visit& visit);
+  /// Of the next write(). They never decrease while the object lives.
+  uint32_t next_sequence() const { return next_sequence_; }
+  void skip_sequences_before(uint32_t sequence) {
+    next_sequence_ = std::max(next_sequence_, sequence);
+  }
   void write(StateBatch& batch, int64_t hour, std::span<const Hash128> ids);
   void remove_before(StateBatch& batch, int64_t hour);
 
@@ -38,7 +47,7 @@ class StoredIds {
   struct Hour {
     uint32_t bucketings = 0;  // bit b: there are values in 2^b buckets
   };
-  StoredIds(PartitionId partition, StateStore& store);
+  Status learn(int64_t hour);
   std::string prefix(unsigned bits) const;
   std::string prefix(unsigned bits, uint64_t bucket) const;
 

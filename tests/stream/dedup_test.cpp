@@ -5,11 +5,13 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/random.h"
+#include "simulation/sim_file_system.h"
 #include "stream/memory_state_store.h"
 
 namespace clickmill::stream {
@@ -48,20 +50,22 @@ struct Step {
   int64_t hours;
 };
 
-/// One partition's dedup over a store that can crash, with the log since the
-/// last committed checkpoint.
+/// One partition's dedup over a store and a disk that can crash, with the log
+/// since the last committed checkpoint. Table images are written whenever there
+/// is anything new.
 class Fixture {
  public:
-  explicit Fixture(int64_t dedup_hours, StateStore& store) : store_(store) {
+  Fixture(int64_t dedup_hours, StateStore& store, FileSystem& files)
+      : store_(store), files_(files) {
     checkpointed_.dedup_hours = current_.dedup_hours = dedup_hours;
+    REQUIRE(files.create_directories("ids"));
     open();
   }
   void open() {
     dedup_.reset();
-    auto opened = Dedup::open(kPartition, store_, {checkpointed_.dedup_hours},
-                              checkpointed_.first_hour);
-    REQUIRE(opened);
-    dedup_ = std::move(*opened);
+    images_.emplace(files_, TableImages::Options{"ids", {}, 1, 24});
+    dedup_ = Dedup::open(kPartition, store_, {checkpointed_.dedup_hours, &*images_},
+                         checkpointed_.first_hour);
     current_ = checkpointed_;
   }
   std::vector<uint8_t> classify(LogMs append_ms, const std::vector<Identity>& identities) {
@@ -133,6 +137,8 @@ class Fixture {
   }
 
   StateStore& store_;
+  FileSystem& files_;
+  std::optional<TableImages> images_;
   std::unique_ptr<Dedup> dedup_;
   Settings checkpointed_;  // what the committed checkpoint says
   Settings in_flight_;
@@ -145,9 +151,10 @@ class Fixture {
 /// A random history in log time: ids that come back soon, late and very late.
 class History {
  public:
-  explicit History(uint64_t seed) : random_(seed) {
+  /// `scale`: how many times as many ids as in a small one.
+  History(uint64_t seed, uint64_t scale) : random_(seed), scale_(scale) {
     append_ms_ = static_cast<int64_t>(400'000 * kHourMs + random_.below(kHourMs));
-    pool_ = 1 + random_.below(2'000);
+    pool_ = 1 + random_.below(2'000 * scale);
   }
   LogMs next_append() {
     const uint64_t jump = random_.below(100);
@@ -159,7 +166,7 @@ class History {
     return LogMs(append_ms_);
   }
   std::vector<Identity> next_batch() {
-    std::vector<Identity> batch(random_.below(12));
+    std::vector<Identity> batch(random_.below(12 * scale_));
     for (auto& identity : batch) identity = {next_id(), next_received()};
     return batch;
   }
@@ -181,15 +188,33 @@ class History {
     return ArrivalMs(append_ms_ - static_cast<int64_t>(age) + ahead);
   }
   Random random_;
+  const uint64_t scale_;
   int64_t append_ms_;
   uint64_t pool_;
 };
 
-void run_history(uint64_t seed, uint64_t checkpoint_one_in, std::vector<uint8_t>* verdicts) {
+/// What happened, so that a test can see that it tests something.
+struct Seen {
+  std::vector<uint8_t> verdicts;
+  uint64_t images = 0;
+  uint64_t damaged = 0;
+};
+
+/// Flips a bit of one image, if there is any.
+void damage_image(simulation::SimFileSystem& files, Random& random, Seen& seen) {
+  const auto names = files.list("ids");
+  if (!names || names->empty()) return;
+  const auto path = "ids/" + (*names)[random.below(names->size())];
+  files.flip_bit(path, random.below(read_file(files, path)->size()));
+  ++seen.damaged;
+}
+
+void run_history(uint64_t seed, uint64_t scale, uint64_t checkpoint_one_in, Seen& seen) {
   MemoryStateStore store;
-  History history(seed);
+  simulation::SimFileSystem files(seed);
+  History history(seed, scale);
   Random other(seed + checkpoint_one_in);
-  Fixture fixture(24, store);
+  Fixture fixture(24, store, files);
   Model model;
   for (int step = 0; step < 120; ++step) {
     auto& random = history.random();
@@ -205,15 +230,20 @@ void run_history(uint64_t seed, uint64_t checkpoint_one_in, std::vector<uint8_t>
     }
     if (other.one_in(checkpoint_one_in)) fixture.checkpoint(other.one_in(2));
     if (other.one_in(5)) fixture.commit();
+    for (uint64_t i = other.below(60); i > 0; --i) fixture.dedup().maintain();
+    seen.images = std::max(seen.images, fixture.dedup().usage().images);
     if (other.one_in(15)) {
+      if (other.one_in(6)) damage_image(files, other, seen);
       store.crash();
+      files.crash();
+      files.restart();
       if (!fixture.crash_and_replay()) FAIL("a replay gave other verdicts");
     }
     const auto append_ms = history.next_append();
     const auto batch = history.next_batch();
     const auto got = fixture.classify(append_ms, batch);
     if (got != model.classify(append_ms, batch)) FAIL("wrong verdict at step " << step);
-    verdicts->insert(verdicts->end(), got.begin(), got.end());
+    seen.verdicts.insert(seen.verdicts.end(), got.begin(), got.end());
   }
 }
 
@@ -221,14 +251,127 @@ void run_history(uint64_t seed, uint64_t checkpoint_one_in, std::vector<uint8_t>
 
 TEST_CASE("dedup: random histories give the model's verdicts, wherever checkpoints and crashes are",
           "[stream]") {
+  uint64_t images = 0;
+  uint64_t damaged = 0;
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
-    std::vector<uint8_t> often;
-    std::vector<uint8_t> seldom;
-    run_history(seed, 3, &often);
-    run_history(seed, 40, &seldom);
-    if (often != seldom) FAIL("verdicts depend on the checkpoints");
+    Seen often;
+    Seen seldom;
+    run_history(seed, 1, 3, often);
+    run_history(seed, 1, 40, seldom);
+    if (often.verdicts != seldom.verdicts) FAIL("verdicts depend on the checkpoints");
+    images += often.images;
+    damaged += often.damaged;
   }
+  CHECK(images > 300);
+  CHECK(damaged > 30);
+}
+
+TEST_CASE("dedup: verdicts stay right while the tables grow and hours go", "[stream]") {
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
+    CAPTURE(seed);
+    Seen seen;
+    run_history(seed, 150, 4, seen);
+    CHECK(seen.images > 0);
+  }
+}
+
+namespace {
+
+/// A store that holds 300 ids, 100 in each of three hours, all of partition 7.
+class StoredFixture {
+ public:
+  StoredFixture() {
+    const auto dedup = open();
+    for (int64_t hour = 0; hour < 3; ++hour) {
+      std::vector<uint8_t> verdicts(100);
+      REQUIRE(dedup->classify(LogMs((kHour + hour) * kHourMs), ids(hour), verdicts));
+      StateBatch batch;
+      REQUIRE(dedup->checkpoint(batch));
+      REQUIRE(store.commit(batch, true));
+      dedup->checkpoint_committed();
+    }
+  }
+  std::unique_ptr<Dedup> open() { return Dedup::open(kPartition, store, {24, nullptr}, 0); }
+  /// Of a copy of all ids: an Error or whether all are duplicates.
+  static Result<bool> all_known(Dedup& dedup) {
+    for (int64_t hour = 0; hour < 3; ++hour) {
+      std::vector<uint8_t> verdicts(100, 2);
+      TRY(dedup.classify(LogMs((kHour + 2) * kHourMs), ids(hour), verdicts));
+      if (verdicts != std::vector<uint8_t>(100, 1)) return false;
+    }
+    return true;
+  }
+  static constexpr int64_t kHour = 400'000;
+  MemoryStateStore store;
+
+ private:
+  static std::vector<Identity> ids(int64_t hour) {
+    std::vector<Identity> ids;
+    Random random(static_cast<uint64_t>(hour));
+    for (int i = 0; i < 100; ++i) {
+      const Hash128 id{random.next(), random.next()};
+      ids.push_back({id, ArrivalMs((kHour + 2) * kHourMs)});
+    }
+    return ids;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("dedup: a read that fails is an error, never a verdict", "[stream]") {
+  StoredFixture fixture;
+  int reads = 0;
+  for (int failing = 0;; ++failing) {
+    CAPTURE(failing);
+    reads = 0;
+    fixture.store.set_fail([&](MemoryStateStore::Call) -> std::optional<Error> {
+      if (reads++ != failing) return {};
+      return Error(Errc::io, "state store: disk on fire");
+    });
+    const auto dedup = fixture.open();
+    const auto known = StoredFixture::all_known(*dedup);
+    if (reads <= failing) {
+      REQUIRE(known);
+      CHECK(*known);
+      break;
+    }
+    REQUIRE_FALSE(known);
+    CHECK(known.error().code() == Errc::io);
+  }
+  CHECK(reads > 300);
+}
+
+TEST_CASE("dedup: a failed read in a checkpoint is an error", "[stream]") {
+  StoredFixture fixture;
+  fixture.store.set_fail([](MemoryStateStore::Call) -> std::optional<Error> {
+    return Error(Errc::corrupt, "block checksum");
+  });
+  StateBatch batch;
+  const auto done = fixture.open()->checkpoint(batch);
+  REQUIRE_FALSE(done);
+  CHECK(done.error().code() == Errc::corrupt);
+}
+
+TEST_CASE("dedup: entries that are not in the format are an error that names the hour",
+          "[stream]") {
+  StoredFixture fixture;
+  const std::string partition{0, 0, 0, 7};
+  using Entry = std::pair<std::string, std::string>;
+  const auto [key, value] = GENERATE_COPY(values<Entry>({
+      {partition + std::string("\0\0\0\0\0\0", 6), std::string(16, 'x')},        // key too short
+      {partition + std::string("\0\0\0\0\0\0\1\0", 8), std::string(16, 'x')},    // key too long
+      {partition + std::string("\x11\0\0\0\0\0\1", 7), std::string(16, 'x')},    // 2^17 buckets
+      {partition + std::string("\0\0\0\0\0\0\1", 7), std::string(15, 'x')},      // no whole id
+  }));
+  StateBatch batch;
+  batch.put(ids_space(StoredFixture::kHour + 1), key, value);
+  REQUIRE(fixture.store.commit(batch, true));
+  const auto dedup = fixture.open();
+  const auto known = StoredFixture::all_known(*dedup);
+  REQUIRE_FALSE(known);
+  CHECK(known.error().code() == Errc::corrupt);
+  CHECK(known.error().message().find("ids-400001") != std::string::npos);
 }
 
 }  // namespace clickmill::stream
