@@ -19,18 +19,19 @@
 #include "engine/node_metrics.h"
 #include "engine/partitions.h"
 #include "http/server.h"
-#include "stream/table_image.h"
+#include "stream/id_spaces.h"
 
 namespace clickmill::engine {
 namespace {
 
 constexpr auto kMaintenancePeriod = std::chrono::milliseconds(50);
+constexpr int64_t kIdsPeriodNs = 10'000'000'000;
 constexpr uint32_t kDeadlineSweepMs = 5;
 constexpr uint32_t kEnrichMs = 50;
 constexpr uint32_t kDrainMs = 3'000;
 constexpr auto kSpoolDrain = std::chrono::seconds(3);
 constexpr uint64_t kBulkBodyMost = 16 << 20;
-constexpr uint64_t kStateCacheBytes = 16 << 20;
+constexpr uint64_t kStateCacheBytes = 32 << 20;
 // The oldest files that are not left in peace: what still holds one back is
 // copied forward, so that a quiet partition doesn't keep gigabytes.
 constexpr uint64_t kJournalFilesInPeace = 5;
@@ -118,6 +119,7 @@ class Engine::Impl {
   void start_workers();
   bool idle(size_t worker);
   void maintain_journal(JournalPos leave_before);
+  void maintain_ids();
   Status start_http();
   std::vector<std::string> not_ready();
   void drain_spool();
@@ -138,6 +140,7 @@ class Engine::Impl {
   std::unique_ptr<catalog::Service> catalog_service_;
   std::unique_ptr<collector::Enricher> enricher_;
   std::unique_ptr<stream::StateStore> state_;
+  std::unique_ptr<stream::IdSpaces> id_spaces_;
   std::unique_ptr<stream::TableImages> images_;
   cluster::Owned owned_;
   std::unique_ptr<TaskPool> background_;
@@ -158,6 +161,7 @@ class Engine::Impl {
   http::Router collector_routes_{&metrics_, "collector"};
   http::Router api_routes_{&metrics_, "api"};
   std::unique_ptr<http::Server> server_;
+  int64_t next_ids_ns_ = 0;  // of worker 0
   bool started_ = false;
 };
 
@@ -179,6 +183,7 @@ Status Engine::Impl::open_storage() {
   TRY(files_.create_directories(dir_->ids()));
   TRY(files_.create_directories(dir_->store()));
   state_ = TRY(stream::open_rocks_state_store(dir_->state(), kStateCacheBytes));
+  id_spaces_ = std::make_unique<stream::IdSpaces>(*state_);
   background_ = std::make_unique<TaskPool>("background", 1, 4096);
   for (unsigned i = 0; i < threads_of(config_); ++i) {
     owned_.workers.push_back(std::make_unique<cluster::Worker>(fmt::format("worker-{}", i)));
@@ -312,6 +317,7 @@ bool Engine::Impl::idle(size_t worker) {
   }
   forwarders_[worker]->retry_due();
   if (worker == 0) maintain_journal(leave_before);
+  if (worker == 0) maintain_ids();
   return replaying;
 }
 
@@ -321,6 +327,18 @@ void Engine::Impl::maintain_journal(JournalPos leave_before) {
   const JournalPos current(journal_->current_file() * journal_->file_bytes());
   const JournalPos spool_needs = spool_->oldest_needed();
   journal_->release_before(std::min({current, spool_needs, status_->oldest_needed()}));
+}
+
+/// Gives the space of forgotten ids back: in the background, since files are unlinked.
+void Engine::Impl::maintain_ids() {
+  const int64_t now = clock_.monotonic_ns();
+  if (now < next_ids_ns_) return;
+  next_ids_ns_ = now + kIdsPeriodNs;
+  const int64_t oldest = status_->oldest_durable_hour();
+  // When the queue is full, the next period does it.
+  (void)background_->submit([this, oldest] {
+    if (auto done = id_spaces_->maintain(oldest); !done) log_warn("dedup", done.error().text());
+  });
 }
 
 Status Engine::Impl::start_http() {

@@ -72,6 +72,7 @@ void PartitionStatus::update(cluster::Partition& partition, JournalPos current_b
   Share share;
   share.dedup = partition.pipeline().dedup_usage();
   share.head_rows = partition.pipeline().head_rows();
+  share.oldest_durable_hour = partition.pipeline().oldest_durable_hour();
   share.log_bytes = partition.log().memory_bytes();
   share.followers = partition.followers();
   // Records on their way stand in the current file or later.
@@ -94,6 +95,13 @@ JournalPos PartitionStatus::oldest_needed() const {
 PartitionStatus::Share PartitionStatus::share(size_t partition) const {
   std::lock_guard lock(mutex_);
   return shares_[partition];
+}
+
+int64_t PartitionStatus::oldest_durable_hour() const {
+  std::lock_guard lock(mutex_);
+  int64_t oldest = std::numeric_limits<int64_t>::max();
+  for (const Share& share : shares_) oldest = std::min(oldest, share.oldest_durable_hour);
+  return oldest;
 }
 
 double PartitionStatus::sum(const std::function<double(const Share&)>& read) const {

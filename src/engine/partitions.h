@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -38,6 +39,7 @@ class PartitionStatus {
     uint64_t head_rows = 0;
     uint64_t log_bytes = 0;
     size_t followers = 0;
+    int64_t oldest_durable_hour = std::numeric_limits<int64_t>::min();
     JournalPos oldest_needed;
     Offset checkpointed;  ///< covered by the stream's durable checkpoint
     LogMs log_time;
@@ -49,6 +51,8 @@ class PartitionStatus {
   void update(cluster::Partition& partition, JournalPos current_begin);
   JournalPos oldest_needed() const;
   Share share(size_t partition) const;
+  /// Log hours before it are in no partition's durable state.
+  int64_t oldest_durable_hour() const;
   /// Sum over partitions of what `read` takes from each.
   double sum(const std::function<double(const Share&)>& read) const;
   /// Why the partitions are not ready; empty: they are.

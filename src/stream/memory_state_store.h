@@ -33,6 +33,7 @@ class MemoryStateStore final : public StateStore {
               const Visit& visit) override;
   std::vector<Space> spaces() const override;
   Status drop_space(const Space& space) override;
+  Status settle_space(const Space&) override { return {}; }
   uint64_t memory_bytes() const override;
 
   /// Everything that is visible now, synced or not.

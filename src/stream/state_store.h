@@ -76,6 +76,9 @@ class StateStore {
   virtual std::vector<Space> spaces() const = 0;
   /// Gives the space's disk back. The caller knows that no partition needs it.
   virtual Status drop_space(const Space& space) = 0;
+  /// Little will be written to the space any more: lets the store rearrange it
+  /// in the background, so that a read finds a key's neighbours in one place.
+  virtual Status settle_space(const Space& space) = 0;
   /// Bytes in memory (block cache, memtables, filters), for the memory metric.
   virtual uint64_t memory_bytes() const = 0;
 };
