@@ -16,6 +16,7 @@
 #include "collector/forwarder.h"
 #include "engine/data_dir.h"
 #include "engine/log_upkeep.h"
+#include "engine/memory_alarm.h"
 #include "engine/node_metrics.h"
 #include "engine/partitions.h"
 #include "http/server.h"
@@ -161,7 +162,8 @@ class Engine::Impl {
   http::Router collector_routes_{&metrics_, "collector"};
   http::Router api_routes_{&metrics_, "api"};
   std::unique_ptr<http::Server> server_;
-  int64_t next_ids_ns_ = 0;  // of worker 0
+  MemoryAlarm memory_alarm_{memory_limit_here()};  // of worker 0
+  int64_t next_ids_ns_ = 0;                        // of worker 0
   bool started_ = false;
 };
 
@@ -329,11 +331,15 @@ void Engine::Impl::maintain_journal(JournalPos leave_before) {
   journal_->release_before(std::min({current, spool_needs, status_->oldest_needed()}));
 }
 
-/// Gives the space of forgotten ids back: in the background, since files are unlinked.
+/// Watches the ids' memory, and gives the space of forgotten ones back: in the
+/// background, since files are unlinked.
 void Engine::Impl::maintain_ids() {
   const int64_t now = clock_.monotonic_ns();
   if (now < next_ids_ns_) return;
   next_ids_ns_ = now + kIdsPeriodNs;
+  const double table_bytes = status_->sum(
+      [](const PartitionStatus::Share& share) { return static_cast<double>(share.dedup.memory_bytes); });
+  if (auto alarm = memory_alarm_.check(static_cast<uint64_t>(table_bytes))) log_warn("dedup", *alarm);
   const int64_t oldest = status_->oldest_durable_hour();
   // When the queue is full, the next period does it.
   (void)background_->submit([this, oldest] {

@@ -1,5 +1,7 @@
 #include "engine/node_metrics.h"
 
+#include "engine/memory_alarm.h"
+
 namespace clickmill::engine {
 namespace {
 
@@ -44,6 +46,25 @@ void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
       [](const Share& share) { return static_cast<double>(share.log_bytes); });
   add("clickmill_log_followers", "Readers of raw clicks that wait at the tail.",
       [](const Share& share) { return static_cast<double>(share.followers); });
+  metrics.counter_from("clickmill_dedup_store_lookups_total",
+                       "Ids that had to be looked up in the state store.", [&status] {
+                         return status.sum([](const Share& share) {
+                           return static_cast<double>(share.dedup.store_lookups);
+                         });
+                       });
+  metrics.gauge_from("clickmill_dedup_table_fill",
+                     "Share of the id tables' slots in use; a table grows at about 0.8.", [&status] {
+                       const double slots = status.sum([](const Share& share) {
+                         return static_cast<double>(share.dedup.table_slots);
+                       });
+                       const double used = status.sum([](const Share& share) {
+                         return static_cast<double>(share.dedup.table_used);
+                       });
+                       return slots > 0 ? used / slots : 0;
+                     });
+  metrics.gauge_from("clickmill_memory_limit_bytes",
+                     "Memory that this process may use; the id tables give an alarm at half of it.",
+                     [] { return static_cast<double>(memory_limit_here()); });
 }
 
 }  // namespace
