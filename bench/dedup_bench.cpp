@@ -2,130 +2,153 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <system_error>
 #include <vector>
 
-#include "base/random.h"
+#include "base/file_system.h"
+#include "base/task_pool.h"
+#include "id_source.h"
+#include "rocks_loop.h"
 #include "stopwatch.h"
 #include "stream/dedup.h"
+#include "stream/id_spaces.h"
 
 namespace clickmill::bench {
 namespace {
 
 using stream::Dedup;
-using stream::Identity;
 
-constexpr int64_t kStartHour = 500'000;
 constexpr int64_t kDedupHours = 24;
+// Batches of a partition between its calls of maintain().
+constexpr uint64_t kMaintainEvery = 16;
 
-/// Id number `n`: as good as a hash, and can be made again for a copy.
-Hash128 id_of(uint64_t n) {
-  Random random(n * 2 + 1);
-  return {random.next(), random.next()};
+double mib(uint64_t bytes) { return static_cast<double>(bytes) / 1048576; }
+
+uint64_t bytes_in(const std::string& directory) {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory, error)) {
+    const auto size = entry.file_size(error);
+    if (!error) bytes += size;
+  }
+  return bytes;
 }
 
-/// Ids are numbered in log order; batch b goes to partition b mod partitions.
+/// The longest of many.
+class Longest {
+ public:
+  void add(const Stopwatch& watch) { ms_ = std::max(ms_, watch.seconds() * 1e3); }
+  double ms() const { return ms_; }
+
+ private:
+  double ms_ = 0;
+};
+
 class Bench {
  public:
   explicit Bench(const DedupBenchOptions& options)
-      : options_(options), ids_per_hour_(options.ids / kDedupHours + 1) {}
+      : options_(options), source_options_(source_options(options)), source_(source_options_) {}
 
   Status run() {
+    TRY(files_.create_directories(options_.directory + "/dedup"));
+    TRY(files_.create_directories(options_.directory + "/ids"));
     TRY(open());
     const Stopwatch building;
     TRY(feed(options_.ids));
-    report("building the state", options_.ids, building);
+    report("building the state", source_.next(), building);
     const uint64_t lookups = total().store_lookups;
-    const uint64_t before = next_;
+    const uint64_t before = source_.next();
     const Stopwatch measuring;
     TRY(feed(options_.ids + options_.measured));
-    report("with that state", next_ - before, measuring);
-    std::printf("%-24s %12.2f %% of the ids\n", "asked in the store",
+    const double rate = report("with that state", source_.next() - before, measuring);
+    std::printf("%-24s %12.2f %% of the ids\n", "  asked in the store",
                 100.0 * static_cast<double>(total().store_lookups - lookups) /
-                    static_cast<double>(next_ - before));
-    for (uint32_t p = 0; p < options_.partitions; ++p) TRY(checkpoint(p));
-    dedups_.clear();
-    store_.reset();
-    const Stopwatch opening;
-    TRY(open());
-    std::printf("%-24s %12.2f s, %.2f of them on a core\n", "opened anew in",
-                opening.seconds(), opening.core_seconds());
+                    static_cast<double>(source_.next() - before));
+    std::printf("%-24s %12.1f ms classify (%llu ids, growth included), %.1f checkpoint, %.1f image slice\n",
+                "  longest pause", longest_classify_.ms(),
+                static_cast<unsigned long long>(options_.batch), longest_checkpoint_.ms(),
+                longest_maintain_.ms());
+    TRY(report_opening());
+    if (options_.bare > 0) TRY(report_bare(rate));
     return {};
   }
 
  private:
+  static IdSource::Options source_options(const DedupBenchOptions& options) {
+    return {options.ids / kDedupHours + 1, options.batch, options.partitions, options.ids,
+            options.copies_per_mille};
+  }
+
   Status open() {
-    store_ = TRY(stream::open_rocks_state_store(options_.directory, options_.cache_bytes));
+    background_.emplace("background", 1, 4096);
+    store_ = TRY(stream::open_rocks_state_store(options_.directory + "/dedup", options_.cache_bytes));
+    spaces_.emplace(*store_);
+    stream::TableImages::Options images;
+    images.directory = options_.directory + "/ids";
+    images.in_background = [this](std::function<void()> task) {
+      return background_->submit(std::move(task));
+    };
+    images_.emplace(files_, std::move(images));
     for (uint32_t p = 0; p < options_.partitions; ++p) {
-      dedups_.push_back(Dedup::open(PartitionId(p), *store_, {kDedupHours, nullptr}, first_hour()));
+      dedups_.push_back(
+          Dedup::open(PartitionId(p), *store_, {kDedupHours, &*images_}, first_hour()));
       TRY(dedups_.back()->load());
     }
     since_checkpoint_.assign(options_.partitions, 0);
+    batches_.assign(options_.partitions, 0);
     return {};
   }
-
-  int64_t now_ms() const {
-    const auto hours = static_cast<double>(next_) / static_cast<double>(ids_per_hour_);
-    return kStartHour * kHourMs + static_cast<int64_t>(hours * static_cast<double>(kHourMs));
+  void close() {
+    background_->stop();
+    dedups_.clear();
+    images_.reset();
+    spaces_.reset();
+    store_.reset();
+    background_.reset();
   }
+
   /// As the pipeline has it: a spool is ten minutes behind at most.
-  int64_t first_hour() const { return (now_ms() - 10 * kMinuteMs) / kHourMs - kDedupHours; }
+  int64_t first_hour() const { return (source_.now_ms() - 10 * kMinuteMs) / kHourMs - kDedupHours; }
 
   Status feed(uint64_t until) {
-    while (next_ < until) {
-      const auto p = static_cast<uint32_t>(next_ / options_.batch % options_.partitions);
-      const LogMs append_ms(now_ms());
-      fill_batch(ArrivalMs(append_ms.value() - 100));
+    while (source_.next() < until) {
+      const uint32_t p = source_.partition();
+      const LogMs append_ms(source_.now_ms());
       dedups_[p]->forget_before(first_hour());
-      TRY(dedups_[p]->classify(append_ms, batch_, verdicts_));
-      if (verdicts_ != expected_) return Error(Errc::invalid, "dedup bench: wrong verdict");
+      source_.fill();
+      verdicts_.assign(source_.ids.size(), 2);
+      const Stopwatch classifying;
+      TRY(dedups_[p]->classify(append_ms, source_.ids, verdicts_));
+      longest_classify_.add(classifying);
+      if (verdicts_ != source_.copies) return Error(Errc::invalid, "dedup bench: wrong verdict");
       since_checkpoint_[p] += options_.batch;
       if (since_checkpoint_[p] >= options_.checkpoint) TRY(checkpoint(p));
+      if (++batches_[p] % kMaintainEvery != 0) continue;
+      const Stopwatch maintaining;
+      dedups_[p]->maintain();
+      longest_maintain_.add(maintaining);
     }
     return {};
-  }
-
-  void fill_batch(ArrivalMs received) {
-    batch_.clear();
-    expected_.clear();
-    verdicts_.assign(options_.batch, 2);
-    const uint64_t first = next_;
-    for (; next_ < first + options_.batch; ++next_) {
-      const bool copy = is_copy(next_);
-      batch_.push_back({id_of(copy ? original_of(first) : next_), received});
-      expected_.push_back(copy ? 1 : 0);
-    }
-  }
-
-  bool is_copy(uint64_t n) const {
-    return n >= options_.ids && Random(n).below(1'000) < options_.copies_per_mille;
-  }
-  /// An id of an earlier batch of the same partition as the batch that begins with `first`.
-  uint64_t original_of(uint64_t first) {
-    const uint64_t stride = options_.batch * options_.partitions;
-    const uint64_t window = std::min(first, ids_per_hour_ * 20) / stride;
-    for (;;) {
-      const uint64_t back = 1 + random_.below(random_.one_in(2) ? std::min(window, uint64_t{8}) : window);
-      const uint64_t n = first - back * stride + random_.below(options_.batch);
-      if (!is_copy(n)) return n;
-    }
   }
 
   Status checkpoint(uint32_t p) {
+    const Stopwatch watch;
     stream::StateBatch batch;
     TRY(dedups_[p]->checkpoint(batch));
     TRY(store_->commit(batch, true));
     dedups_[p]->checkpoint_committed();
+    longest_checkpoint_.add(watch);
     since_checkpoint_[p] = 0;
-    return drop_forgotten();
-  }
-
-  Status drop_forgotten() {
     int64_t oldest = dedups_[0]->oldest_durable_hour();
     for (const auto& dedup : dedups_) oldest = std::min(oldest, dedup->oldest_durable_hour());
-    for (; dropped_before_ < oldest; ++dropped_before_) {
-      TRY(store_->drop_space(stream::ids_space(dropped_before_)));
-    }
+    (void)background_->submit([this, oldest] {
+      if (auto done = spaces_->maintain(oldest); !done) {
+        std::fprintf(stderr, "%s\n", done.error().text().c_str());
+      }
+    });
     return {};
   }
 
@@ -138,35 +161,85 @@ class Bench {
       sum.table_slots += usage.table_slots;
       sum.table_used += usage.table_used;
       sum.store_lookups += usage.store_lookups;
+      sum.read_ids += usage.read_ids;
+      sum.images += usage.images;
     }
     return sum;
   }
 
-  void report(const char* what, uint64_t ids, const Stopwatch& watch) const {
+  /// Answers ids per second.
+  double report(const char* what, uint64_t ids, const Stopwatch& watch) const {
     const auto usage = total();
-    std::printf("%-24s %12.0f ids/s, %.0f per core second\n", what,
-                static_cast<double>(ids) / watch.seconds(),
-                static_cast<double>(ids) / watch.core_seconds());
+    const auto live = static_cast<double>(std::max<uint64_t>(usage.ids, 1));
+    const auto count = static_cast<double>(ids);
+    std::printf("%-24s %12.0f ids/s, %.0f per core second, %.0f with RocksDB's threads\n", what,
+                count / watch.seconds(), count / watch.core_seconds(),
+                count / watch.process_seconds());
     std::printf("%-24s %12.2f bytes per id, %.0f MiB in all; store %.0f MiB\n", "  memory",
-                static_cast<double>(usage.memory_bytes) / static_cast<double>(usage.ids),
-                static_cast<double>(usage.memory_bytes) / 1048576,
-                static_cast<double>(store_->memory_bytes()) / 1048576);
-    std::printf("%-24s %12.1f %% of the slots used\n", "  table",
+                static_cast<double>(usage.memory_bytes) / live, mib(usage.memory_bytes),
+                mib(store_->memory_bytes()));
+    std::printf("%-24s %12.2f bytes per id in the store, %.2f in %llu images written\n", "  disk",
+                static_cast<double>(bytes_in(options_.directory + "/dedup")) / live,
+                static_cast<double>(bytes_in(options_.directory + "/ids")) / live,
+                static_cast<unsigned long long>(usage.images));
+    std::printf("%-24s %12.1f %% of the slots used; %zu spaces\n", "  table",
                 100.0 * static_cast<double>(usage.table_used) /
-                    static_cast<double>(usage.table_slots));
+                    static_cast<double>(std::max<uint64_t>(usage.table_slots, 1)),
+                store_->spaces().size());
+    return count / watch.seconds();
   }
 
-  DedupBenchOptions options_;
-  uint64_t ids_per_hour_;
+  Status report_opening() {
+    for (uint32_t p = 0; p < options_.partitions; ++p) TRY(checkpoint(p));
+    close();
+    TRY(reopen("opened with images"));
+    close();
+    std::error_code error;
+    std::filesystem::remove_all(options_.directory + "/ids", error);
+    TRY(files_.create_directories(options_.directory + "/ids"));
+    TRY(reopen("opened without images"));
+    close();
+    return {};
+  }
+
+  Status reopen(const char* what) {
+    const Stopwatch watch;
+    TRY(open());
+    std::printf("%-24s %12.2f s, %.2f of them on this core; %llu ids read one by one\n", what,
+                watch.seconds(), watch.core_seconds(),
+                static_cast<unsigned long long>(total().read_ids));
+    return {};
+  }
+
+  Status report_bare(double rate) const {
+    RocksLoopOptions bare;
+    bare.directory = options_.directory + "/rocks";
+    bare.source = source_options_;
+    bare.ids = options_.ids;
+    bare.measured = options_.bare;
+    bare.checkpoint = options_.checkpoint;
+    const auto loop = TRY(run_rocks_loop(bare));
+    std::printf("%-24s %12.0f ids/s, %.0f per core second: dedup is %.1f times as fast\n",
+                "bare RocksDB", loop.ids_per_second, loop.ids_per_core_second,
+                rate / loop.ids_per_second);
+    return {};
+  }
+
+  const DedupBenchOptions options_;
+  const IdSource::Options source_options_;
+  PosixFileSystem files_;
+  IdSource source_;
   std::unique_ptr<stream::StateStore> store_;
+  std::optional<stream::IdSpaces> spaces_;
+  std::optional<stream::TableImages> images_;
   std::vector<std::unique_ptr<Dedup>> dedups_;
+  std::optional<TaskPool> background_;
   std::vector<uint64_t> since_checkpoint_;
-  std::vector<Identity> batch_;
-  std::vector<uint8_t> expected_;
+  std::vector<uint64_t> batches_;
   std::vector<uint8_t> verdicts_;
-  Random random_{1};
-  uint64_t next_ = 0;
-  int64_t dropped_before_ = kStartHour;
+  Longest longest_classify_;
+  Longest longest_checkpoint_;
+  Longest longest_maintain_;
 };
 
 }  // namespace

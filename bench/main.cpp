@@ -107,6 +107,10 @@ Result<DedupBenchOptions> parse_dedup(int count, const char* const* arguments) {
     } else if (name == "--partitions") {
       uint64_t partitions = TRY(parse_number(name, value, 1, 1024));
       options.partitions = static_cast<uint32_t>(partitions);
+    } else if (name == "--checkpoint") {
+      options.checkpoint = TRY(parse_number(name, value, 1, 100'000'000));
+    } else if (name == "--bare") {
+      options.bare = TRY(parse_number(name, value, 0, 2'000'000'000));
     } else {
       return Error(Errc::invalid, fmt::format("dedup: no option {}", name));
     }
