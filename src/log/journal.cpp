@@ -272,8 +272,8 @@ Status Journal::write_all(std::vector<Append>& records, size_t& written) {
     written = next;
     unsynced_.push_back(std::move(group));
     TRY(write_group(bytes, count));
-    for (const Append& append : unsynced_.back().appends) {
-      if (append.waiter) append.waiter->written();
+    for (Append& append : unsynced_.back().appends) {
+      if (append.waiter && !std::exchange(append.told_written, true)) append.waiter->written();
     }
   }
   return {};

@@ -24,7 +24,7 @@ class JournalWaiter {
  public:
   virtual ~JournalWaiter() = default;
   /// The record is in the page cache: it survives a kill, not a power loss.
-  /// Told again when a failure makes the journal write it a second time.
+  /// Told once, though a failure may make the journal write it again.
   virtual void written() {}
   /// The record is durable in the group at `position`; its payload is given back.
   virtual void durable(JournalPos position, std::string&& payload) = 0;
@@ -45,6 +45,7 @@ struct Append {
   PartitionId partition;
   std::string payload;
   std::shared_ptr<JournalWaiter> waiter;  ///< may be null
+  bool told_written = false;              ///< the journal's own
 };
 
 /// The node's write-ahead journal: every byte that must survive goes through it.
@@ -55,8 +56,8 @@ struct Append {
 /// Errors: after a failed write or fdatasync everything not known durable is
 /// rewritten from memory to a new file (the old one's pages may be clean but
 /// lost). After a second failure in a row the journal is closed: waiters hear
-/// failed(), append answers Errc::closed. While no new file can be made (disk
-/// full) records wait in memory; append answers Errc::busy at `queue_bytes`.
+/// failed(), append answers Errc::closed. While the disk is full records wait
+/// in memory; append answers Errc::busy at `queue_bytes`.
 /// Clicks stop earlier, when one more file would touch the reserve: they wait in
 /// memory while everything else is still written. Bulk is refused then, since
 /// its sender can wait better than we can.

@@ -192,7 +192,7 @@ class Salvage {
                 std::optional<JournalPos> taken_over, std::vector<Piece>& pieces) {
     const JournalPos begin(header.number * header.file_bytes);
     const JournalPos limit =
-        taken_over.value_or(file != nullptr ? file->end() : begin + kJournalAlign);
+        taken_over.value_or(begin + (file != nullptr ? header.file_bytes : kJournalAlign));
     JournalPos position = begin + kJournalAlign;
     std::optional<GroupHeader> group;
     while (position < limit) {

@@ -238,10 +238,18 @@ inline void live(JournalLife& life) {
       if (random.one_in(4)) life.release_some();
       life.clock.advance_ms(static_cast<int64_t>(random.below(50)));
     }
+    life.sim.crash_at_operation(0);
+    // Killed between a failed sync and the new file: what the cache holds is not on the disk.
+    const bool half_failed = random.one_in(4);
+    if (half_failed) {
+      life.append_some();
+      life.sim.fail_sync_after(1);
+      life.sim.fail_write_after(2);
+      life.journal->pump();
+    }
     life.sim.fail_sync_after(0);
     life.sim.fail_write_after(0);
-    life.sim.crash_at_operation(0);
-    if (random.one_in(2)) {
+    if (!half_failed && random.one_in(2)) {
       life.crash();
     } else {
       life.kill();

@@ -162,7 +162,7 @@ TEST_CASE("salvage: what can be read is back after any harm and any crash", "[lo
   const auto what = GENERATE(Harm::group, Harm::two_groups, Harm::file_header, Harm::missing_file,
                              Harm::cut_off, Harm::zero_length, Harm::newest_group);
   CAPTURE(static_cast<int>(what));
-  for (uint64_t seed = 0; seed < 6; ++seed) {
+  for (uint64_t seed = 0; seed < 2; ++seed) {
     for (uint64_t operation = 0;; ++operation) {
       CAPTURE(seed, operation);
       Wreck wreck(seed);
@@ -209,6 +209,30 @@ TEST_CASE("salvage: a second damage to the same file keeps both originals", "[lo
   CHECK(salvaged.kept_aside.front() == named + ".damaged-2");
   wreck.open_at_last();
   CHECK(wreck.problem == "");
+}
+
+TEST_CASE("salvage: a file cut off inside the padding of its last group loses nothing by that",
+          "[log]") {
+  JournalLife life(8);
+  life.open_at_last();
+  const uint64_t bad = life.append(Lane::bulk, 100);
+  life.journal->pump();
+  const uint64_t last = life.append(Lane::bulk, 100);
+  life.journal->pump();
+  life.sim.kill();
+  life.journal.reset();
+  const std::string path = "journal/" + journal_file_name(1);
+  const uint64_t byte = life.records[bad].position.value() % kFileBytes + 70;
+  life.sim.flip_bit(path, byte);
+  life.records[bad].state = State::failed;
+  auto file = life.sim.open(path, FileSystem::Open::write);
+  REQUIRE((*file)->truncate(life.records[last].position.value() % kFileBytes + 1'000));
+  const auto salvaged = salvage_journal(life.sim, "journal", 32 << 10);
+  REQUIRE(salvaged);
+  CHECK(salvaged->damage.size() == 1);
+  life.open_at_last();
+  CHECK(life.problem == "");
+  CHECK(life.records[last].state == State::durable);
 }
 
 TEST_CASE("salvage: when nothing can be read the files are set aside and a new journal begins",
