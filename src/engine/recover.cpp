@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <deque>
+
 #include "click/batch.h"
 #include "collector/spool_records.h"
 #include "engine/data_dir.h"
@@ -17,11 +19,6 @@ namespace clickmill::engine {
 namespace {
 
 constexpr uint64_t kStateCacheBytes = 16 << 20;
-
-struct Click {
-  PartitionId partition;
-  std::string record;
-};
 
 class Recovery {
  public:
@@ -57,13 +54,25 @@ class Recovery {
 
   Status open_journal() {
     const auto replay = [this](JournalPos, const log::RecordView& record) -> Status {
-      if (record.kind == log::RecordKind::trim) return {};
-      if (collector::RecoveredSpool::is_of_spool(record.kind)) return keep(record);
-      if (record.partition.value() >= logs_.size())
+      if (record.partition.value() >= logs_.size()) {
         return Error(Errc::corrupt, "record of an unknown partition");
+      }
+      if (collector::RecoveredSpool::is_of_spool(record.kind)) return keep_clicks(record);
       return logs_[record.partition.value()].replay(record);
     };
     journal_ = TRY(log::Journal::open(files_, dir_->journal(), node_clock_, {}, replay));
+    return {};
+  }
+
+  /// Keeps the newest `dedup_hours` of clicks, trimmed or not.
+  Status keep_clicks(const log::RecordView& record) {
+    if (record.kind == log::RecordKind::trim) return {};
+    TRY(collector::for_each_click(record, [&](std::string_view click) {
+      clicks_.push_back({record.partition, collector::received_of(click), std::string(click)});
+      newest_click_ = std::max(newest_click_, clicks_.back().received);
+    }));
+    const ArrivalMs from = newest_click_ - int64_t{config_.stream.dedup_hours} * kHourMs;
+    while (!clicks_.empty() && clicks_.front().received < from) clicks_.pop_front();
     return {};
   }
 
@@ -79,57 +88,73 @@ class Recovery {
       if (checkpoint) {
         known.applied = checkpoint->applied;
         known.applied_ms = checkpoint->horizon.log_time();
-        dedup_hours_ = std::max(dedup_hours_, int64_t{checkpoint->settings.dedup_hours});
       }
       newest_ = std::max({newest_, known.applied_ms, logs_[i].newest_append_ms()});
-      for (const log::Entry& filler :
-           logs_[i].fill(known, static_cast<uint8_t>(click::EntryKind::noop))) {
-        TRY(put(PartitionId(i), filler, known.applied));
-      }
+      TRY(fill(PartitionId(i), known));
     }
     return {};
   }
 
-  Status put(PartitionId partition, const log::Entry& filler, Offset applied) {
+  Status fill(PartitionId partition, const log::GapFiller::Known& known) {
+    const auto fillers =
+        logs_[partition.value()].fill(known, static_cast<uint8_t>(click::EntryKind::noop));
+    for (size_t i = 0; i < fillers.size(); ++i) {
+      const Offset first = fillers[i].first;
+      for (; i + 1 < fillers.size() && fillers[i + 1].first == fillers[i].last() + 1; ++i) {
+        TRY(put(partition, fillers[i]));
+      }
+      TRY(put(partition, fillers[i]));
+      tell(partition, first, fillers[i].last(), known.applied);
+    }
+    return {};
+  }
+
+  void tell(PartitionId partition, Offset first, Offset last, Offset applied) {
+    std::string_view counted = "only a part of them had been counted in the last checkpoint";
+    if (last <= applied) counted = "they had been counted, and stay so";
+    if (first > applied) counted = "they had not been counted in the last checkpoint";
     say(fmt::format("partition {}: log entries of offsets {} to {} are gone; {}", partition.value(),
-                    filler.first.value(), filler.last().value(),
-                    filler.last() <= applied
-                        ? "they had been counted, and stay so"
-                        : "they had not all been counted in the last checkpoint"));
+                    first.value(), last.value(), counted));
+  }
+
+  Status put(PartitionId partition, const log::Entry& filler) {
     log::Append record;
     // As a copy it fills only a place that is empty.
     record.kind = log::RecordKind::copied_entry;
     record.partition = partition;
     log::encode_entry(filler, record.payload);
-    return journal_->append(std::move(record));
+    return append(std::move(record));
   }
 
-  Status keep(const log::RecordView& record) {
-    return collector::for_each_click(record, [&](std::string_view click) {
-      clicks_.push_back({record.partition, std::string(click)});
-    });
-  }
-
-  /// Spools the clicks anew, committed or not. A copy older than dedup remembers
-  /// would be flagged as stale, so only younger ones are sent again.
+  /// A click's own record may have outlived its log entry. A copy older than
+  /// dedup remembers would be flagged as stale, so it is left out.
   Status resend() {
-    const ArrivalMs from(newest_.value() - dedup_hours_ * kHourMs);
-    size_t resent = 0;
+    const ArrivalMs from(newest_.value() - int64_t{config_.stream.dedup_hours} * kHourMs);
+    size_t sent = 0;
     for (Click& click : clicks_) {
-      if (collector::received_of(click.record) < from) continue;
+      if (click.received < from) continue;
       log::Append record;
+      record.lane = log::Lane::redirects;
       record.kind = log::RecordKind::click;
       record.partition = click.partition;
       record.payload = std::move(click.record);
-      // Far fewer than fit the journal's queue.
-      if (++resent % 1024 == 0) TRY(write());
-      TRY(journal_->append(std::move(record)));
+      TRY(append(std::move(record)));
+      ++sent;
     }
     say(fmt::format(
         "{} clicks whose own records are whole are forwarded once more; those that were "
         "counted are recognised",
-        resent));
+        sent));
     return {};
+  }
+
+  Status append(log::Append&& record) {
+    while (true) {
+      // On an error the record stays as it is.
+      auto done = journal_->append(std::move(record));
+      if (done || done.error().code() != Errc::busy) return done;
+      TRY(write());
+    }
   }
 
   Status write() {
@@ -155,9 +180,14 @@ class Recovery {
   NodeClock node_clock_{clock_};
   std::unique_ptr<DataDir> dir_;
   std::vector<log::GapFiller> logs_;
-  std::vector<Click> clicks_;  // in the order of the journal, trimmed ones included
+  struct Click {
+    PartitionId partition;
+    ArrivalMs received;
+    std::string record;
+  };
+  std::deque<Click> clicks_;
+  ArrivalMs newest_click_;
   LogMs newest_;
-  int64_t dedup_hours_ = 0;
   std::unique_ptr<log::Journal> journal_;
   ForcedRecovery out_;
 };

@@ -43,3 +43,22 @@ def unsynced_bytes(data_dir):
             end, durable_upto = group
             return end - durable_upto
     return 0
+
+
+def groups(path):
+    """(byte, length in the file, records) of each group, as their headers say."""
+    with open(path, "rb") as file:
+        header = file.read(32)
+        journal_id, number, file_bytes = struct.unpack_from("<QQQ", header, 8)
+        at = ALIGN
+        while at < file_bytes:
+            file.seek(at)
+            raw = file.read(GROUP.size)
+            if len(raw) < GROUP.size:
+                return
+            magic, payload, group_journal, group_number, position, _, _, records, *_ = GROUP.unpack(raw)
+            if (magic, group_journal, group_number, position) != (b"CMG1", journal_id, number, number * file_bytes + at):
+                return
+            length = -(-(GROUP.size + payload) // ALIGN) * ALIGN
+            yield at, length, records
+            at += length
