@@ -23,5 +23,6 @@ extern const Decoder kColumnCodec;
 extern const Decoder kRecord;
 extern const Decoder kClickJson;
 extern const Decoder kHttpRequest;
+extern const Decoder kJournal;
 
 }  // namespace clickmill::decoders

@@ -27,7 +27,8 @@ void mutate(Random& random, std::string& bytes) {
 
 TEST_CASE("decoders: keep their promises for mutated bytes", "[decoders]") {
   const auto* decoder = GENERATE(&decoders::kSegment, &decoders::kManifest, &decoders::kColumnCodec,
-                                 &decoders::kRecord, &decoders::kClickJson, &decoders::kHttpRequest);
+                                 &decoders::kRecord, &decoders::kClickJson, &decoders::kHttpRequest,
+                                 &decoders::kJournal);
   CAPTURE(decoder->name);
   for (uint64_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
