@@ -49,6 +49,10 @@ class Recovery {
                       damage.what));
     }
     for (const std::string& path : salvaged.kept_aside) say("the original is kept as " + path);
+    if (!salvaged.damage.empty()) {
+      say("log entries that stood there are told below, but for those that were the last of their "
+          "partition: nothing shows that they are gone");
+    }
     return {};
   }
 
