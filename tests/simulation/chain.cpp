@@ -130,9 +130,10 @@ void Chain::die(bool power_loss) {
   } else {
     files.kill();
   }
+  // The journal tells what waits in it that it failed: nobody hears that any more.
+  journal_.reset();
   worker_.clear();
   background_.clear();
-  journal_.reset();
   forwarder_.reset();
   router_.reset();
   spool_.reset();
