@@ -51,9 +51,12 @@ struct Endpoints : SpoolMachine {
     REQUIRE(catalog->put({"ad", "adv", "banner", "https://example.com/landing"}));
     Intake::Options options;
     options.partitions = spool_options.partitions;
-    intake = std::make_unique<Intake>(*spool, *catalog, *node_clock, options, metrics);
+    intake = std::make_unique<Intake>(*spool, *catalog, nullptr, *node_clock, options, metrics);
     clicks = std::make_unique<ClickEndpoint>(*intake);
-    bulk = std::make_unique<BulkEndpoint>(*intake);
+    bulk = std::make_unique<BulkEndpoint>(*intake, [](auto task) {
+      task();
+      return true;
+    });
   }
 
   ~Endpoints() { journal.reset(); }  // answers in it come here

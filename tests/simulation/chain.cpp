@@ -106,7 +106,7 @@ std::optional<std::string> Chain::open() {
     if (auto attached = partitions_[i]->open(*journal_, std::move(logs[i])); !attached) return attached.error().text();
   }
   spool_ = std::make_unique<collector::Spool>(
-      *journal_, *node_clock_, collector::Spool::Options{options_.partitions, options_.spool_memory_bytes},
+      *journal_, *node_clock_, collector::Spool::Options{.partitions = options_.partitions, .memory_bytes = options_.spool_memory_bytes},
       [this](PartitionId id) { worker_.push_back([this, id] { forwarder_->kick(id); }); });
   spool_->recover(std::move(spooled));
   router_ = std::make_unique<Router>(*this);
