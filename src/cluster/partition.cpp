@@ -224,6 +224,7 @@ void Partition::maintain() {
   checkpoint_if_due();
   seal_if_due();
   pipeline_->maintain();
+  merge_if_due();
 }
 
 void Partition::tick_if_due() {
@@ -253,8 +254,12 @@ void Partition::checkpoint_if_due() {
 
 void Partition::checkpoint_now() {
   owner_.check();
-  if (failure_) return;
-  if (auto done = pipeline_->checkpoint(); !done) fail(std::move(done).error());
+  if (failure_ || pipeline_->applied() == pipeline_->checkpointed()) return;
+  const int64_t begin_ns = clock_.system().monotonic_ns();
+  if (auto done = pipeline_->checkpoint(); !done) return fail(std::move(done).error());
+  pauses_.last_ns = clock_.system().monotonic_ns() - begin_ns;
+  pauses_.longest_ns = std::max(pauses_.longest_ns, pauses_.last_ns);
+  ++pauses_.checkpoints;
 }
 
 void Partition::seal_if_due() {
@@ -271,6 +276,25 @@ void Partition::seal_if_due() {
     options_.on_worker([this, last, ok = sealed.has_value()] {
       sealing_ = false;
       if (ok) log_->sealed_upto(last);
+    });
+  });
+}
+
+void Partition::merge_if_due() {
+  if (merging_) return;
+  auto merge = pipeline_->due_merge();
+  if (!merge) return;
+  merging_ = options_.in_background([this, merge] {
+    auto done = merge->run();
+    if (!done) {
+      log_error("store", fmt::format("partition {}: can't merge parts: {}", id_.value(), done.error().text()));
+    }
+    options_.on_worker([this, merge, ok = done.has_value()] {
+      // After a failure no more are tried until the next start: a damaged part
+      // would fail again, and unmerged parts are only slower.
+      if (!ok) return;
+      merging_ = false;
+      pipeline_->take_merge(*merge);
     });
   });
 }

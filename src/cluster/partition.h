@@ -57,7 +57,7 @@ class Partition {
   /// once or later with an error, which after an append leaves open whether it will be.
   using Applied = std::function<void(Result<Offset>)>;
   void propose(click::EntryKind kind, std::string&& payload, Applied applied);
-  /// Ticks, checkpoints, seals and copies forward what is due. Call a few times a second.
+  /// Ticks, checkpoints, seals and merges what is due. Call a few times a second.
   void maintain();
   /// The checkpoint before a clean stop.
   void checkpoint_now();
@@ -88,6 +88,13 @@ class Partition {
   void end_following() { followers_.end_all(); }
   /// How many wait.
   size_t followers() const { return followers_.waiting(); }
+  /// How long the last checkpoints held the stream up.
+  struct Pauses {
+    int64_t last_ns = 0;
+    int64_t longest_ns = 0;  ///< since the start
+    uint64_t checkpoints = 0;
+  };
+  const Pauses& checkpoint_pauses() const { return pauses_; }
 
   /// What became of the clicks applied so far. Thread: any.
   stream::Tally tally() const;
@@ -114,6 +121,7 @@ class Partition {
   void tick_if_due();
   void checkpoint_if_due();
   void seal_if_due();
+  void merge_if_due();
   void publish_tally();
   void fail(Error error);
 
@@ -130,7 +138,9 @@ class Partition {
   bool loaded_ = false;
   bool caught_up_ = false;
   bool sealing_ = false;
+  bool merging_ = false;
   int64_t next_checkpoint_ns_ = 0;
+  Pauses pauses_;
   int64_t ticked_minute_ = 0;
   std::optional<Error> failure_;
 

@@ -67,6 +67,20 @@ void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
                      [] { return static_cast<double>(memory_limit_here()); });
 }
 
+void add_checkpoint_metrics(Metrics& metrics, const PartitionStatus& status) {
+  metrics.counter_from("clickmill_checkpoints_total", "Checkpoints committed since the start.", [&status] {
+    return status.sum([](const Share& share) { return static_cast<double>(share.pauses.checkpoints); });
+  });
+  metrics.gauge_from("clickmill_checkpoint_pause_seconds",
+                     "How long a partition's last checkpoint held its stream up, the longest of all.", [&status] {
+    return status.highest([](const Share& share) { return static_cast<double>(share.pauses.last_ns) / 1e9; });
+  });
+  metrics.gauge_from("clickmill_checkpoint_pause_longest_seconds",
+                     "The longest that a checkpoint held a stream up since the start.", [&status] {
+    return status.highest([](const Share& share) { return static_cast<double>(share.pauses.longest_ns) / 1e9; });
+  });
+}
+
 }  // namespace
 
 void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const PartitionStatus& status, const log::Journal& journal,
@@ -75,6 +89,7 @@ void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const Parti
                      "version=\"" CLICKMILL_VERSION "\"");
   add_click_counters(metrics, owned);
   add_stream_gauges(metrics, status);
+  add_checkpoint_metrics(metrics, status);
   metrics.gauge_from("clickmill_spool_clicks", "Clicks answered and not yet committed.",
                      [&spool] { return static_cast<double>(spool.held_clicks()); });
   metrics.gauge_from("clickmill_spool_waiting_clicks", "Clicks that wait in memory to be written to the journal.",

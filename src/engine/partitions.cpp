@@ -42,6 +42,10 @@ Result<std::vector<std::unique_ptr<cluster::Partition>>> open_partitions(
     pipeline_options.store_directory = dir.store();
     pipeline_options.images = hooks.images;
     auto pipeline = TRY(stream::Pipeline::open(id, state, files, std::move(pipeline_options)));
+    if (pipeline->applied() + 1 < segments->first()) {
+      return Error(Errc::corrupt, fmt::format("partition {}: the state ends at offset {}, but the log begins at {}",
+                                              i, pipeline->applied().value(), segments->first().value()));
+    }
     cluster::Partition::Options options;
     options.node_id = config.node_id;
     options.settings = settings_of(config);
@@ -75,6 +79,7 @@ void PartitionStatus::update(cluster::Partition& partition, JournalPos current_b
   share.oldest_durable_hour = partition.pipeline().oldest_durable_hour();
   share.log_bytes = partition.log().memory_bytes();
   share.followers = partition.followers();
+  share.pauses = partition.checkpoint_pauses();
   // Records on their way stand in the current file or later.
   share.oldest_needed = std::min(current_begin, partition.oldest_needed());
   share.checkpointed = partition.pipeline().checkpointed();
@@ -109,6 +114,13 @@ double PartitionStatus::sum(const std::function<double(const Share&)>& read) con
   double total = 0;
   for (const Share& share : shares_) total += read(share);
   return total;
+}
+
+double PartitionStatus::highest(const std::function<double(const Share&)>& read) const {
+  std::lock_guard lock(mutex_);
+  double highest = 0;
+  for (const Share& share : shares_) highest = std::max(highest, read(share));
+  return highest;
 }
 
 std::vector<std::string> PartitionStatus::reasons() const {

@@ -40,6 +40,7 @@ class PartitionStatus {
     uint64_t log_bytes = 0;
     size_t followers = 0;
     int64_t oldest_durable_hour = std::numeric_limits<int64_t>::min();
+    cluster::Partition::Pauses pauses;
     JournalPos oldest_needed;
     Offset checkpointed;  ///< covered by the stream's durable checkpoint
     LogMs log_time;
@@ -55,6 +56,8 @@ class PartitionStatus {
   int64_t oldest_durable_hour() const;
   /// Sum over partitions of what `read` takes from each.
   double sum(const std::function<double(const Share&)>& read) const;
+  /// Highest of what `read` takes from each.
+  double highest(const std::function<double(const Share&)>& read) const;
   /// Why the partitions are not ready; empty: they are.
   std::vector<std::string> reasons() const;
 

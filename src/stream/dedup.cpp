@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/fail_point.h"
 #include "base/owned_by_thread.h"
 #include "stream/id_table.h"
 #include "stream/partition_images.h"
@@ -106,6 +107,9 @@ class PartitionDedup final : public Dedup {
     std::swap(in_flight_, recent_);
     for (const auto& run : in_flight_.runs()) {
       if (run.hour >= first_hour_) stored_.write(batch, run.hour, run.ids);
+    }
+    if (!stored_.hours().empty() && stored_.hours().begin()->first < first_hour_) {
+      fail_point("expiry.hours_removed");
     }
     stored_.remove_before(batch, first_hour_);
     in_flight_first_hour_ = first_hour_;

@@ -7,14 +7,14 @@
 
 namespace clickmill::stream {
 
-std::string Head::key_of(int64_t minute_ms, std::string_view ad_id,
-                         std::string_view advertiser_id) const {
+std::string Head::key_of(const store::Row& row) const {
   std::string key;
+  key.reserve(13 + row.ad_id.size() + row.advertiser_id.size());
   append_key_u32(key, partition_.value());
-  append_key_u64(key, static_cast<uint64_t>(minute_ms));
-  key.append(ad_id);
+  append_key_u64(key, static_cast<uint64_t>(row.bucket_ms));
+  key.append(row.ad_id);
   key.push_back('\0');
-  key.append(advertiser_id);
+  key.append(row.advertiser_id);
   return key;
 }
 
@@ -31,58 +31,58 @@ Status Head::load(StateStore& store) {
       decoded = Error(Errc::corrupt, "a head row in the state store is malformed");
       return false;
     }
-    Slot& slot = slot_of(row->bucket_ms, row->ad_id, row->advertiser_id);
-    slot.counts = std::move(row->counts);
+    MinuteRows& minute = rows_of(row->bucket_ms);
+    const size_t number =
+        minute.find_or_add(MinuteRows::hash_of(row->ad_id), row->ad_id, row->advertiser_id);
+    MinuteRows::Row& slot = minute[number];
+    slot.devices = row->counts.devices;
+    for (const auto& [country, clicks] : row->counts.countries) slot.countries.add(country, clicks);
     slot.visitors = std::move(row->visitors);
+    ++rows_;
     return true;
   }));
   return decoded;
 }
 
-Head::Slot& Head::slot_of(int64_t minute_ms, std::string_view ad_id, std::string_view advertiser_id) {
-  Ads& ads = minutes_[minute_ms];
-  auto at = ads.find(ad_id);
-  if (at == ads.end()) at = ads.emplace(std::string(ad_id), std::vector<Slot>()).first;
-  for (Slot& slot : at->second) {
-    if (slot.advertiser_id == advertiser_id) return slot;
+MinuteRows& Head::rows_of(int64_t minute_ms) {
+  if (last_rows_ == nullptr || last_minute_ != minute_ms) {
+    last_rows_ = &minutes_[minute_ms];
+    last_minute_ = minute_ms;
   }
-  ++rows_;
-  at->second.emplace_back().advertiser_id = advertiser_id;
-  return at->second.back();
+  return *last_rows_;
 }
 
-void Head::add(const click::ClickView& click, const click::Visitor& visitor) {
-  const int64_t minute = floor_to(click.timestamp_ms.value(), kMinuteMs);
-  Slot& slot = slot_of(minute, click.ad_id, click.advertiser_id);
-  slot.counts.add(click.device, click.country);
-  if (visitor.known) slot.visitors.add(visitor.hash);
-  if (slot.dirty) return;
-  slot.dirty = true;
-  dirty_ads_.emplace_back(minute, click.ad_id);
+void Head::prefetch(const Click& click) const {
+  if (last_rows_ != nullptr) last_rows_->prefetch(click.ad_hash);
 }
 
-void Head::collect(int64_t minute_ms, const std::string& ad_id, const std::vector<Slot>& slots,
-                   const store::Scan& scan, std::vector<store::Row>& out) {
-  for (const Slot& slot : slots) {
-    if (!scan.advertiser_id.empty() && slot.advertiser_id != scan.advertiser_id) continue;
-    store::Row& row = out.emplace_back();
-    row.ad_id = ad_id;
-    row.advertiser_id = slot.advertiser_id;
-    row.bucket_ms = minute_ms;
-    row.counts.clicks = slot.counts.clicks;
-    row.counts.devices = slot.counts.devices;
-    if (scan.countries) row.counts.countries = slot.counts.countries;
-    if (scan.visitors) row.visitors = slot.visitors;
-  }
+void Head::add(const Click& click) {
+  MinuteRows& minute = rows_of(floor_to(click.timestamp_ms.value(), kMinuteMs));
+  const size_t before = minute.size();
+  const size_t number = minute.find_or_add(click.ad_hash, click.ad_id, click.advertiser_id);
+  rows_ += minute.size() - before;
+  MinuteRows::Row& row = minute[number];
+  ++row.devices[static_cast<size_t>(click.device)];
+  row.countries.add(click.country);
+  if (click.visitor.known) row.visitors.add(click.visitor.hash);
+  if (row.dirty) return;
+  row.dirty = true;
+  dirty_.emplace_back(last_minute_, number);
 }
 
 std::vector<store::Row> Head::matching(const store::Scan& scan) const {
   std::vector<store::Row> out;
-  for (auto at = minutes_.lower_bound(scan.from_ms); at != minutes_.end() && at->first < scan.to_ms; ++at) {
+  const auto end = minutes_.lower_bound(scan.to_ms);
+  for (auto at = minutes_.lower_bound(scan.from_ms); at != end; ++at) {
+    const auto& [minute_ms, minute] = *at;
+    const auto take = [&, ms = minute_ms](const MinuteRows::Row& row) {
+      if (!scan.advertiser_id.empty() && row.advertiser_id() != scan.advertiser_id) return;
+      out.push_back(row.copy(ms, scan.countries, scan.visitors));
+    };
     if (scan.ad_id.empty()) {
-      for (const auto& [ad_id, slots] : at->second) collect(at->first, ad_id, slots, scan, out);
-    } else if (const auto found = at->second.find(scan.ad_id); found != at->second.end()) {
-      collect(at->first, found->first, found->second, scan, out);
+      for (size_t i = 0; i < minute.size(); ++i) take(minute[i]);
+    } else {
+      for (const size_t number : minute.find(scan.ad_id)) take(minute[number]);
     }
   }
   return out;
@@ -91,13 +91,19 @@ std::vector<store::Row> Head::matching(const store::Scan& scan) const {
 size_t Head::rows_before(int64_t minute_ms) const {
   size_t rows = 0;
   for (auto at = minutes_.begin(); at != minutes_.end() && at->first < minute_ms; ++at) {
-    for (const auto& [ad_id, slots] : at->second) rows += slots.size();
+    rows += at->second.size();
   }
   return rows;
 }
 
 int64_t Head::oldest_minute() const {
   return minutes_.empty() ? std::numeric_limits<int64_t>::max() : minutes_.begin()->first;
+}
+
+size_t Head::memory_bytes() const {
+  size_t bytes = dirty_.capacity() * sizeof(dirty_[0]);
+  for (const auto& [minute_ms, minute] : minutes_) bytes += minute.memory_bytes();
+  return bytes;
 }
 
 std::vector<store::Row> Head::closed_rows(int64_t minute_ms) const {
@@ -114,7 +120,8 @@ std::vector<store::Row> Head::closed_rows(int64_t minute_ms) const {
 void Head::drop_before(int64_t minute_ms) {
   rows_ -= rows_before(minute_ms);
   minutes_.erase(minutes_.begin(), minutes_.lower_bound(minute_ms));
-  std::erase_if(dirty_ads_, [&](const auto& item) { return item.first < minute_ms; });
+  last_rows_ = nullptr;
+  std::erase_if(dirty_, [&](const auto& item) { return item.first < minute_ms; });
   dropped_before_ = std::max(dropped_before_, minute_ms);
 }
 
@@ -129,16 +136,15 @@ void Head::checkpoint(StateBatch& batch) {
     batch.remove_range(kRowsSpace, std::move(from), std::move(to));
     dropped_before_ = 0;
   }
-  for (const auto& [minute, ad_id] : dirty_ads_) {
-    for (Slot& slot : minutes_[minute].find(ad_id)->second) {
-      if (!slot.dirty) continue;
-      slot.dirty = false;
-      std::string value;
-      store::encode_row({slot.advertiser_id, ad_id, minute, slot.counts, slot.visitors}, value);
-      batch.put(kRowsSpace, key_of(minute, ad_id, slot.advertiser_id), std::move(value));
-    }
+  for (const auto& [minute_ms, number] : dirty_) {
+    MinuteRows::Row& row = rows_of(minute_ms)[number];
+    row.dirty = false;
+    const store::Row copy = row.copy(minute_ms, true, true);
+    std::string value;
+    store::encode_row(copy, value);
+    batch.put(kRowsSpace, key_of(copy), std::move(value));
   }
-  dirty_ads_.clear();
+  dirty_.clear();
 }
 
 }  // namespace clickmill::stream

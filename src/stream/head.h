@@ -1,19 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
-#include "base/checksum.h"
 #include "base/result.h"
 #include "base/strong.h"
 #include "click/click.h"
 #include "store/part.h"
 #include "store/row.h"
+#include "stream/minute_rows.h"
 #include "stream/state_store.h"
 
 namespace clickmill::stream {
@@ -30,7 +29,19 @@ class Head {
   /// Reads the rows of the last checkpoint.
   Status load(StateStore& store);
 
-  void add(const click::ClickView& click, const click::Visitor& visitor);
+  /// What counting needs of a click.
+  struct Click {
+    EventMs timestamp_ms;
+    std::string_view ad_id;
+    std::string_view advertiser_id;
+    uint64_t ad_hash = 0;  ///< MinuteRows::hash_of(ad_id)
+    click::Device device = click::Device::other;
+    click::Country country = click::kUnknownCountry;
+    click::Visitor visitor;
+  };
+  void add(const Click& click);
+  /// Says that the click will be added soon.
+  void prefetch(const Click& click) const;
   /// Rows that match; counts.countries and visitors only when the scan wants them.
   std::vector<store::Row> matching(const store::Scan& scan) const;
   size_t row_count() const { return rows_; }
@@ -38,6 +49,8 @@ class Head {
   size_t rows_before(int64_t minute_ms) const;
   /// Oldest minute held; INT64_MAX when empty.
   int64_t oldest_minute() const;
+  /// Cost: visits every row.
+  size_t memory_bytes() const;
 
   /// Copies of all rows of minutes before `minute_ms`, sorted as parts want them.
   std::vector<store::Row> closed_rows(int64_t minute_ms) const;
@@ -47,26 +60,15 @@ class Head {
   void checkpoint(StateBatch& batch);
 
  private:
-  struct Slot {
-    std::string advertiser_id;
-    store::Counts counts;
-    sketch::Hll visitors;
-    bool dirty = false;
-  };
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return xxh64_of(text); }
-  };
-  using Ads = std::unordered_map<std::string, std::vector<Slot>, Hash, std::equal_to<>>;
-
-  Slot& slot_of(int64_t minute_ms, std::string_view ad_id, std::string_view advertiser_id);
-  static void collect(int64_t minute_ms, const std::string& ad_id, const std::vector<Slot>& slots,
-                      const store::Scan& scan, std::vector<store::Row>& out);
-  std::string key_of(int64_t minute_ms, std::string_view ad_id, std::string_view advertiser_id) const;
+  MinuteRows& rows_of(int64_t minute_ms);
+  std::string key_of(const store::Row& row) const;
 
   const PartitionId partition_;
-  std::map<int64_t, Ads> minutes_;
-  std::vector<std::pair<int64_t, std::string>> dirty_ads_;  // with at least one dirty slot
+  std::map<int64_t, MinuteRows> minutes_;
+  // The minute of the last click: nearly always that of the next one too.
+  int64_t last_minute_ = 0;
+  MinuteRows* last_rows_ = nullptr;
+  std::vector<std::pair<int64_t, size_t>> dirty_;  // minute, row number
   size_t rows_ = 0;
   int64_t dropped_before_ = 0;  // not yet told to the state store
 };

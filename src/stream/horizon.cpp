@@ -30,6 +30,14 @@ void Horizon::name(std::string_view name) {
   nodes_.emplace(std::string(name), Node{ArrivalMs(log_time_.value()), 0});
 }
 
+void Horizon::keep(const std::vector<std::string>& names, int64_t stale_after_hours) {
+  for (const std::string& each : names) name(each);
+  std::erase_if(nodes_, [&](const auto& item) {
+    return item.second.silent_ms >= stale_after_hours * kHourMs &&
+           std::find(names.begin(), names.end(), item.first) == names.end();
+  });
+}
+
 ArrivalMs Horizon::low_water(int64_t stale_after_hours) const {
   int64_t lowest = log_time_.value();
   for (const auto& [name, node] : nodes_) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -25,15 +26,14 @@ class Horizon {
  public:
   /// An entry with this append_ms is being applied.
   void advance(LogMs append_ms);
-  /// A node's low-water, as a batch or tick carries it.
+  /// A node's low-water, as a batch or tick carries it; the node was heard since
+  /// the entry before (a leader must not repeat what it was told long ago).
   void tell(std::string_view node, ArrivalMs low_water);
   /// A settings entry names a node: it counts from here if it was not known.
   void name(std::string_view node);
-  /// Forgets nodes that settings no longer name.
-  template <typename Keep>
-  void keep_only(const Keep& keep) {
-    std::erase_if(nodes_, [&](const auto& item) { return !keep(item.first); });
-  }
+  /// A settings entry names all nodes: of the others those fallen silent are
+  /// forgotten, which changes nothing but what is kept of them.
+  void keep(const std::vector<std::string>& names, int64_t stale_after_hours);
   /// Takes the new values in; call after advance/tell/name of one entry.
   void settle(int64_t dedup_hours, int64_t stale_after_hours);
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/assert.h"
+#include "base/fail_point.h"
 #include "base/logging.h"
 
 namespace clickmill::stream {
@@ -13,9 +15,8 @@ namespace {
 // Eight parts of one size class become one of the next, so a row is rewritten
 // once per class and a table keeps at most 7 parts of each.
 constexpr size_t kFanIn = 8;
-// Larger parts stay as they are: a merge is done on the worker and must not
-// hold the stream up for long.
-constexpr uint64_t kRowsMost = 1 << 20;
+// Larger parts stay as they are: a merge holds its rows in memory, some 300 bytes each.
+constexpr uint64_t kRowsMost = 1 << 19;
 
 unsigned size_class(uint64_t rows) {
   unsigned level = 0;
@@ -56,55 +57,84 @@ Status Parts::open(const std::vector<store::PartMeta>& metas, uint64_t next_part
   return {};
 }
 
-Status Parts::add(std::array<store::PartList, store::kTables>& lists, store::Table table,
-                  const std::vector<store::Row>& rows) {
-  const std::string name =
-      fmt::format("p{}-{}-{}.part", partition_.value(), next_part_++, store::to_string(table));
-  const auto meta = TRY(store::write_part(disk_, directory_, name, table, rows));
-  auto part = TRY(store::Part::open(disk_, directory_, meta));
-  lists[static_cast<size_t>(table)].push_back(std::move(part));
-  return {};
+std::string Parts::next_name(store::Table table) {
+  return fmt::format("p{}-{}-{}.part", partition_.value(), next_part_++, store::to_string(table));
 }
 
-Status Parts::merge_small(std::array<store::PartList, store::kTables>& lists, store::Table table) {
-  auto& list = lists[static_cast<size_t>(table)];
-  for (unsigned level = 0; level < 8; ++level) {
-    store::PartList chosen;
-    uint64_t rows = 0;
-    for (const auto& part : list) {
-      if (size_class(part->meta().rows) != level) continue;
-      chosen.push_back(part);
-      rows += part->meta().rows;
-    }
-    if (chosen.size() < kFanIn || rows > kRowsMost) continue;
-    const auto merged =
-        TRY(store::read_merged(chosen, std::numeric_limits<int64_t>::min()));
-    std::erase_if(list, [&](const auto& part) { return size_class(part->meta().rows) == level; });
-    TRY(add(lists, table, merged));
-    for (const auto& part : chosen) replaced_.push_back(part->meta().name);
-  }
+Status Parts::add(std::array<store::PartList, store::kTables>& lists, store::Table table,
+                  const std::vector<store::Row>& rows) {
+  const auto meta = TRY(store::write_part(disk_, directory_, next_name(table), table, rows));
+  auto part = TRY(store::Part::open(disk_, directory_, meta));
+  lists[static_cast<size_t>(table)].push_back(std::move(part));
   return {};
 }
 
 Status Parts::flush(const std::vector<store::Row>& minute_rows) {
   if (minute_rows.empty()) return {};
   auto lists = std::make_shared<std::array<store::PartList, store::kTables>>(*current_);
-  const auto replaced_before = replaced_;
-  const auto write = [&]() -> Status {
-    TRY(add(*lists, store::Table::minute, minute_rows));
-    TRY(add(*lists, store::Table::hour, roll_up(minute_rows, store::Table::hour)));
-    TRY(add(*lists, store::Table::day, roll_up(minute_rows, store::Table::day)));
-    for (size_t table = 0; table < store::kTables; ++table) {
-      TRY(merge_small(*lists, static_cast<store::Table>(table)));
-    }
-    return disk_.sync_directory(directory_);
-  };
-  if (auto done = write(); !done) {
-    replaced_ = replaced_before;
-    return done;
-  }
+  TRY(add(*lists, store::Table::minute, minute_rows));
+  fail_point("flush.minutes_written");
+  TRY(add(*lists, store::Table::hour, roll_up(minute_rows, store::Table::hour)));
+  fail_point("flush.hours_written");
+  TRY(add(*lists, store::Table::day, roll_up(minute_rows, store::Table::day)));
+  fail_point("flush.days_written");
+  TRY(disk_.sync_directory(directory_));
   current_ = std::move(lists);
+  changed_ = true;
   return {};
+}
+
+std::shared_ptr<Parts::Merge> Parts::due_merge() {
+  if (!changed_) return nullptr;
+  for (size_t table = 0; table < store::kTables; ++table) {
+    for (unsigned level = 0; level < 8; ++level) {
+      store::PartList chosen;
+      uint64_t rows = 0;
+      for (const auto& part : (*current_)[table]) {
+        if (size_class(part->meta().rows) != level) continue;
+        chosen.push_back(part);
+        rows += part->meta().rows;
+      }
+      if (chosen.size() < kFanIn || rows > kRowsMost) continue;
+      auto merge = std::make_shared<Merge>();
+      merge->disk_ = &disk_;
+      merge->directory_ = directory_;
+      merge->table_ = static_cast<store::Table>(table);
+      // The name is taken now. A crash may leave a file of it, which no
+      // checkpoint names: it is removed at the start, or replaced.
+      merge->name_ = next_name(merge->table_);
+      merge->chosen_ = std::move(chosen);
+      return merge;
+    }
+  }
+  changed_ = false;
+  return nullptr;
+}
+
+Status Parts::Merge::run() {
+  fail_point("merge.begin");
+  const auto rows = TRY(store::read_merged(chosen_, std::numeric_limits<int64_t>::min()));
+  const auto meta = TRY(store::write_part(*disk_, directory_, name_, table_, rows));
+  fail_point("merge.written");
+  TRY(disk_->sync_directory(directory_));
+  merged_ = TRY(store::Part::open(*disk_, directory_, meta));
+  return {};
+}
+
+void Parts::take_merge(const Merge& merge) {
+  CM_ASSERT(merge.merged_ != nullptr);
+  auto lists = std::make_shared<std::array<store::PartList, store::kTables>>(*current_);
+  auto& list = (*lists)[static_cast<size_t>(merge.table_)];
+  const size_t before = list.size();
+  std::erase_if(list, [&](const auto& part) {
+    return std::find(merge.chosen_.begin(), merge.chosen_.end(), part) != merge.chosen_.end();
+  });
+  CM_ASSERT(before - list.size() == merge.chosen_.size());
+  list.push_back(merge.merged_);
+  for (const auto& part : merge.chosen_) replaced_.push_back(part->meta().name);
+  current_ = std::move(lists);
+  changed_ = true;
+  fail_point("merge.taken");
 }
 
 std::vector<store::PartMeta> Parts::metas() const {
@@ -117,11 +147,13 @@ std::vector<store::PartMeta> Parts::metas() const {
 
 void Parts::checkpoint_committed() {
   for (const std::string& name : std::exchange(replaced_, {})) {
+    fail_point("parts.unlink_begin");
     // Readers of an older snapshot keep their open file. A file that stays
     // behind is removed at the next start.
     if (auto gone = disk_.remove(directory_ + "/" + name); !gone) {
       log_warn("store", gone.error().text());
     }
+    fail_point("parts.unlinked");
   }
 }
 

@@ -18,13 +18,36 @@ namespace clickmill::stream {
 class Parts {
  public:
   using Snapshot = std::shared_ptr<const std::array<store::PartList, store::kTables>>;
+
+  /// Parts of one table that are to become one. Thread: run by any one thread.
+  class Merge {
+   public:
+    /// Writes and syncs the merged part, file and folder. Cost: reads and writes
+    /// every row; up to seconds.
+    Status run();
+
+   private:
+    friend class Parts;
+    FileSystem* disk_ = nullptr;
+    std::string directory_;
+    std::string name_;
+    store::Table table_ = store::Table::minute;
+    store::PartList chosen_;
+    std::shared_ptr<const store::Part> merged_;
+  };
+
   Parts(PartitionId partition, FileSystem& files, std::string directory);
 
   Status open(const std::vector<store::PartMeta>& metas, uint64_t next_part);
   /// Writes one minute part from the rows (sorted, distinct) and hour and day
-  /// parts from the same rows, merges where too many small ones stand, and
-  /// syncs files and folder. On an error nothing has changed.
+  /// parts from the same rows, and syncs files and folder. On an error nothing
+  /// has changed.
   Status flush(const std::vector<store::Row>& minute_rows);
+  /// A merge that is worth doing now; nullptr: none. One at a time: the next is
+  /// asked for after take_merge().
+  std::shared_ptr<Merge> due_merge();
+  /// Takes in what a successful run() has written.
+  void take_merge(const Merge& merge);
   Snapshot snapshot() const { return current_; }
   std::vector<store::PartMeta> metas() const;
   uint64_t next_part() const { return next_part_; }
@@ -32,15 +55,16 @@ class Parts {
   void checkpoint_committed();
 
  private:
+  std::string next_name(store::Table table);
   Status add(std::array<store::PartList, store::kTables>& lists, store::Table table,
              const std::vector<store::Row>& rows);
-  Status merge_small(std::array<store::PartList, store::kTables>& lists, store::Table table);
 
   const PartitionId partition_;
   FileSystem& disk_;
   const std::string directory_;
   Snapshot current_;
   uint64_t next_part_ = 1;
+  bool changed_ = true;                // since due_merge() last found nothing
   std::vector<std::string> replaced_;  // names to unlink after the next durable checkpoint
 };
 

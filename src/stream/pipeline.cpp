@@ -6,11 +6,14 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/fail_point.h"
 
 namespace clickmill::stream {
 namespace {
 
 constexpr uint64_t kDigestEvery = 4096;
+// How many clicks ahead a row is fetched: about memory latency over the work per click.
+constexpr size_t kPrefetchAhead = 4;
 
 /// What a digest mixes in for a click's fate; part of the digest's definition.
 enum class Fate : uint8_t { counted = 1, duplicate = 2, resent = 3, review = 16 };
@@ -20,18 +23,6 @@ int64_t minute_end(EventMs timestamp) {
 }
 
 }  // namespace
-
-Hash128 identity_of(std::string_view ad_id, std::string_view click_id, uint64_t seed) {
-  char text[160];
-  if (ad_id.size() + click_id.size() + 1 > sizeof(text)) {
-    // No click of ours is so long; a foreign record still gets a sound identity.
-    return xxh128_of(std::string(ad_id) + '\0' + std::string(click_id), seed);
-  }
-  std::copy(ad_id.begin(), ad_id.end(), text);
-  text[ad_id.size()] = '\0';
-  std::copy(click_id.begin(), click_id.end(), text + ad_id.size() + 1);
-  return xxh128_of({text, ad_id.size() + 1 + click_id.size()}, seed);
-}
 
 Pipeline::Pipeline(PartitionId partition, StateStore& store, FileSystem& files, Options options)
     : partition_(partition), store_(store), options_(std::move(options)), head_(partition),
@@ -72,7 +63,7 @@ Status Pipeline::apply(const log::Entry& entry) {
       break;
     case click::EntryKind::settings:
       state_.settings = TRY(decode_settings(entry.payload));
-      for (const std::string& node : state_.settings.nodes) state_.horizon.name(node);
+      state_.horizon.keep(state_.settings.nodes, state_.settings.stale_after_hours);
       dedup_->set_dedup_hours(state_.settings.dedup_hours);
       break;
     case click::EntryKind::decision: TRY(apply_decision(entry)); break;
@@ -95,36 +86,28 @@ void Pipeline::settle() {
   dedup_->forget_before(state_.horizon.first_hour());
 }
 
-Status Pipeline::decode_clicks(const log::Entry& entry, ByteCursor& cursor) {
-  clicks_.resize(entry.count);
-  identities_.resize(entry.count);
-  duplicate_.resize(entry.count);
-  for (size_t i = 0; i < entry.count; ++i) {
-    const auto before = cursor.rest();
-    Decoded& click = clicks_[i];
-    click.view = TRY(click::decode_record(cursor, click.scratch));
-    click.record = before.substr(0, before.size() - cursor.rest().size());
-    identities_[i] = {identity_of(click.view.ad_id, click.view.click_id, options_.seed),
-                      click.view.received_ms};
+Status Pipeline::apply_clicks(const log::Entry& entry) {
+  if (auto decoded = batch_.decode(entry, options_.seed); !decoded) {
+    return std::move(decoded).error().with_context(
+        fmt::format("partition {}: offset {}", partition_.value(), entry.first.value()));
   }
-  if (!cursor.done()) {
-    return Error(Errc::corrupt, fmt::format("partition {}: offset {}: batch doesn't hold {} clicks",
-                                            partition_.value(), entry.first.value(), entry.count));
+  // The sender's low-water is not above any arrival in its own batch, so
+  // taking it in first can't make one of them stale.
+  state_.horizon.tell(batch_.header().sender, batch_.header().low_water);
+  settle();
+  const auto& clicks = batch_.clicks();
+  duplicate_.resize(clicks.size());
+  TRY(dedup_->classify(entry.append_ms, batch_.identities(), duplicate_));
+  for (size_t i = 0; i < clicks.size(); ++i) {
+    if (i + kPrefetchAhead < clicks.size()) head_.prefetch(clicks[i + kPrefetchAhead].counting);
+    judge(clicks[i], entry.first + i, entry.append_ms, duplicate_[i] != 0);
   }
   return {};
 }
 
-Status Pipeline::apply_clicks(const log::Entry& entry) {
-  ByteCursor cursor(entry.payload);
-  const auto header = TRY(click::decode_batch_header(cursor));
-  TRY(decode_clicks(entry, cursor));
-  // The sender's low-water is not above any arrival in its own batch, so
-  // taking it in first can't make one of them stale.
-  state_.horizon.tell(header.sender, header.low_water);
-  settle();
-  TRY(dedup_->classify(entry.append_ms, identities_, duplicate_));
-  for (size_t i = 0; i < entry.count; ++i) judge(i, entry, header.again, duplicate_[i] != 0);
-  return {};
+void Pipeline::count(const click::ClickView& click) {
+  head_.add({click.timestamp_ms, click.ad_id, click.advertiser_id, MinuteRows::hash_of(click.ad_id),
+             click.device, click.country, click::visitor_of(click, options_.seed)});
 }
 
 /// Counts what was accepted in the minute of its own timestamp, which may be
@@ -136,48 +119,45 @@ Status Pipeline::apply_decision(const log::Entry& entry) {
       [this](Offset click, Verdict verdict, const click::ClickView& view) {
         const bool accepted = verdict == Verdict::accept;
         ++(accepted ? state_.tally.accepted : state_.tally.rejected);
-        if (accepted) head_.add(view, click::visitor_of(view, options_.seed));
+        if (accepted) count(view);
         mix(xxh64_of(view.advertiser_id, click.value() << 1 | (accepted ? 1 : 0)));
       });
 }
 
-std::optional<Reason> Pipeline::reason_for_review(const click::ClickView& click) const {
+std::optional<Reason> Pipeline::reason_for_review(const ClickBatch::Click& click) const {
   if (click.received_ms < state_.horizon.t()) return Reason::stale;
   if ((click.flags & click::kUnknownAd) != 0) return Reason::unknown_ad;
   if ((click.flags & click::kBackfill) != 0) return std::nullopt;
   const int64_t arrival = click.received_ms.value();
-  if (click.timestamp_ms.value() > arrival + state_.settings.max_clock_ahead_ms) {
-    return Reason::clock_ahead;
-  }
-  if (arrival > minute_end(click.timestamp_ms) + state_.settings.window_grace_ms) {
-    return Reason::late;
-  }
+  const EventMs timestamp = click.counting.timestamp_ms;
+  if (timestamp.value() > arrival + state_.settings.max_clock_ahead_ms) return Reason::clock_ahead;
+  if (arrival > minute_end(timestamp) + state_.settings.window_grace_ms) return Reason::late;
   return std::nullopt;
 }
 
-void Pipeline::judge(size_t index, const log::Entry& entry, bool again, bool duplicate) {
-  const Decoded& click = clicks_[index];
+void Pipeline::judge(const ClickBatch::Click& click, Offset offset, LogMs append_ms,
+                     bool duplicate) {
   Tally& tally = state_.tally;
   auto fate = static_cast<uint64_t>(Fate::counted);
-  if (duplicate && again) {
+  if (duplicate && batch_.header().again) {
     ++tally.resent;
     fate = static_cast<uint64_t>(Fate::resent);
   } else if (duplicate) {
     ++tally.received;
     ++tally.duplicate;
     fate = static_cast<uint64_t>(Fate::duplicate);
-  } else if (const auto reason = reason_for_review(click.view)) {
+  } else if (const auto reason = reason_for_review(click)) {
     ++tally.received;
     ++tally.review[static_cast<size_t>(*reason)];
     fate = static_cast<uint64_t>(Fate::review) + static_cast<uint64_t>(*reason);
-    review_.flag(entry.first + index, {*reason, entry.append_ms, std::string(click.record)},
-                 state_.horizon.age_ms());
+    review_.flag(offset, {*reason, append_ms, std::string(click.record)}, state_.horizon.age_ms());
   } else {
     ++tally.received;
     ++tally.counted;
-    head_.add(click.view, click::visitor_of(click.view, options_.seed));
+    head_.add(click.counting);
   }
-  mix(xxh64_of(click.record, fate));
+  // Not as the seed: XXH3 of long bytes with a seed first makes a secret of it.
+  mix(xxh64_of(click.record) ^ fate);
 }
 
 void Pipeline::mix(uint64_t what) {
@@ -214,7 +194,9 @@ Status Pipeline::flush_if_due() {
 Status Pipeline::checkpoint() {
   owner_.check();
   if (state_.applied == checkpointed_) return {};
+  fail_point("checkpoint.begin");
   TRY(flush_if_due());
+  fail_point("checkpoint.parts_synced");
   StateBatch batch;
   TRY(dedup_->checkpoint(batch));
   head_.checkpoint(batch);
@@ -223,12 +205,15 @@ Status Pipeline::checkpoint() {
   state_.parts = parts_.metas();
   state_.next_part = parts_.next_part();
   put_checkpoint(partition_, state_, batch);
+  fail_point("checkpoint.batch_made");
   TRY(store_.commit(batch, true));
+  fail_point("checkpoint.committed");
   dedup_->checkpoint_committed();
   review_.checkpoint_committed();
   changes_.checkpoint_committed();
   parts_.checkpoint_committed();
   checkpointed_ = state_.applied;
+  fail_point("checkpoint.done");
   return {};
 }
 

@@ -6,11 +6,11 @@
 
 #include "base/file_system.h"
 #include "base/owned_by_thread.h"
-#include "click/batch.h"
 #include "log/entry.h"
 #include "store/version.h"
 #include "stream/changes.h"
 #include "stream/checkpoint.h"
+#include "stream/click_batch.h"
 #include "stream/dedup.h"
 #include "stream/head.h"
 #include "stream/parts.h"
@@ -49,12 +49,17 @@ class Pipeline {
   Status apply(const log::Entry& entry);
   Offset applied() const { return state_.applied; }
 
-  /// Flushes and merges parts when due, then commits everything since the last
-  /// checkpoint in one atomic, synced batch.
+  /// Flushes closed rows to a part when due, then commits everything since the
+  /// last checkpoint in one atomic, synced batch. Cost: what changed since then.
   Status checkpoint();
   Offset checkpointed() const { return checkpointed_; }
   /// Log hours before it are in no durable state of this partition.
   int64_t oldest_durable_hour() const { return dedup_->oldest_durable_hour(); }
+
+  /// Merging parts takes long and changes no row: the owner runs what is due on
+  /// another thread and brings it back. It counts from the next checkpoint on.
+  std::shared_ptr<Parts::Merge> due_merge() { return parts_.due_merge(); }
+  void take_merge(const Parts::Merge& merge) { parts_.take_merge(merge); }
 
   /// What a query reads: head rows that match, the parts, how far it is.
   store::Version version(const store::Scan& scan) const;
@@ -69,6 +74,8 @@ class Pipeline {
   const Digest& digest() const { return state_.digest; }
   Dedup::Usage dedup_usage() const { return dedup_->usage(); }
   size_t head_rows() const { return head_.row_count(); }
+  /// Cost: visits every row of the head.
+  size_t head_memory_bytes() const { return head_.memory_bytes(); }
   std::vector<store::PartMeta> part_metas() const { return parts_.metas(); }
 
  private:
@@ -76,10 +83,10 @@ class Pipeline {
   Status restore();
   Status apply_clicks(const log::Entry& entry);
   Status apply_decision(const log::Entry& entry);
-  Status decode_clicks(const log::Entry& entry, ByteCursor& cursor);
+  void count(const click::ClickView& click);
   void settle();
-  void judge(size_t index, const log::Entry& entry, bool again, bool duplicate);
-  std::optional<Reason> reason_for_review(const click::ClickView& click) const;
+  void judge(const ClickBatch::Click& click, Offset offset, LogMs append_ms, bool duplicate);
+  std::optional<Reason> reason_for_review(const ClickBatch::Click& click) const;
   void mix(uint64_t what);
   void note_digest();
   Status flush_if_due();
@@ -98,18 +105,9 @@ class Pipeline {
   Changes changes_;
   int64_t last_flush_log_ms_ = 0;
 
-  // Scratch of one batch, kept to save allocations.
-  struct Decoded {
-    click::ClickView view;
-    std::string_view record;
-    click::RecordScratch scratch;
-  };
-  std::vector<Decoded> clicks_;
-  std::vector<Identity> identities_;
+  // Of the entry being applied.
+  ClickBatch batch_;
   std::vector<uint8_t> duplicate_;
 };
-
-/// The 128-bit identity of a click: XXH3 of ad_id NUL click_id, seeded.
-Hash128 identity_of(std::string_view ad_id, std::string_view click_id, uint64_t seed);
 
 }  // namespace clickmill::stream

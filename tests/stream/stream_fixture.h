@@ -1,0 +1,301 @@
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "simulation/sim_file_system.h"
+#include "stream/memory_state_store.h"
+#include "stream/pipeline.h"
+#include "stream/stream_model.h"
+
+namespace clickmill::stream {
+
+inline constexpr PartitionId kPartition{7};
+inline constexpr uint64_t kSeed = 99;
+/// 2026-06-24T10:00:00Z.
+inline constexpr int64_t kStart = 1'782'295'200'000;
+
+/// What a table of a version holds, rows of one key summed.
+struct StoredRow {
+  store::Counts counts;
+  sketch::Hll visitors;
+};
+using StoredRows = std::map<RowKey, StoredRow>;
+
+inline StoredRows rows_of(const store::Version& version, store::Table table) {
+  StoredRows out;
+  const auto add = [&](int64_t bucket, const std::string& advertiser, const std::string& ad,
+                       const store::Counts& counts, const sketch::Hll& visitors) {
+    StoredRow& row = out[{floor_to(bucket, store::bucket_ms(table)), advertiser, ad}];
+    row.counts.merge(counts);
+    row.visitors.merge(visitors);
+  };
+  for (const auto& row : version.head) {
+    add(row.bucket_ms, row.advertiser_id, row.ad_id, row.counts, row.visitors);
+  }
+  const auto parts = store::read_merged((*version.parts)[static_cast<size_t>(table)],
+                                        std::numeric_limits<int64_t>::min());
+  if (!parts) FAIL(parts.error().text());
+  for (const auto& row : *parts) {
+    add(row.bucket_ms, row.advertiser_id, row.ad_id, row.counts, row.visitors);
+  }
+  return out;
+}
+
+/// The first difference, for a person; empty: none.
+inline std::string difference(const StoredRows& stored, const std::map<RowKey, ModelRow>& model) {
+  const auto name = [](const RowKey& key) {
+    return std::get<1>(key) + "/" + std::get<2>(key) + "@" + std::to_string(std::get<0>(key));
+  };
+  for (const auto& [key, want] : model) {
+    const auto found = stored.find(key);
+    if (found == stored.end()) return name(key) + ": missing";
+    const auto& counts = found->second.counts;
+    if (counts.clicks != want.clicks) {
+      return name(key) + ": " + std::to_string(counts.clicks) + " clicks, not " +
+             std::to_string(want.clicks);
+    }
+    if (counts.devices != want.devices) return name(key) + ": other device counts";
+    if (std::map(counts.countries.begin(), counts.countries.end()) != want.countries) {
+      return name(key) + ": other country counts";
+    }
+    sketch::Hll visitors;
+    for (const uint64_t hash : want.visitors) visitors.add(hash);
+    if (!(found->second.visitors == visitors)) return name(key) + ": another sketch";
+  }
+  for (const auto& [key, row] : stored) {
+    if (model.count(key) == 0) return name(key) + ": nobody clicked";
+  }
+  return {};
+}
+
+/// One partition's stream on a store and a disk that can crash, with its whole
+/// log, so that it can be replayed, and the model beside it.
+class Stream {
+ public:
+  explicit Stream(uint64_t seed, Pipeline::Options options = small_parts())
+      : files_(seed), options_(std::move(options)), model_(kSeed) {
+    options_.seed = kSeed;
+    options_.store_directory = "/store";
+    REQUIRE(files_.create_directories("/store"));
+    open();
+  }
+  /// Parts of few rows, so that short histories write and merge many.
+  static Pipeline::Options small_parts() {
+    Pipeline::Options options;
+    options.flush_rows = 8;
+    return options;
+  }
+
+  void open() {
+    auto opened = Pipeline::open(kPartition, store_, files_, options_);
+    if (!opened) FAIL(opened.error().text());
+    pipeline_ = *std::move(opened);
+  }
+  /// Applies it to both and remembers it; the verdicts are the model's.
+  std::vector<Verdict> apply(const TestEntry& entry) {
+    const Offset first = next_;
+    log_.push_back(entry.encoded(first));
+    next_ = log_.back().last() + 1;
+    auto verdicts = model_.apply(entry, first);
+    const auto done = pipeline_->apply(log_.back());
+    if (!done) FAIL(done.error().text());
+    return verdicts;
+  }
+  /// One batch of the node "n1", which holds nothing older.
+  std::vector<Verdict> clicks(int64_t append_ms, std::vector<TestClick> clicks) {
+    TestEntry entry;
+    entry.kind = click::EntryKind::clicks;
+    entry.append_ms = append_ms;
+    entry.sender = "n1";
+    entry.low_water = append_ms;
+    for (const auto& click : clicks) entry.low_water = std::min(entry.low_water, click.received_ms);
+    entry.clicks = std::move(clicks);
+    return apply(entry);
+  }
+  Verdict click(int64_t append_ms, const TestClick& click) {
+    return clicks(append_ms, {click}).front();
+  }
+  /// "n1" says that it holds nothing older than `low_water`.
+  void tick(int64_t append_ms, int64_t low_water) {
+    TestEntry entry;
+    entry.kind = click::EntryKind::tick;
+    entry.append_ms = append_ms;
+    entry.low_waters = {{"n1", ArrivalMs(low_water)}};
+    apply(entry);
+  }
+  void tick(int64_t append_ms) { tick(append_ms, append_ms); }
+  void settings(int64_t append_ms, const Settings& settings) {
+    TestEntry entry;
+    entry.kind = click::EntryKind::settings;
+    entry.append_ms = append_ms;
+    entry.settings = settings;
+    apply(entry);
+  }
+  void checkpoint() {
+    const auto done = pipeline_->checkpoint();
+    if (!done) FAIL(done.error().text());
+  }
+  /// Does the merges that are due.
+  void merge() {
+    while (const auto merge = pipeline_->due_merge()) {
+      const auto done = merge->run();
+      if (!done) FAIL(done.error().text());
+      pipeline_->take_merge(*merge);
+    }
+  }
+  /// Power loss: state store and disk go back to what is durable.
+  void crash() {
+    pipeline_.reset();
+    store_.crash();
+    files_.crash();
+    files_.restart();
+  }
+  /// Opens anew and applies what the checkpoint lacks.
+  void replay() {
+    open();
+    for (const auto& entry : log_) {
+      if (entry.first <= pipeline_->applied()) continue;
+      const auto done = pipeline_->apply(entry);
+      if (!done) FAIL(done.error().text());
+    }
+  }
+
+  std::string wrong() {
+    const auto version = pipeline_->version(everything());
+    if (!(pipeline_->tally() == model_.tally())) return "another tally";
+    if (pipeline_->horizon().t().value() != model_.t()) return "another T";
+    if (pipeline_->horizon().first_hour() != model_.first_hour()) return "another F";
+    if (auto text = difference(rows_of(version, store::Table::minute), model_.minutes());
+        !text.empty()) {
+      return "minute " + text;
+    }
+    if (auto text = difference(rows_of(version, store::Table::hour), model_.rolled_up(kHourMs));
+        !text.empty()) {
+      return "hour " + text;
+    }
+    if (auto text = difference(rows_of(version, store::Table::day), model_.rolled_up(kDayMs));
+        !text.empty()) {
+      return "day " + text;
+    }
+    return {};
+  }
+  /// Offset and reason of what the durable review space holds.
+  std::map<uint64_t, Reason> stored_reviews() {
+    std::map<uint64_t, Reason> out;
+    REQUIRE(store_.scan(kReviewSpace, "", "\xff", [&](std::string_view key, std::string_view value) {
+      const auto entry = decode_review(value);
+      if (!entry) FAIL(entry.error().text());
+      out[read_key_u64(key.substr(4))] = entry->reason;
+      return true;
+    }));
+    return out;
+  }
+  uint64_t count_of(const RowKey& key, store::Table table = store::Table::minute) {
+    const auto rows = rows_of(pipeline_->version(everything()), table);
+    const auto found = rows.find(key);
+    return found == rows.end() ? 0 : found->second.counts.clicks;
+  }
+
+  static store::Scan everything() {
+    store::Scan scan;
+    scan.from_ms = std::numeric_limits<int64_t>::min();
+    scan.to_ms = std::numeric_limits<int64_t>::max();
+    scan.countries = true;
+    scan.visitors = true;
+    return scan;
+  }
+
+  Pipeline& pipeline() { return *pipeline_; }
+  const Model& model() const { return model_; }
+  MemoryStateStore& store() { return store_; }
+  simulation::SimFileSystem& files() { return files_; }
+  const std::vector<log::Entry>& log() const { return log_; }
+
+ private:
+  MemoryStateStore store_;
+  simulation::SimFileSystem files_;
+  Pipeline::Options options_;
+  Model model_;
+  std::unique_ptr<Pipeline> pipeline_;
+  std::vector<log::Entry> log_;
+  Offset next_{1};
+};
+
+/// Random entries such as several senders' spools bring them, mostly sound,
+/// often strange: copies, old arrivals, wrong clocks, jumps of log time.
+class RandomLog {
+ public:
+  explicit RandomLog(uint64_t seed) : random_(seed) { now_ = kStart + at_most(kHourMs); }
+
+  TestEntry next() {
+    const uint64_t jump = random_.below(200);
+    now_ += at_most(jump < 2 ? 80 * kHourMs : jump < 10 ? 3 * kHourMs : jump < 80 ? kMinuteMs : 2'000);
+    TestEntry entry;
+    entry.append_ms = now_;
+    const uint64_t kind = random_.below(20);
+    if (kind == 0) return entry;
+    if (kind < 4) {
+      entry.kind = click::EntryKind::tick;
+      for (const char* node : {"n1", "n2", "n3"}) {
+        if (random_.one_in(3)) entry.low_waters.push_back({node, ArrivalMs(now_ - delay())});
+      }
+      return entry;
+    }
+    if (kind == 4 && random_.one_in(4)) {
+      entry.kind = click::EntryKind::settings;
+      entry.settings.dedup_hours = random_.one_in(3) ? static_cast<int64_t>(random_.below(60)) : 24;
+      entry.settings.stale_after_hours = 1 + static_cast<int64_t>(random_.below(80));
+      entry.settings.window_grace_ms = static_cast<int64_t>(random_.below(60)) * 1000;
+      entry.settings.nodes = {"n1", "n2"};
+      return entry;
+    }
+    entry.kind = click::EntryKind::clicks;
+    entry.sender = "n" + std::to_string(1 + random_.below(3));
+    entry.again = random_.one_in(4);
+    entry.low_water = now_ - delay();
+    const uint64_t count = 1 + random_.below(8);
+    for (uint64_t i = 0; i < count; ++i) entry.clicks.push_back(click());
+    return entry;
+  }
+  Random& random() { return random_; }
+  int64_t now() const { return now_; }
+
+ private:
+  int64_t at_most(int64_t ms) {
+    return static_cast<int64_t>(random_.below(static_cast<uint64_t>(ms) + 1));
+  }
+  int64_t delay() {
+    const uint64_t kind = random_.below(40);
+    return at_most(kind < 2 ? 100 * kHourMs : kind < 6 ? 5 * kHourMs : 5'000);
+  }
+  TestClick click() {
+    TestClick click;
+    click.click_id = "c" + std::to_string(random_.one_in(3) ? random_.below(40) : random_.next());
+    click.ad_id = "ad_" + std::to_string(random_.below(1 + random_.below(12)));
+    click.advertiser_id = random_.one_in(10) ? "adv_2" : "adv_1";
+    click.received_ms = now_ - delay();
+    const uint64_t clock = random_.below(30);
+    click.timestamp_ms = click.received_ms - at_most(2'000);
+    if (clock < 3) click.timestamp_ms = click.received_ms + at_most(60'000);
+    if (clock == 3) click.timestamp_ms = click.received_ms - at_most(200'000);
+    if (clock == 4) click.timestamp_ms = at_most(kStart);
+    click.device = static_cast<click::Device>(random_.below(click::kDevices));
+    click.country = click::country_of(static_cast<char>('A' + random_.below(3)), 'E');
+    if (random_.one_in(20)) click.flags |= click::kBackfill;
+    if (random_.one_in(20)) click.flags |= click::kUnknownAd;
+    if (!random_.one_in(6)) click.user_id = "user_" + std::to_string(random_.below(50));
+    return click;
+  }
+
+  Random random_;
+  int64_t now_;
+};
+
+}  // namespace clickmill::stream

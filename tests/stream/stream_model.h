@@ -1,0 +1,227 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "click/batch.h"
+#include "click/click.h"
+#include "log/entry.h"
+#include "stream/checkpoint.h"
+#include "stream/settings.h"
+
+namespace clickmill::stream {
+
+/// A click as the tests write it: owns its texts.
+struct TestClick {
+  std::string click_id = "c";
+  std::string ad_id = "ad_1";
+  std::string advertiser_id = "adv_1";
+  int64_t timestamp_ms = 0;
+  int64_t received_ms = 0;
+  click::Device device = click::Device::mobile;
+  click::Country country = click::country_of('U', 'S');
+  uint8_t flags = 0;
+  std::string user_id;
+
+  click::ClickView view() const {
+    click::ClickView view;
+    view.click_id = click_id;
+    view.ad_id = ad_id;
+    view.advertiser_id = advertiser_id;
+    view.ad_format = "banner";
+    view.timestamp_ms = EventMs(timestamp_ms);
+    view.received_ms = ArrivalMs(received_ms);
+    view.device = device;
+    view.country = country;
+    view.flags = flags;
+    view.user_id = user_id;
+    view.user_agent = "Mozilla/5.0";
+    return view;
+  }
+};
+
+/// A log entry before it is encoded. Which of the fields hold depends on `kind`.
+struct TestEntry {
+  click::EntryKind kind = click::EntryKind::noop;
+  int64_t append_ms = 0;
+  std::string sender;  // clicks
+  bool again = false;
+  int64_t low_water = 0;
+  std::vector<TestClick> clicks;
+  std::vector<LowWater> low_waters;  // tick
+  Settings settings;                 // settings
+
+  uint32_t count() const {
+    return kind == click::EntryKind::clicks ? static_cast<uint32_t>(clicks.size()) : 1;
+  }
+  log::Entry encoded(Offset first) const {
+    log::Entry entry;
+    entry.first = first;
+    entry.count = count();
+    entry.kind = static_cast<uint8_t>(kind);
+    entry.term = Term(1);
+    entry.append_ms = LogMs(append_ms);
+    if (kind == click::EntryKind::clicks) {
+      click::encode_batch_header({sender, again, ArrivalMs(low_water)}, entry.payload);
+      for (const auto& click : clicks) click::encode_record(click.view(), entry.payload);
+    } else if (kind == click::EntryKind::tick) {
+      encode_tick(low_waters, entry.payload);
+    } else if (kind == click::EntryKind::settings) {
+      encode_settings(settings, entry.payload);
+    }
+    return entry;
+  }
+};
+
+/// (bucket, advertiser, ad) as the tests compare rows.
+using RowKey = std::tuple<int64_t, std::string, std::string>;
+
+struct ModelRow {
+  uint64_t clicks = 0;
+  std::array<uint64_t, click::kDevices> devices{};
+  std::map<click::Country, uint64_t> countries;
+  std::set<uint64_t> visitors;  // hashes
+  void merge(const ModelRow& other) {
+    clicks += other.clicks;
+    for (size_t i = 0; i < devices.size(); ++i) devices[i] += other.devices[i];
+    for (const auto& [country, count] : other.countries) countries[country] += count;
+    visitors.insert(other.visitors.begin(), other.visitors.end());
+  }
+};
+
+enum class Verdict : uint8_t { counted, duplicate, resent, late, clock_ahead, unknown_ad, stale };
+
+/// What DESIGN §5 says becomes of a log, word by word and without any thought of
+/// speed: every id with all hours under which it stands, every row for ever.
+class Model {
+ public:
+  explicit Model(uint64_t visitor_seed) : seed_(visitor_seed) {}
+
+  /// The verdicts of the entry's clicks.
+  std::vector<Verdict> apply(const TestEntry& entry, Offset first) {
+    for (auto& [name, node] : nodes_) {
+      node.silent_ms += std::min<int64_t>(std::max<int64_t>(entry.append_ms - log_time_, 0), 60'000);
+    }
+    log_time_ = std::max(log_time_, entry.append_ms);
+    std::vector<Verdict> verdicts;
+    if (entry.kind == click::EntryKind::clicks) {
+      hear(entry.sender, entry.low_water);
+      move_bounds();
+      for (size_t i = 0; i < entry.clicks.size(); ++i) {
+        verdicts.push_back(judge(entry, entry.clicks[i]));
+        note(verdicts.back(), entry.clicks[i], first + i);
+      }
+    } else if (entry.kind == click::EntryKind::tick) {
+      for (const auto& node : entry.low_waters) hear(node.node, node.low_water.value());
+    } else if (entry.kind == click::EntryKind::settings) {
+      settings_ = entry.settings;
+      for (const auto& name : settings_.nodes) {
+        if (nodes_.count(name) == 0) nodes_[name] = {log_time_, 0};
+      }
+    }
+    move_bounds();
+    return verdicts;
+  }
+
+  const std::map<RowKey, ModelRow>& minutes() const { return rows_; }
+  std::map<RowKey, ModelRow> rolled_up(int64_t bucket_ms) const {
+    std::map<RowKey, ModelRow> out;
+    for (const auto& [key, row] : rows_) {
+      const auto& [minute, advertiser, ad] = key;
+      out[{floor_to(minute, bucket_ms), advertiser, ad}].merge(row);
+    }
+    return out;
+  }
+  const std::map<uint64_t, Reason>& reviews() const { return reviews_; }
+  const Tally& tally() const { return tally_; }
+  int64_t t() const { return t_; }
+  int64_t first_hour() const { return first_hour_; }
+
+ private:
+  struct Node {
+    int64_t low_water = 0;
+    int64_t silent_ms = 0;
+  };
+
+  void hear(const std::string& name, int64_t low_water) {
+    Node& node = nodes_[name];
+    node.low_water = std::max(node.low_water, std::min(low_water, log_time_));
+    node.silent_ms = 0;
+  }
+  void move_bounds() {
+    int64_t lowest = log_time_;
+    for (const auto& [name, node] : nodes_) {
+      if (node.silent_ms < settings_.stale_after_hours * 3'600'000) {
+        lowest = std::min(lowest, node.low_water);
+      }
+    }
+    const int64_t t = std::max<int64_t>(lowest - 600'000, 0);
+    t_ = std::max(t_, t - t % 3'600'000);
+    first_hour_ = std::max(first_hour_, t_ / 3'600'000 - settings_.dedup_hours);
+  }
+  Verdict judge(const TestEntry& entry, const TestClick& click) {
+    auto& hours = ids_[{click.ad_id, click.click_id}];
+    const int64_t from =
+        std::max(first_hour_, click.received_ms / 3'600'000 - settings_.dedup_hours);
+    if (hours.lower_bound(from) != hours.end()) {
+      return entry.again ? Verdict::resent : Verdict::duplicate;
+    }
+    hours.insert(entry.append_ms / 3'600'000);
+    if (click.received_ms < t_) return Verdict::stale;
+    if ((click.flags & click::kUnknownAd) != 0) return Verdict::unknown_ad;
+    if ((click.flags & click::kBackfill) != 0) return Verdict::counted;
+    if (click.timestamp_ms - click.received_ms > settings_.max_clock_ahead_ms) {
+      return Verdict::clock_ahead;
+    }
+    const int64_t minute_end = click.timestamp_ms / 60'000 * 60'000 + 60'000;
+    if (click.received_ms - minute_end > settings_.window_grace_ms) return Verdict::late;
+    return Verdict::counted;
+  }
+  void note(Verdict verdict, const TestClick& click, Offset offset) {
+    if (verdict == Verdict::resent) {
+      ++tally_.resent;
+      return;
+    }
+    ++tally_.received;
+    switch (verdict) {
+      case Verdict::duplicate: ++tally_.duplicate; return;
+      case Verdict::late: return review(Reason::late, offset);
+      case Verdict::clock_ahead: return review(Reason::clock_ahead, offset);
+      case Verdict::unknown_ad: return review(Reason::unknown_ad, offset);
+      case Verdict::stale: return review(Reason::stale, offset);
+      default: break;
+    }
+    ++tally_.counted;
+    ModelRow row;
+    row.clicks = 1;
+    row.devices[static_cast<size_t>(click.device)] = 1;
+    row.countries[click.country] = 1;
+    const auto visitor = click::visitor_of(click.view(), seed_);
+    if (visitor.known) row.visitors.insert(visitor.hash);
+    rows_[{click.timestamp_ms / 60'000 * 60'000, click.advertiser_id, click.ad_id}].merge(row);
+  }
+  void review(Reason reason, Offset offset) {
+    ++tally_.review[static_cast<size_t>(reason)];
+    reviews_[offset.value()] = reason;
+  }
+
+  const uint64_t seed_;
+  int64_t log_time_ = 0;
+  int64_t t_ = 0;
+  int64_t first_hour_ = 0;
+  Settings settings_;
+  std::map<std::string, Node> nodes_;
+  std::map<std::pair<std::string, std::string>, std::set<int64_t>> ids_;
+  std::map<RowKey, ModelRow> rows_;
+  std::map<uint64_t, Reason> reviews_;
+  Tally tally_;
+};
+
+}  // namespace clickmill::stream
