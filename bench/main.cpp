@@ -9,9 +9,11 @@
 #include <string_view>
 
 #include "dedup_bench.h"
+#include "freshness.h"
 #include "load.h"
 #include "log_bench.h"
 #include "options.h"
+#include "stream_bench.h"
 #include "verify.h"
 
 namespace clickmill::bench {
@@ -64,6 +66,15 @@ void print_load(const Options& options, const LoadReport& report) {
                       static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6));
 }
 
+void print_freshness(const FreshnessProbe::Report& report) {
+  const Histogram& visible = report.visible_ns;
+  say(fmt::format("freshness (click answered to visible in a query), ms: p50 {:.1f}  p99 {:.1f}  "
+                  "max {:.1f}  ({} clicks)",
+                  milliseconds(visible.percentile(0.5)), milliseconds(visible.percentile(0.99)),
+                  milliseconds(visible.max()), visible.count()));
+  if (!report.failure.empty()) say("freshness: ended early: " + report.failure);
+}
+
 bool print_verdict(const Verdict& verdict) {
   bool right = verdict.ads_that_differ == 0 && verdict.answered > 0;
   say(fmt::format("counts: all there {:.2f} s after the run", verdict.settled_s));
@@ -81,14 +92,19 @@ bool print_verdict(const Verdict& verdict) {
 /// Whether the counts were right.
 Result<bool> run(const Options& options) {
   int64_t begin_ms = now_ms();
-  ClickSource source(options.seed, options.ads, fmt::format("{:x}", begin_ms),
-                     options.collector.text());
+  std::string name = fmt::format("{:x}", begin_ms);
+  ClickSource source(options.seed, options.ads, name, options.collector.text());
   ApiClient api(options.api);
-  if (options.check) TRY(upload_ads(api, source, options.ads));
+  FreshnessProbe probe(options, name);
+  if (options.check) {
+    TRY(upload_ads(api, source, options.ads));
+    TRY(probe.start());
+  }
   Ledger ledger;
   LoadReport report = TRY(run_load(options, source, ledger));
   print_load(options, report);
   if (!options.check) return true;
+  print_freshness(probe.stop());
   Verdict verdict = TRY(verify(api, source, ledger, options.ads, begin_ms, now_ms() + 1));
   return print_verdict(verdict);
 }
@@ -156,6 +172,41 @@ Status run_log(int count, const char* const* arguments) {
   return run_log_bench(options);
 }
 
+Result<StreamBenchOptions> parse_stream(int count, const char* const* arguments) {
+  StreamBenchOptions options;
+  for (int at = 0; at + 1 < count; at += 2) {
+    std::string_view name = arguments[at];
+    std::string_view value = arguments[at + 1];
+    if (name == "--directory") {
+      options.directory = value;
+    } else if (name == "--clicks") {
+      options.clicks = TRY(parse_number(name, value, 1, 2'000'000'000));
+    } else if (name == "--ids") {
+      options.ids = TRY(parse_number(name, value, 0, 2'000'000'000));
+    } else if (name == "--ads") {
+      uint64_t ads = TRY(parse_number(name, value, 1, 1'000'000));
+      options.ads = static_cast<uint32_t>(ads);
+    } else if (name == "--rate") {
+      options.rate = TRY(parse_number(name, value, 1, 10'000'000));
+    } else if (name == "--batch") {
+      options.batch = TRY(parse_number(name, value, 1, 4'096));
+    } else if (name == "--checkpoint") {
+      options.checkpoint = TRY(parse_number(name, value, 1, 2'000'000'000));
+    } else {
+      return Error(Errc::invalid, fmt::format("stream: no option {}", name));
+    }
+  }
+  if (count % 2 != 0 || options.directory.empty()) {
+    return Error(Errc::invalid, "stream: wants --directory DIR, and a value for every option");
+  }
+  return options;
+}
+
+Status run_stream(int count, const char* const* arguments) {
+  StreamBenchOptions options = TRY(parse_stream(count, arguments));
+  return run_stream_bench(options);
+}
+
 int report_failure(const Error& error) {
   fmt::print(stderr, "clickmill-bench: {}\n", error.text());
   return 2;
@@ -168,6 +219,10 @@ int main(int count, char** arguments) {
   using namespace clickmill::bench;
   if (count > 1 && std::string_view(arguments[1]) == "dedup") {
     auto done = run_dedup(count - 2, arguments + 2);
+    return done ? 0 : report_failure(done.error());
+  }
+  if (count > 1 && std::string_view(arguments[1]) == "stream") {
+    auto done = run_stream(count - 2, arguments + 2);
     return done ? 0 : report_failure(done.error());
   }
   if (count > 1 && std::string_view(arguments[1]) == "log") {

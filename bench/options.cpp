@@ -116,6 +116,8 @@ std::string usage() {
       "clickmill-bench dedup --directory DIR [--ids N] [--measured N] [--partitions N]\n"
       "    [--checkpoint N] [--bare N]: deduplication alone, N ids in state (864000000: a day at\n"
       "    10,000/s, 20 GB of disk), beside a bare RocksDB loop over --bare of the same (0: none)\n"
+      "clickmill-bench stream --directory DIR [--clicks N] [--ids N] [--ads N] [--rate R] [--batch N] "
+      "[--checkpoint N]: the stream alone\n"
       "Exits 0 when every answered click was counted exactly once, 1 when not, 2 when it could not "
       "run.\n",
       kConnectionsMax, kSecondsMax, kAdsMax);

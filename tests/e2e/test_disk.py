@@ -51,6 +51,7 @@ def run_bench(context, node, *options, timeout_s):
         context.say(line)
     check_equal(f"exit code of the load generator: {result.stderr}", result.returncode, 0)
     check("exactly once: yes" in result.stdout, "the load generator found a difference")
+    check("freshness (click answered" in result.stdout and "ended early" not in result.stdout, "freshness was not measured")
 
 
 def test_load(context):

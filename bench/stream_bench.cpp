@@ -1,0 +1,272 @@
+#include "stream_bench.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/random.h"
+#include "base/task_pool.h"
+#include "click_source.h"
+#include "stopwatch.h"
+#include "stream/pipeline.h"
+
+namespace clickmill::bench {
+namespace {
+
+using stream::Dedup;
+using stream::Identity;
+using stream::Pipeline;
+
+constexpr int64_t kDedupHours = 24;
+constexpr int64_t kBeginMs = 500'000 * kHourMs;  // of the measured clicks
+constexpr uint64_t kRoundClicks = 200'000;       // prepared at once, to bound memory
+constexpr uint64_t kSeed = 7;
+constexpr int64_t kArrivalMs = 40;  // from click to arrival, and from there to the log
+
+/// Times spent in the measured part, and the pauses within it.
+struct Spent {
+  double seconds = 0;
+  double core_seconds = 0;
+  double longest_pause = 0;
+  double pauses = 0;
+  uint64_t checkpoints = 0;
+};
+
+class Bench {
+ public:
+  explicit Bench(const StreamBenchOptions& options)
+      : options_(options), source_(kSeed, options.ads, "stream", "localhost") {}
+
+  Status run() {
+    TRY(files_.create_directories(store_directory()));
+    TRY(files_.create_directories(state_directory()));
+    TRY(remember_ids());
+    TRY(open());
+    const Stopwatch all;
+    while (next_click_ < options_.clicks) {
+      auto entries = prepare();
+      TRY(apply(entries));
+    }
+    TRY(report(all));
+    return reopen();
+  }
+
+ private:
+  struct Stream {
+    std::unique_ptr<Pipeline> pipeline;
+    Offset next{1};
+    uint64_t since_checkpoint = 0;
+    int64_t ticked_minute = 0;
+    bool merging = false;
+  };
+  struct Ready {
+    uint32_t partition;
+    log::Entry entry;
+  };
+
+  std::string store_directory() const { return options_.directory + "/store"; }
+  std::string state_directory() const { return options_.directory + "/state"; }
+
+  /// The ids of the 24 hours before, through dedup alone: they are not measured.
+  Status remember_ids() {
+    if (options_.ids == 0) return {};
+    auto store = TRY(stream::open_rocks_state_store(state_directory(), options_.cache_bytes));
+    Random random(kSeed);
+    std::vector<Identity> ids;
+    std::vector<uint8_t> duplicate;
+    const int64_t first_hour = kBeginMs / kHourMs - kDedupHours;
+    for (uint32_t p = 0; p < options_.partitions; ++p) {
+      auto dedup = TRY(Dedup::open(PartitionId(p), *store, {kDedupHours}, first_hour - 1));
+      const uint64_t per_hour = options_.ids / options_.partitions / kDedupHours;
+      for (int64_t hour = first_hour; hour < first_hour + kDedupHours; ++hour) {
+        ids.clear();
+        for (uint64_t i = 0; i < per_hour; ++i) {
+          ids.push_back({{random.next(), random.next()}, ArrivalMs(hour * kHourMs)});
+        }
+        duplicate.resize(ids.size());
+        TRY(dedup->classify(LogMs(hour * kHourMs), ids, duplicate));
+        stream::StateBatch batch;
+        TRY(dedup->checkpoint(batch));
+        TRY(store->commit(batch, hour + 1 == first_hour + kDedupHours));
+        dedup->checkpoint_committed();
+      }
+    }
+    return {};
+  }
+
+  Status open() {
+    state_ = TRY(stream::open_rocks_state_store(state_directory(), options_.cache_bytes));
+    streams_.resize(options_.partitions);
+    for (uint32_t p = 0; p < options_.partitions; ++p) {
+      Pipeline::Options pipeline;
+      pipeline.seed = kSeed;
+      pipeline.store_directory = store_directory();
+      streams_[p].pipeline =
+          TRY(Pipeline::open(PartitionId(p), *state_, files_, std::move(pipeline)));
+      // Staggered, as in a node.
+      streams_[p].since_checkpoint = options_.checkpoint * p / options_.partitions;
+    }
+    return {};
+  }
+
+  int64_t time_of(uint64_t click) const {
+    return kBeginMs + static_cast<int64_t>(click * 1000 / options_.rate);
+  }
+
+  /// The next round of clicks, as a leader would have cut them into entries.
+  std::vector<Ready> prepare() {
+    std::vector<Ready> ready;
+    std::vector<std::string> payloads(options_.partitions);
+    std::vector<uint32_t> counts(options_.partitions);
+    const uint64_t end = std::min(options_.clicks, next_click_ + kRoundClicks);
+    for (; next_click_ < end; ++next_click_) {
+      const int64_t now = time_of(next_click_);
+      const uint32_t p =
+          click::partition_of(source_.ad_id(source_.ad_of(next_click_)), options_.partitions).value();
+      if (counts[p] == 0) {
+        click::encode_batch_header({"n1", false, ArrivalMs(now + kArrivalMs)}, payloads[p]);
+      }
+      source_.append_record(next_click_, now + kArrivalMs, ClickSource::Field::none, payloads[p]);
+      if (++counts[p] == options_.batch) cut(p, now, payloads[p], counts[p], ready);
+    }
+    for (uint32_t p = 0; p < options_.partitions; ++p) {
+      if (counts[p] > 0) cut(p, time_of(end), payloads[p], counts[p], ready);
+    }
+    return ready;
+  }
+  void cut(uint32_t p, int64_t now, std::string& payload, uint32_t& count, std::vector<Ready>& ready) {
+    Stream& stream = streams_[p];
+    const LogMs append_ms(now + 2 * kArrivalMs);
+    if (const int64_t minute = floor_to(append_ms.value(), kMinuteMs); minute != stream.ticked_minute) {
+      std::string tick;
+      stream::encode_tick({{"n1", ArrivalMs(now)}}, tick);
+      ready.push_back({p, {stream.next, 1, static_cast<uint8_t>(click::EntryKind::tick), Term(1),
+                           append_ms, std::move(tick)}});
+      ++stream.next;
+      stream.ticked_minute = minute;
+    }
+    ready.push_back({p, {stream.next, count, static_cast<uint8_t>(click::EntryKind::clicks), Term(1),
+                         append_ms, std::exchange(payload, {})}});
+    stream.next = stream.next + count;
+    count = 0;
+  }
+
+  Status apply(const std::vector<Ready>& entries) {
+    const Stopwatch watch;
+    for (const Ready& ready : entries) {
+      Stream& stream = streams_[ready.partition];
+      TRY(stream.pipeline->apply(ready.entry));
+      stream.since_checkpoint += ready.entry.count;
+      if (stream.since_checkpoint >= options_.checkpoint) TRY(checkpoint(ready.partition));
+    }
+    take_merges();
+    spent_.seconds += watch.seconds();
+    spent_.core_seconds += watch.core_seconds();
+    return {};
+  }
+
+  Status checkpoint(uint32_t p) {
+    Stream& stream = streams_[p];
+    const Stopwatch watch;
+    TRY(stream.pipeline->checkpoint());
+    spent_.longest_pause = std::max(spent_.longest_pause, watch.seconds());
+    spent_.pauses += watch.seconds();
+    ++spent_.checkpoints;
+    stream.since_checkpoint = 0;
+    start_merge(p);
+    return {};
+  }
+  void start_merge(uint32_t p) {
+    if (streams_[p].merging) return;
+    auto merge = streams_[p].pipeline->due_merge();
+    if (!merge) return;
+    streams_[p].merging = background_.submit([this, p, merge] {
+      auto done = merge->run();
+      const std::lock_guard lock(mutex_);
+      if (done) {
+        merged_.emplace_back(p, merge);
+      } else {
+        failed_ = std::move(done);
+      }
+    });
+  }
+  void take_merges() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [p, merge] : std::exchange(merged_, {})) {
+      streams_[p].pipeline->take_merge(*merge);
+      streams_[p].merging = false;
+    }
+  }
+
+  Status report(const Stopwatch& all) {
+    background_.stop();
+    take_merges();
+    if (!failed_) return std::move(failed_).error();
+    const auto clicks = static_cast<double>(options_.clicks);
+    uint64_t counted = 0;
+    uint64_t rows = 0;
+    uint64_t bytes = 0;
+    uint64_t parts = 0;
+    Dedup::Usage dedup;
+    for (const Stream& stream : streams_) {
+      counted += stream.pipeline->tally().counted;
+      rows += stream.pipeline->head_rows();
+      bytes += stream.pipeline->head_memory_bytes();
+      parts += stream.pipeline->part_metas().size();
+      dedup.ids += stream.pipeline->dedup_usage().ids;
+      dedup.memory_bytes += stream.pipeline->dedup_usage().memory_bytes;
+    }
+    fmt::print("stream: {} clicks on {} ads in {} partitions, {} ids before; {:.1f} s with preparing\n",
+               options_.clicks, options_.ads, options_.partitions, options_.ids, all.seconds());
+    fmt::print("throughput: {:.0f} clicks/s, {:.0f} per core second\n", clicks / spent_.seconds,
+               clicks / spent_.core_seconds);
+    fmt::print("checkpoints: {}; pause ms: mean {:.2f}, longest {:.2f}; {:.1f} % of the time\n",
+               spent_.checkpoints,
+               1000 * spent_.pauses / static_cast<double>(std::max<uint64_t>(spent_.checkpoints, 1)),
+               1000 * spent_.longest_pause, 100 * spent_.pauses / spent_.seconds);
+    fmt::print("open rows: {}, {:.0f} bytes each; parts: {}\n", rows,
+               static_cast<double>(bytes) / static_cast<double>(std::max<uint64_t>(rows, 1)), parts);
+    fmt::print("ids: {}, {:.2f} bytes each\n", dedup.ids,
+               static_cast<double>(dedup.memory_bytes) / static_cast<double>(dedup.ids));
+    if (counted != options_.clicks) {
+      return Error(Errc::invalid, fmt::format("stream bench: {} clicks counted, not {}", counted,
+                                              options_.clicks));
+    }
+    return {};
+  }
+
+  Status reopen() {
+    for (Stream& stream : streams_) TRY(stream.pipeline->checkpoint());
+    streams_.clear();
+    state_.reset();
+    const Stopwatch watch;
+    TRY(open());
+    fmt::print("opened anew in {:.2f} s, {:.2f} of them on a core\n", watch.seconds(),
+               watch.core_seconds());
+    return {};
+  }
+
+  const StreamBenchOptions options_;
+  ClickSource source_;
+  PosixFileSystem files_;
+  std::unique_ptr<stream::StateStore> state_;
+  std::vector<Stream> streams_;
+  uint64_t next_click_ = 0;
+  Spent spent_;
+  std::mutex mutex_;  // guards the two below, between background and us
+  std::vector<std::pair<uint32_t, std::shared_ptr<stream::Parts::Merge>>> merged_;
+  Status failed_;
+  TaskPool background_{"background", 1, 4096};  // goes first
+};
+
+}  // namespace
+
+Status run_stream_bench(const StreamBenchOptions& options) { return Bench(options).run(); }
+
+}  // namespace clickmill::bench
