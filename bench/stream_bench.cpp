@@ -82,7 +82,8 @@ class Bench {
     std::vector<uint8_t> duplicate;
     const int64_t first_hour = kBeginMs / kHourMs - kDedupHours;
     for (uint32_t p = 0; p < options_.partitions; ++p) {
-      auto dedup = TRY(Dedup::open(PartitionId(p), *store, {kDedupHours}, first_hour - 1));
+      auto dedup = Dedup::open(PartitionId(p), *store, {.dedup_hours = kDedupHours}, first_hour - 1);
+      TRY(dedup->load());
       const uint64_t per_hour = options_.ids / options_.partitions / kDedupHours;
       for (int64_t hour = first_hour; hour < first_hour + kDedupHours; ++hour) {
         ids.clear();

@@ -19,6 +19,7 @@
 #include "engine/memory_alarm.h"
 #include "engine/node_metrics.h"
 #include "engine/partitions.h"
+#include "engine/state_recovery.h"
 #include "http/server.h"
 #include "stream/id_spaces.h"
 
@@ -113,6 +114,7 @@ class Engine::Impl {
 
  private:
   Status open_storage();
+  Status open_state();
   Status open_journal();
   Status start_upkeep();
   Status open_catalog();
@@ -181,26 +183,40 @@ Status Engine::Impl::start() {
 Status Engine::Impl::open_storage() {
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
   TRY(open_catalog());
+  background_ = std::make_unique<TaskPool>("background", 1, 4096);
+  for (unsigned i = 0; i < threads_of(config_); ++i) {
+    owned_.workers.push_back(std::make_unique<cluster::Worker>(fmt::format("worker-{}", i)));
+  }
+  auto opened = open_state();
+  if (!opened && is_damage(opened.error())) {
+    owned_.partitions.clear();
+    images_.reset();
+    id_spaces_.reset();
+    state_.reset();
+    TRY(set_state_aside(*dir_, files_, opened.error()));
+    opened = open_state();
+  }
+  TRY(std::move(opened));
+  return remove_orphaned_parts(*dir_, files_, owned_);
+}
+
+Status Engine::Impl::open_state() {
   TRY(files_.create_directories(dir_->state()));
   TRY(files_.create_directories(dir_->ids()));
   TRY(files_.create_directories(dir_->store()));
   state_ = TRY(stream::open_rocks_state_store(dir_->state(), kStateCacheBytes));
   id_spaces_ = std::make_unique<stream::IdSpaces>(*state_);
-  background_ = std::make_unique<TaskPool>("background", 1, 4096);
-  for (unsigned i = 0; i < threads_of(config_); ++i) {
-    owned_.workers.push_back(std::make_unique<cluster::Worker>(fmt::format("worker-{}", i)));
-  }
   PartitionHooks hooks;
   hooks.low_water = [this](PartitionId id) { return spool_->low_water(id); };
   hooks.in_background = [this](std::function<void()> task) {
-    // A refused task is only delayed: sealing is tried again.
+    // A refused task is only delayed: it is tried again.
     return background_->submit(std::move(task));
   };
   images_ = std::make_unique<stream::TableImages>(
       files_, stream::TableImages::Options{dir_->ids(), hooks.in_background});
   hooks.images = images_.get();
   owned_.partitions = TRY(open_partitions(config_, *dir_, files_, node_clock_, *state_, owned_, hooks));
-  return remove_orphaned_parts(*dir_, files_, owned_);
+  return {};
 }
 
 Status Engine::Impl::open_catalog() {

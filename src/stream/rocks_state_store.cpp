@@ -27,7 +27,10 @@ constexpr uint64_t kMiB = 1 << 20;
 Error error_of(const rocksdb::Status& status, std::string_view doing) {
   Errc code = Errc::io;
   if (status.IsNoSpace()) code = Errc::no_space;
-  if (status.IsCorruption() || status.IsInvalidArgument()) code = Errc::corrupt;
+  // A missing file is damage like a wrong one.
+  if (status.IsCorruption() || status.IsInvalidArgument() || status.IsPathNotFound()) {
+    code = Errc::corrupt;
+  }
   return Error(code, "state store: " + std::string(doing) + ": " + status.ToString());
 }
 
@@ -266,10 +269,26 @@ class RocksStateStore final : public StateStore {
   std::map<std::string, std::shared_ptr<Family>, std::less<>> families_;
 };
 
+/// Without CURRENT, RocksDB would begin anew and delete what else is there.
+Status check_empty(const std::string& directory) {
+  std::vector<std::string> names;
+  const auto listed = rocksdb::Env::Default()->GetChildren(directory, &names);
+  if (!listed.ok()) return error_of(listed, "open " + directory);
+  for (const auto& name : names) {
+    if (name.ends_with(".sst") || name.starts_with("MANIFEST-")) {
+      return Error(Errc::corrupt, "state store: CURRENT is missing beside " + name, directory);
+    }
+  }
+  return {};
+}
+
 /// Every column family must be named at open; a new directory has just the default one.
 Result<std::vector<std::string>> existing_families(const std::string& directory) {
   const auto current = rocksdb::Env::Default()->FileExists(directory + "/CURRENT");
-  if (current.IsNotFound()) return std::vector{rocksdb::kDefaultColumnFamilyName};
+  if (current.IsNotFound()) {
+    TRY(check_empty(directory));
+    return std::vector{rocksdb::kDefaultColumnFamilyName};
+  }
   if (!current.ok()) return error_of(current, "open " + directory);
   std::vector<std::string> names;
   const auto status = rocksdb::DB::ListColumnFamilies({}, directory, &names);

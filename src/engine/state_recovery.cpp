@@ -1,0 +1,53 @@
+#include "engine/state_recovery.h"
+
+#include <fmt/format.h>
+
+#include "base/logging.h"
+#include "click/batch.h"
+#include "log/segments.h"
+
+namespace clickmill::engine {
+namespace {
+
+Status check_log_is_whole(const DataDir& dir, FileSystem& files, const Error& why) {
+  const click::ColumnCodec codec;
+  for (uint32_t i = 0; i < dir.node().partitions; ++i) {
+    auto segments = log::Segments::open(files, dir.log(i), codec, {});
+    if (!segments) {
+      return std::move(segments).error().with_context(fmt::format(
+          "the stream's state is damaged ({}) and the log, from which it could be rebuilt, is too",
+          why.text()));
+    }
+    if ((*segments)->first() == Offset(1)) continue;
+    return Error(Errc::corrupt,
+                 fmt::format("the stream's state is damaged ({}) and can't be rebuilt: the log of "
+                             "partition {} begins at offset {}, what is older is gone; restore {} "
+                             "and {} from a backup",
+                             why.text(), i, (*segments)->first().value(), dir.state(), dir.store()));
+  }
+  return {};
+}
+
+}  // namespace
+
+bool is_damage(const Error& error) {
+  return error.code() == Errc::corrupt || error.code() == Errc::not_found;
+}
+
+Status set_state_aside(const DataDir& dir, FileSystem& files, const Error& why) {
+  TRY(check_log_is_whole(dir, files, why));
+  unsigned number = 1;
+  const auto aside = [&](const std::string& folder) {
+    return fmt::format("{}.damaged-{}", folder, number);
+  };
+  while (files.exists(aside(dir.state())) || files.exists(aside(dir.store()))) ++number;
+  log_error("engine", fmt::format("the stream's state is damaged: {}; it is rebuilt from the log, the "
+                                  "damaged files are kept as {} and {}",
+                                  why.text(), aside(dir.state()), aside(dir.store())));
+  for (const auto& folder : {dir.state(), dir.store()}) {
+    if (files.exists(folder)) TRY(files.rename(folder, aside(folder)));
+  }
+  return files.sync_directory(dir.path());
+}
+
+}  // namespace clickmill::engine

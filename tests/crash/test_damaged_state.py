@@ -1,0 +1,140 @@
+"""A killed node whose state is damaged on disk rebuilds it from its log.
+
+Goal: whatever file of state/ or store/ is damaged or gone, the node counts right
+after a start. Method: clicks that fill parts, head rows and review entries; kill;
+damage one file; start; every total and a sample of answers are as before.
+"""
+
+import json
+import os
+import shutil
+
+from harness import check, check_equal, now_ms, wait_until
+
+ADS = [{"ad_id": f"state_{number}", "advertiser_id": f"adv_{number % 7}", "ad_format": "banner",
+        "redirect_url": "https://example.com/"} for number in range(1500)]
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+
+
+def flip(path, share):
+    """Turns one byte over, a share of the way into the file."""
+    with open(path, "r+b") as file:
+        at = int(os.path.getsize(path) * share)
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 0x55]))
+
+
+def files_of(folder, suffix="", prefix=""):
+    found = sorted(path for path in folder.iterdir() if path.name.endswith(suffix) and path.name.startswith(prefix))
+    check(found, f"no {prefix}*{suffix} in {folder}")
+    return found
+
+
+def largest(paths):
+    return max(paths, key=os.path.getsize)
+
+
+# What is damaged, and whether the start must notice (a write-ahead log that ends early
+# is an older, whole state; RocksDB goes on from there).
+DAMAGES = [
+    ("CURRENT with nonsense", True, lambda data: (data / "state" / "CURRENT").write_text("nonsense\n")),
+    ("CURRENT gone", True, lambda data: (data / "state" / "CURRENT").unlink()),
+    ("a bit of MANIFEST", True, lambda data: flip(files_of(data / "state", prefix="MANIFEST-")[-1], 0.5)),
+    ("a table file gone", True, lambda data: largest(files_of(data / "state", ".sst")).unlink()),
+    ("a bit of every table file", True, lambda data: [flip(path, 0.3) for path in files_of(data / "state", ".sst")]),
+    ("a bit of the write-ahead log", False, lambda data: flip(largest(files_of(data / "state", ".log")), 0.5)),
+    ("a part's footer", True, lambda data: flip(files_of(data / "store", ".part")[0], 0.999)),
+    ("a part gone", True, lambda data: files_of(data / "store", ".part")[-1].unlink()),
+    ("state/ gone", False, lambda data: shutil.rmtree(data / "state")),
+    ("state/ and store/ gone", False, lambda data: [shutil.rmtree(data / name) for name in ("state", "store")]),
+]
+
+
+def send(node, clicks, mode=""):
+    answer = node.request("POST", f"/v1/clicks{mode}", "".join(json.dumps(click) + "\n" for click in clicks))
+    check_equal("accepted", answer.json().get("accepted"), len(clicks))
+
+
+def answers(node, begin_ms, end_ms):
+    found = {}
+    for ad in ADS[::150]:
+        answer = node.metrics_clicks(ad_id=ad["ad_id"], from_=begin_ms, to=end_ms, granularity="1h", fill="none",
+                                     breakdown="country")
+        found[ad["ad_id"]] = [{**row, "complete": None} for row in answer["data"]]
+    return found
+
+
+def test_damaged_state(context):
+    """a damaged or missing file of state/ or store/ is noticed, and all counts come back from the log"""
+    # Two partitions, so that parts are written without hours of traffic.
+    node = context.node({"log": {"partitions": 2}, "stream": {"checkpoint_interval_s": 1}})
+    node.upload_ads(ADS)
+    now = now_ms()
+    begin_ms = (now - 2 * DAY_MS) // DAY_MS * DAY_MS
+    total = 0
+    for round_number in range(3):
+        past = [{"click_id": f"past-{round_number}-{number}", "ad_id": ad["ad_id"], "user_id": f"u{number % 90}",
+                 "timestamp_ms": now - (number % 300) * MINUTE_MS - 5 * MINUTE_MS, "country": "DE"}
+                for number, ad in enumerate(ADS * 2)]
+        send(node, past, "?mode=backfill")
+        total += len(past)
+    # Too late: these go to review.
+    send(node, [{"click_id": f"late-{number}", "ad_id": "state_1", "timestamp_ms": now - DAY_MS} for number in range(50)])
+    node.wait_total(begin_ms, now + DAY_MS, total)
+    rebuilt = 0
+    for at, (damage, must_notice, do) in enumerate(DAMAGES):
+        live = [{"click_id": f"live-{at}-{number}", "ad_id": ad["ad_id"], "timestamp_ms": now_ms(), "country": "FR"}
+                for number, ad in enumerate(ADS[:300])]
+        send(node, live[:150])
+        node.wait_total(begin_ms, now + DAY_MS, total + 150)
+        # A start flushes the write-ahead log to table files; with the clicks after it there are both.
+        node.stop()
+        node.start()
+        checkpoints = node.metrics()["clickmill_checkpoints_total"]
+        send(node, live[150:])
+        total += len(live)
+        node.wait_total(begin_ms, now + DAY_MS, total)
+        node.wait_spool_empty()
+        wait_until("a checkpoint", lambda: node.metrics()["clickmill_checkpoints_total"] > checkpoints)
+        before, counters = answers(node, begin_ms, now + DAY_MS), node.check_invariant()
+        node.kill()
+        do(node.data_dir)
+        node.start()
+        log = node.log_since_start()
+        if must_notice:
+            check("the stream's state is damaged" in log, f"{damage}: the node noticed nothing: {log}")
+        rebuilt += "the stream's state is damaged" in log
+        node.wait_total(begin_ms, now + DAY_MS, total)
+        check_equal(f"{damage}: answers", answers(node, begin_ms, now + DAY_MS), before)
+        # A kill may bring a batch back that was committed already: resent, which counts nowhere else.
+        counters_now = {**node.check_invariant(), "resent": counters["resent"]}
+        check_equal(f"{damage}: counters", counters_now, counters)
+        # What was counted stays known: copies change nothing.
+        send(node, live)
+        node.wait_spool_empty()
+        check_equal(f"{damage}: total after copies", node.total(begin_ms, now + DAY_MS), total)
+    check_equal("review", counters["review"], 50)
+    context.say(f"{len(DAMAGES)} damages, {rebuilt} rebuilt from the log, {total} clicks")
+
+
+def test_checkpoint_ahead_of_log(context):
+    """a state that is ahead of its log is refused by name, never continued"""
+    node = context.node({"log": {"partitions": 2}, "stream": {"checkpoint_interval_s": 1}})
+    node.upload_ads(ADS[:10])
+    node.stop()
+    shutil.copytree(node.data_dir / "journal", context.directory / "journal-before")
+    node.start()
+    clicks = [{"click_id": f"c{number}", "ad_id": ADS[number % 10]["ad_id"], "timestamp_ms": now_ms()}
+              for number in range(500)]
+    send(node, clicks)
+    node.wait_total(now_ms() - DAY_MS, now_ms() + DAY_MS, len(clicks))
+    node.stop()
+    shutil.rmtree(node.data_dir / "journal")
+    shutil.move(context.directory / "journal-before", node.data_dir / "journal")
+    node.spawn()
+    check_equal("exit code", node.process.wait(30), 2)
+    log = node.log_since_start()
+    check("the checkpoint is at offset" in log and "but the log ends at" in log, f"it said: {log}")
+    check(not any("damaged" in name for name in os.listdir(node.data_dir)), "it set the state aside")
