@@ -107,13 +107,25 @@ size_t Head::memory_bytes() const {
 }
 
 std::vector<store::Row> Head::closed_rows(int64_t minute_ms) const {
-  store::Scan scan;
-  scan.from_ms = std::numeric_limits<int64_t>::min();
-  scan.to_ms = minute_ms;
-  scan.countries = true;
-  scan.visitors = true;
-  auto rows = matching(scan);
-  std::sort(rows.begin(), rows.end(), store::key_less);
+  struct Place {
+    const MinuteRows::Row* row;
+    int64_t minute_ms;
+  };
+  // Sorted before they are copied: a row is large, and a sort moves it often.
+  std::vector<Place> places;
+  for (auto at = minutes_.begin(); at != minutes_.end() && at->first < minute_ms; ++at) {
+    for (size_t i = 0; i < at->second.size(); ++i) places.push_back({&at->second[i], at->first});
+  }
+  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+    if (const int order = a.row->advertiser_id().compare(b.row->advertiser_id()); order != 0) {
+      return order < 0;
+    }
+    if (const int order = a.row->ad_id().compare(b.row->ad_id()); order != 0) return order < 0;
+    return a.minute_ms < b.minute_ms;
+  });
+  std::vector<store::Row> rows;
+  rows.reserve(places.size());
+  for (const Place& place : places) rows.push_back(place.row->copy(place.minute_ms, true, true));
   return rows;
 }
 

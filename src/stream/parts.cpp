@@ -74,9 +74,10 @@ Status Parts::flush(const std::vector<store::Row>& minute_rows) {
   auto lists = std::make_shared<std::array<store::PartList, store::kTables>>(*current_);
   TRY(add(*lists, store::Table::minute, minute_rows));
   fail_point("flush.minutes_written");
-  TRY(add(*lists, store::Table::hour, roll_up(minute_rows, store::Table::hour)));
+  const auto hour_rows = roll_up(minute_rows, store::Table::hour);
+  TRY(add(*lists, store::Table::hour, hour_rows));
   fail_point("flush.hours_written");
-  TRY(add(*lists, store::Table::day, roll_up(minute_rows, store::Table::day)));
+  TRY(add(*lists, store::Table::day, roll_up(hour_rows, store::Table::day)));
   fail_point("flush.days_written");
   TRY(disk_.sync_directory(directory_));
   current_ = std::move(lists);

@@ -68,7 +68,7 @@ class Parts {
   std::vector<std::string> replaced_;  // names to unlink after the next durable checkpoint
 };
 
-/// Minute rows summed into the buckets of a longer table; sorted by key.
+/// Rows, sorted by key, summed into the buckets of a longer table.
 std::vector<store::Row> roll_up(const std::vector<store::Row>& rows, store::Table table);
 
 }  // namespace clickmill::stream
