@@ -32,7 +32,7 @@ std::vector<Entry> random_log(uint64_t seed) {
     if (!random.one_in(8)) {
       const uint64_t room = log::kBlockOffsets - next.value() % log::kBlockOffsets;
       entry.kind = static_cast<uint8_t>(EntryKind::clicks);
-      entry.count = static_cast<uint32_t>(std::min(room, 1 + random.below(random.one_in(5) ? 900 : 60)));
+      entry.count = static_cast<uint32_t>(std::min(room, 1 + random.below(random.one_in(3) ? 900 : 60)));
       entry.payload.clear();
       encode_batch_header({"n1", random.one_in(9), ArrivalMs(time.value())}, entry.payload);
       for (uint32_t k = 0; k < entry.count; ++k) encode_record(samples.next(), entry.payload);
@@ -58,6 +58,7 @@ struct Replica {
     log::RecoveredLog recovered;
     log::Journal::Options options;
     options.file_bytes = 4 << 20;
+    options.unsynced_bytes = 1 << 20;
     auto made = log::Journal::open(files, "/journal", node_clock, options,
                                    [&](JournalPos position, const log::RecordView& record) {
                                      return recovered.replay(position, record);

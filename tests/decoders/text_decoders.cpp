@@ -28,7 +28,7 @@ void check_click_json(std::string_view bytes) {
     CM_ASSERT(click::valid_utf8(parsed.user_id) && parsed.user_id.size() <= 256);
     click::ClickView view;
     view.ad_id = parsed.ad_id;
-    view.click_id = parsed.click_id.value_or("x");
+    view.click_id = parsed.click_id ? std::string_view(*parsed.click_id) : "x";
     view.timestamp_ms = EventMs(parsed.timestamp_ms.value_or(0));
     view.device = parsed.device.value_or(click::Device::other);
     view.country = parsed.country.value_or(click::kUnknownCountry);
@@ -61,7 +61,6 @@ std::string http_example(Random& random) {
 struct Parsed {
   std::vector<std::string> requests;
   bool failed = false;
-  friend bool operator==(const Parsed&, const Parsed&) = default;
 };
 
 Parsed parse_requests(std::string_view bytes, size_t step) {
@@ -93,10 +92,13 @@ Parsed parse_requests(std::string_view bytes, size_t step) {
 }
 
 void check_http(std::string_view bytes) {
-  // Where the network cuts a stream must not change what is in it.
+  // Where the network cuts a stream must not change what is in it. Only that a request
+  // can't be right may show later in pieces, or not at all when its end is missing.
   const Parsed whole = parse_requests(bytes, std::max<size_t>(1, bytes.size()));
   for (const size_t step : {size_t{1}, size_t{7}}) {
-    CM_ASSERT(parse_requests(bytes, step) == whole);
+    const Parsed pieces = parse_requests(bytes, step);
+    CM_ASSERT(pieces.requests == whole.requests);
+    CM_ASSERT(whole.failed || !pieces.failed);
   }
 }
 

@@ -216,7 +216,7 @@ TEST_CASE("upkeep: a damaged file begins a hold", "[engine]") {
     CHECK(node.upkeep->warnings().size() == 1);
   }
   // Nothing but its own end tells that a bit is wrong.
-  for (size_t byte = 0; byte < whole.size(); ++byte) {
+  for (size_t byte = 0; byte < whole.size(); byte += 5) {
     std::string wrong = whole;
     wrong[byte] = static_cast<char>(wrong[byte] ^ 4);
     REQUIRE(write_file_atomically(node.files, kData + "/upkeep", wrong));

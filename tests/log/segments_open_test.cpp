@@ -135,6 +135,7 @@ TEST_CASE("segments: opening 100 GB in 64 partitions reads their manifests alone
   NodeClock node_clock(clock);
   Journal::Options options;
   options.file_bytes = 1 << 20;
+  options.unsynced_bytes = 256 << 10;
   auto journal = Journal::open(files, "/journal", node_clock, options,
                                [](JournalPos, const RecordView&) -> Status { return {}; });
   REQUIRE(journal);
