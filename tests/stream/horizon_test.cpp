@@ -149,7 +149,7 @@ class World {
   struct Copy {
     int64_t received_ms;
     std::string sender;
-    Verdict verdict;
+    Fate verdict;
     bool needed_stale;  ///< its node had been silent beyond stale_after_hours
   };
 
@@ -343,8 +343,8 @@ class World {
   std::map<std::string, std::vector<Copy>> ended_;
 };
 
-bool counted_or_flagged(Verdict verdict) {
-  return verdict != Verdict::duplicate && verdict != Verdict::resent;
+bool counted_or_flagged(Fate verdict) {
+  return verdict != Fate::duplicate && verdict != Fate::resent;
 }
 
 /// What DESIGN §2.1 and §2.2 promise of one identity's copies; empty: they hold.
@@ -352,13 +352,13 @@ std::string broken_promise(const std::vector<World::Copy>& copies) {
   size_t ends = 0;
   for (size_t i = 0; i < copies.size(); ++i) {
     const auto& copy = copies[i];
-    if (copy.verdict == Verdict::stale && !copy.needed_stale) return "stale without need";
+    if (copy.verdict == Fate::stale && !copy.needed_stale) return "stale without need";
     if (!counted_or_flagged(copy.verdict)) continue;
     ++ends;
     for (size_t j = 0; j < i; ++j) {
       const auto& other = copies[j];
       if (!counted_or_flagged(other.verdict)) continue;
-      if (copy.verdict == Verdict::stale || other.verdict == Verdict::stale) continue;
+      if (copy.verdict == Fate::stale || other.verdict == Fate::stale) continue;
       if (std::abs(copy.received_ms - other.received_ms) <= 24 * kHourMs) return "ended twice";
     }
   }
@@ -381,7 +381,7 @@ TEST_CASE("horizon: through outages, resends and copies no identity ends twice o
       if (auto text = broken_promise(copies); !text.empty()) FAIL(id << ": " << text);
       size_t ends = 0;
       for (const auto& copy : copies) {
-        stale += copy.verdict == Verdict::stale ? 1 : 0;
+        stale += copy.verdict == Fate::stale ? 1 : 0;
         ends += counted_or_flagged(copy.verdict) ? 1 : 0;
       }
       far_apart += ends > 1 ? 1 : 0;

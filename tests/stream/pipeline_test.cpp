@@ -86,10 +86,10 @@ TEST_CASE("pipeline: the digest depends on the log only, not on checkpoints and 
 
 TEST_CASE("pipeline: a click is on time until exactly the grace after its minute's end",
           "[stream]") {
-  const auto [received, want] = GENERATE(table<int64_t, Verdict>({
-      {kStart + 60'000 + 29'999, Verdict::counted},
-      {kStart + 60'000 + 30'000, Verdict::counted},
-      {kStart + 60'000 + 30'001, Verdict::late},
+  const auto [received, want] = GENERATE(table<int64_t, Fate>({
+      {kStart + 60'000 + 29'999, Fate::counted},
+      {kStart + 60'000 + 30'000, Fate::counted},
+      {kStart + 60'000 + 30'001, Fate::late},
   }));
   Stream stream(1);
   TestClick click = click_at_start();
@@ -102,16 +102,16 @@ TEST_CASE("pipeline: lateness is judged by arrival, however long our spool held 
           "[stream]") {
   Stream stream(1);
   TestClick click = click_at_start();
-  REQUIRE(stream.click(click.received_ms + 50 * kHourMs, click) == Verdict::counted);
+  REQUIRE(stream.click(click.received_ms + 50 * kHourMs, click) == Fate::counted);
   REQUIRE(stream.count_of(kFirstMinute) == 1);
   REQUIRE(stream.wrong() == "");
 }
 
 TEST_CASE("pipeline: a timestamp may be ahead of arrival by the allowed clock error", "[stream]") {
-  const auto [ahead, want] = GENERATE(table<int64_t, Verdict>({
-      {29'999, Verdict::counted},
-      {30'000, Verdict::counted},
-      {30'001, Verdict::clock_ahead},
+  const auto [ahead, want] = GENERATE(table<int64_t, Fate>({
+      {29'999, Fate::counted},
+      {30'000, Fate::counted},
+      {30'001, Fate::clock_ahead},
   }));
   Stream stream(1);
   TestClick click = click_at_start();
@@ -126,11 +126,11 @@ TEST_CASE("pipeline: backfill is on time whatever its timestamp, its copies are 
   TestClick click = click_at_start();
   click.timestamp_ms = kStart - 400 * kDayMs;
   click.flags = click::kBackfill;
-  REQUIRE(stream.click(click.received_ms, click) == Verdict::counted);
-  REQUIRE(stream.click(click.received_ms + 5, click) == Verdict::duplicate);
+  REQUIRE(stream.click(click.received_ms, click) == Fate::counted);
+  REQUIRE(stream.click(click.received_ms + 5, click) == Fate::duplicate);
   click.flags = 0;
   click.click_id = "c2";
-  REQUIRE(stream.click(click.received_ms + 10, click) == Verdict::late);
+  REQUIRE(stream.click(click.received_ms + 10, click) == Fate::late);
   REQUIRE(stream.wrong() == "");
 }
 
@@ -139,9 +139,9 @@ TEST_CASE("pipeline: a click of an unknown ad waits in review, and its copy is a
   Stream stream(1);
   TestClick click = click_at_start();
   click.flags = click::kUnknownAd;
-  REQUIRE(stream.click(click.received_ms, click) == Verdict::unknown_ad);
+  REQUIRE(stream.click(click.received_ms, click) == Fate::unknown_ad);
   click.flags = 0;
-  REQUIRE(stream.click(click.received_ms + 5, click) == Verdict::duplicate);
+  REQUIRE(stream.click(click.received_ms + 5, click) == Fate::duplicate);
   REQUIRE(stream.wrong() == "");
   stream.checkpoint();
   REQUIRE(stream.stored_reviews() == std::map<uint64_t, Reason>{{1, Reason::unknown_ad}});
@@ -156,10 +156,10 @@ TEST_CASE("pipeline: a copy in a batch sent again is resent, from a client it is
   entry.sender = "n1";
   entry.low_water = kStart + 20'000;
   entry.clicks = {click_at_start(), click_at_start()};
-  REQUIRE(stream.apply(entry) == std::vector{Verdict::counted, Verdict::duplicate});
+  REQUIRE(stream.apply(entry) == std::vector{Fate::counted, Fate::duplicate});
   entry.again = true;
   entry.clicks = {click_at_start(), click_at_start("c2")};
-  REQUIRE(stream.apply(entry) == std::vector{Verdict::resent, Verdict::counted});
+  REQUIRE(stream.apply(entry) == std::vector{Fate::resent, Fate::counted});
   REQUIRE(stream.pipeline().tally().received == 3);
   REQUIRE(stream.wrong() == "");
 }
@@ -170,10 +170,10 @@ TEST_CASE("pipeline: a click older than what is remembered goes to review as sta
   TestClick click = click_at_start();
   click.flags = click::kBackfill;  // stale comes before all else
   click.received_ms = kStart + 2 * kHourMs - 1;
-  REQUIRE(stream.click(kStart + 3 * kHourMs, click) == Verdict::stale);
+  REQUIRE(stream.click(kStart + 3 * kHourMs, click) == Fate::stale);
   click.click_id = "c2";
   click.received_ms = kStart + 2 * kHourMs;
-  REQUIRE(stream.click(kStart + 3 * kHourMs, click) == Verdict::counted);
+  REQUIRE(stream.click(kStart + 3 * kHourMs, click) == Fate::counted);
   REQUIRE(stream.wrong() == "");
 }
 
@@ -186,7 +186,7 @@ TEST_CASE("pipeline: a straggler for a minute that stands in a part is added to 
   TestClick late_spool = click_at_start("c2");
   late_spool.user_id = "u2";
   late_spool.country = click::country_of('D', 'E');
-  REQUIRE(stream.click(kStart + 2 * kHourMs + 5, late_spool) == Verdict::counted);
+  REQUIRE(stream.click(kStart + 2 * kHourMs + 5, late_spool) == Fate::counted);
   REQUIRE(stream.wrong() == "");
   stream.tick(kStart + 4 * kHourMs);
   stream.checkpoint();

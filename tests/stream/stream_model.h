@@ -96,7 +96,7 @@ struct ModelRow {
   }
 };
 
-enum class Verdict : uint8_t { counted, duplicate, resent, late, clock_ahead, unknown_ad, stale };
+enum class Fate : uint8_t { counted, duplicate, resent, late, clock_ahead, unknown_ad, stale };
 
 /// What DESIGN §5 says becomes of a log, word by word and without any thought of
 /// speed: every id with all hours under which it stands, every row for ever.
@@ -105,12 +105,12 @@ class Model {
   explicit Model(uint64_t visitor_seed) : seed_(visitor_seed) {}
 
   /// The verdicts of the entry's clicks.
-  std::vector<Verdict> apply(const TestEntry& entry, Offset first) {
+  std::vector<Fate> apply(const TestEntry& entry, Offset first) {
     for (auto& [name, node] : nodes_) {
       node.silent_ms += std::min<int64_t>(std::max<int64_t>(entry.append_ms - log_time_, 0), 60'000);
     }
     log_time_ = std::max(log_time_, entry.append_ms);
-    std::vector<Verdict> verdicts;
+    std::vector<Fate> verdicts;
     if (entry.kind == click::EntryKind::clicks) {
       hear(entry.sender, entry.low_water);
       move_bounds();
@@ -166,36 +166,36 @@ class Model {
     t_ = std::max(t_, t - t % 3'600'000);
     first_hour_ = std::max(first_hour_, t_ / 3'600'000 - settings_.dedup_hours);
   }
-  Verdict judge(const TestEntry& entry, const TestClick& click) {
+  Fate judge(const TestEntry& entry, const TestClick& click) {
     auto& hours = ids_[{click.ad_id, click.click_id}];
     const int64_t from =
         std::max(first_hour_, click.received_ms / 3'600'000 - settings_.dedup_hours);
     if (hours.lower_bound(from) != hours.end()) {
-      return entry.again ? Verdict::resent : Verdict::duplicate;
+      return entry.again ? Fate::resent : Fate::duplicate;
     }
     hours.insert(entry.append_ms / 3'600'000);
-    if (click.received_ms < t_) return Verdict::stale;
-    if ((click.flags & click::kUnknownAd) != 0) return Verdict::unknown_ad;
-    if ((click.flags & click::kBackfill) != 0) return Verdict::counted;
+    if (click.received_ms < t_) return Fate::stale;
+    if ((click.flags & click::kUnknownAd) != 0) return Fate::unknown_ad;
+    if ((click.flags & click::kBackfill) != 0) return Fate::counted;
     if (click.timestamp_ms - click.received_ms > settings_.max_clock_ahead_ms) {
-      return Verdict::clock_ahead;
+      return Fate::clock_ahead;
     }
     const int64_t minute_end = click.timestamp_ms / 60'000 * 60'000 + 60'000;
-    if (click.received_ms - minute_end > settings_.window_grace_ms) return Verdict::late;
-    return Verdict::counted;
+    if (click.received_ms - minute_end > settings_.window_grace_ms) return Fate::late;
+    return Fate::counted;
   }
-  void note(Verdict verdict, const TestClick& click, Offset offset) {
-    if (verdict == Verdict::resent) {
+  void note(Fate verdict, const TestClick& click, Offset offset) {
+    if (verdict == Fate::resent) {
       ++tally_.resent;
       return;
     }
     ++tally_.received;
     switch (verdict) {
-      case Verdict::duplicate: ++tally_.duplicate; return;
-      case Verdict::late: return review(Reason::late, offset);
-      case Verdict::clock_ahead: return review(Reason::clock_ahead, offset);
-      case Verdict::unknown_ad: return review(Reason::unknown_ad, offset);
-      case Verdict::stale: return review(Reason::stale, offset);
+      case Fate::duplicate: ++tally_.duplicate; return;
+      case Fate::late: return review(Reason::late, offset);
+      case Fate::clock_ahead: return review(Reason::clock_ahead, offset);
+      case Fate::unknown_ad: return review(Reason::unknown_ad, offset);
+      case Fate::stale: return review(Reason::stale, offset);
       default: break;
     }
     ++tally_.counted;
