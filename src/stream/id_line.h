@@ -142,6 +142,15 @@ class Line {
     bytes_[width_ - 1] = static_cast<uint8_t>((bytes_[width_ - 1] & 0x7f) | (last & 0x80));
   }
 
+  /// Becomes what a line of the same or a lesser width is; that has no spills. The
+  /// bits after its last slot come along: they are those of free slots here.
+  void take(const Line& narrower) {
+    CM_DEBUG_ASSERT(narrower.width_ <= width_ && !narrower.spilled());
+    std::memcpy(bytes_, narrower.bytes_, 8 + narrower.capacity_);
+    std::memcpy(bytes_ + 8 + capacity_, narrower.bytes_ + 8 + narrower.capacity_,
+                (6 * narrower.capacity_ + 7) / 8);
+  }
+
   /// Calls visit(index) for each slot whose fingerprint has this low byte.
   template <typename Visit>
   void for_each_with(uint8_t low_byte, const Visit& visit) const {

@@ -96,6 +96,7 @@ class IdTable {
                         std::vector<Slot>& slots);
   static bool check_lines(Shard& shard, int64_t newest_band);
   static void write_line(Shard& shard, uint32_t line, const std::vector<Slot>& slots);
+  static bool copy_line(const Shard& shard, Shard& next, uint32_t line, int64_t live_from);
   static void split(const Shard& shard, const std::vector<Slot>& slots,
                     std::vector<Slot> (&halves)[2]);
   /// Frees the line's forgotten slots and says how many are left.
