@@ -219,11 +219,13 @@ void Partition::answer_waiting() {
 void Partition::maintain() {
   owner_.check();
   followers_.expire(clock_.system().monotonic_ns());
+  // Even after a failure: a table image that is half written keeps the other
+  // partitions from writing theirs.
+  if (caught_up_) pipeline_->maintain();
   if (failure_ || !caught_up_) return;
   tick_if_due();
   checkpoint_if_due();
   seal_if_due();
-  pipeline_->maintain();
   merge_if_due();
 }
 

@@ -42,7 +42,7 @@ class Pipeline {
 
   /// Reads the ids that were filed before (apply does it otherwise): up to seconds.
   Status load() { return dedup_->load(); }
-  /// What may be done a little at a time, between entries.
+  /// What may be done a little at a time, between entries; after an error too.
   void maintain() { dedup_->maintain(); }
 
   /// The next committed entry; entry.first > applied(). Gaps were nothing of ours.
