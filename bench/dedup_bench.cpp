@@ -147,15 +147,14 @@ class Bench {
   Status write_images() {
     if (options_.ids / options_.partitions < 2 * stream::TableImages::Options().due_ids_min) return {};
     const Stopwatch watch;
-    for (uint32_t p = 0; p < options_.partitions; ++p) {
-      TRY(checkpoint(p));
-      while (dedups_[p]->usage().images == 0 && watch.seconds() < kImagesSeconds) {
-        for (int i = 0; i < 100; ++i) {
-          dedups_[p]->maintain();
-          std::this_thread::sleep_for(std::chrono::microseconds(100));
-        }
-        TRY(checkpoint(p));
+    const auto has_none = [](const auto& dedup) { return dedup->usage().images == 0; };
+    for (int i = 0; std::any_of(dedups_.begin(), dedups_.end(), has_none); ++i) {
+      if (watch.seconds() > kImagesSeconds) break;
+      for (uint32_t p = 0; p < options_.partitions; ++p) {
+        if (i % 100 == 0) TRY(checkpoint(p));
+        dedups_[p]->maintain();
       }
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
     }
     std::printf("%-24s %12.2f s\n", "waited for images", watch.seconds());
     return {};
