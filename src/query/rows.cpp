@@ -38,17 +38,21 @@ Plan bridge_gaps(const Plan& pieces) {
   return out;
 }
 
-bool covers(const Plan& plan, int64_t at_ms) {
+/// The piece that holds the instant; null when none does.
+const Piece* piece_at(const Plan& plan, int64_t at_ms) {
   const auto after = std::upper_bound(plan.begin(), plan.end(), at_ms,
                                       [](int64_t at, const Piece& p) { return at < p.from_ms; });
-  return after != plan.begin() && at_ms < std::prev(after)->to_ms;
+  if (after == plan.begin() || at_ms >= std::prev(after)->to_ms) return nullptr;
+  return &*std::prev(after);
 }
 
-store::RowView view_of(const store::Row& row, const store::Scan& wanted) {
+/// A head row as a row of the table would be: what is answered must not tell whether it
+/// stands in a part already.
+store::RowView view_of(const store::Row& row, const store::Scan& wanted, store::Table table) {
   store::RowView view;
   view.advertiser_id = row.advertiser_id;
   view.ad_id = row.ad_id;
-  view.bucket_ms = row.bucket_ms;
+  view.bucket_ms = floor_to(row.bucket_ms, store::bucket_ms(table));
   view.clicks = row.counts.clicks;
   view.devices = row.counts.devices;
   view.countries = row.counts.countries.data();
@@ -99,7 +103,8 @@ template <typename ShowRow>
 void Rows::each_head_row(const store::Scan& wanted, const Plan& plan, const ShowRow& show) const {
   for (const store::Version& version : versions_) {
     for (const store::Row& row : version.head) {
-      if (matches(row, wanted) && covers(plan, row.bucket_ms)) show(row);
+      if (!matches(row, wanted)) continue;
+      if (const Piece* piece = piece_at(plan, row.bucket_ms)) show(row, piece->table);
     }
   }
 }
@@ -111,34 +116,35 @@ Status Rows::scan(store::Scan wanted, const Plan& plan, const Visit& visit) cons
     const Plan bridged = bridge_gaps(pieces);
     const bool gaps = bridged.size() < pieces.size();
     const store::Visit show = [&](const store::RowView& view) {
-      if (!gaps || covers(pieces, view.bucket_ms)) visit(view, nullptr);
+      if (!gaps || piece_at(pieces, view.bucket_ms) != nullptr) visit(view, nullptr);
     };
     TRY(each_part(wanted, bridged,
                   [&](const store::Part& part) { return part.scan(wanted, show); }));
   }
-  each_head_row(wanted, plan,
-                [&](const store::Row& row) { visit(view_of(row, wanted), &row.visitors); });
+  each_head_row(wanted, plan, [&](const store::Row& row, store::Table table) {
+    visit(view_of(row, wanted, table), &row.visitors);
+  });
   return {};
 }
 
 Status Rows::sum(store::Scan wanted, const Plan& plan, const store::VisitSum& visit) const {
-  each_head_row(wanted, plan, [&](const store::Row& row) {
+  each_head_row(wanted, plan, [&](const store::Row& row, store::Table) {
     visit({row.advertiser_id, row.ad_id, 1, row.counts.clicks, row.counts.devices});
   });
   return each_part(wanted, plan, [&](const store::Part& part) { return part.sum(wanted, visit); });
 }
 
 Status Rows::scan_any(store::Scan wanted, const store::Visit& visit) const {
+  for (const store::Version& version : versions_) {
+    for (const store::Row& row : version.head) {
+      if (matches(row, wanted)) visit(view_of(row, wanted, kCoarseFirst.front()));
+    }
+  }
   bool any = false;
   const auto show = [&](const store::RowView& view) {
     any = true;
     visit(view);
   };
-  for (const store::Version& version : versions_) {
-    for (const store::Row& row : version.head) {
-      if (matches(row, wanted)) show(view_of(row, wanted));
-    }
-  }
   for (const auto table : kCoarseFirst) {
     if (any) return {};
     const Plan always{{table, 0, std::numeric_limits<int64_t>::max()}};

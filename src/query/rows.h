@@ -18,12 +18,13 @@ class Rows {
   /// argument (null for those of parts).
   using Visit = std::function<void(const store::RowView& view, const sketch::Hll* visitors)>;
   /// Every row that the plan and the scan's ids and columns ask for, once; the scan's own
-  /// times are ignored. A head row stands in for hours and days too: it is shown where
-  /// its minute falls.
+  /// times are ignored. A head row stands in for hours and days too: it is shown as the
+  /// plan's table would hold it.
   Status scan(store::Scan wanted, const Plan& plan, const Visit& visit) const;
   /// The same as sums, several for one ad: by part, piece and head row.
   Status sum(store::Scan wanted, const Plan& plan, const store::VisitSum& visit) const;
-  /// Rows of any time, of the coarsest table that has some.
+  /// Rows of any time: of parts those of the coarsest table that has some, and of heads
+  /// as days.
   Status scan_any(store::Scan wanted, const store::Visit& visit) const;
 
   /// Log time of every version has passed that instant and its grace.

@@ -298,6 +298,10 @@ TEST_CASE("aggregate: an ad's rows are known of when they lie outside of the ran
   answer = aggregate_clicks(request, versions);
   REQUIRE(answer->any_rows);
   REQUIRE(answer->advertiser_id == "adv_0");
+
+  // A straggler in the head is older than what stands in the part.
+  versions[0].head = rows_of({click_at("2026-06-21T00:00:00Z")}, store::Table::minute);
+  REQUIRE(aggregate_clicks(request, versions)->advertiser_id == "adv_0");
 }
 
 TEST_CASE("aggregate: the newest row in range names the advertiser", "[query]") {

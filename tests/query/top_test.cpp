@@ -66,11 +66,39 @@ TEST_CASE("top: most clicks first, ties by ad_id, the rest only in the total", "
 TEST_CASE("top: an ad that moved is listed once, under the advertiser of its newest rows",
           "[query]") {
   const std::vector<store::Version> versions{head_of(
-      all_of({some("new", "a", 1, kBase + kHourMs), some("old", "a", 3), some("x", "b", 2)}))};
-  REQUIRE(shown(*aggregate_top(request_of(5), versions)) == Texts{"a new 4", "b x 2", "total 6"});
+      all_of({some("new", "a", 1, kBase + kDayMs), some("old", "a", 3), some("x", "b", 2)}))};
   TopRequest request = request_of(5);
+  request.to_ms += kDayMs;
+  REQUIRE(shown(*aggregate_top(request, versions)) == Texts{"a new 4", "b x 2", "total 6"});
   request.advertiser_id = "old";
   REQUIRE(shown(*aggregate_top(request, versions)) == Texts{"a old 3", "total 3"});
+}
+
+TEST_CASE("top: who an ad that moved belongs to doesn't tell what is in parts already", "[query]") {
+  const auto old_clicks = some("old", "a", 3, kBase + 9 * kHourMs);
+  const auto new_clicks = some("new", "a", 1, kBase + 9 * kHourMs + 5 * kMinuteMs);
+  const auto answer = [](const std::vector<FlatClick>& in_parts, const std::vector<FlatClick>& in_head,
+                         const TopRequest& request) {
+    std::vector<store::Version> versions{head_of(in_head)};
+    auto lists = std::make_shared<std::array<store::PartList, store::kTables>>();
+    for (const auto table : {store::Table::minute, store::Table::hour, store::Table::day}) {
+      (*lists)[static_cast<size_t>(table)].push_back(std::make_shared<MemoryPart>(
+          "part-" + std::string(store::to_string(table)), table, rows_of(in_parts, table)));
+    }
+    versions[0].parts = lists;
+    return shown(*aggregate_top(request, versions));
+  };
+  TopRequest by_minute = request_of(1);
+  by_minute.from_ms = kBase + 9 * kHourMs;
+  by_minute.to_ms = by_minute.from_ms + 10 * kMinuteMs;
+  // From minutes one can tell who came last; within one day or hour it is the later by name.
+  for (const auto& [request, want] : {std::pair(by_minute, "a new 4"), std::pair(request_of(1), "a old 4")}) {
+    CAPTURE(want);
+    CHECK(answer(old_clicks, new_clicks, request).front() == want);
+    CHECK(answer(new_clicks, old_clicks, request).front() == want);
+    CHECK(answer(all_of({old_clicks, new_clicks}), {}, request).front() == want);
+    CHECK(answer({}, all_of({old_clicks, new_clicks}), request).front() == want);
+  }
 }
 
 TEST_CASE("top: random filters equal a naive count", "[query]") {
