@@ -44,7 +44,7 @@ class OnePartition {
                                                             std::move(pipeline), std::move(options)));
     const auto no_replay = [](JournalPos, const log::RecordView&) -> Status { return {}; };
     log::Journal::Options journal_options;
-    journal_options.file_bytes = 1 << 20;
+    journal_options.file_bytes = 8 << 20;
     journal_ = value(log::Journal::open(files_, "/journal", node_clock_, journal_options, no_replay));
     require(partition().open(*journal_, log::RecoveredLog()));
     journal_->start();

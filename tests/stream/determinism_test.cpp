@@ -3,6 +3,7 @@
 // with rows in the head or in parts, from memory or from decoded blocks, in
 // large entries or small ones.
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 #include <set>
@@ -178,14 +179,21 @@ Outcome outcome_of(Way way, const Entries& entries, int64_t end_ms, uint64_t see
   return outcome;
 }
 
+/// What stands around the first byte that differs.
+std::string difference(const std::string& got, const std::string& want) {
+  const auto at = static_cast<size_t>(std::mismatch(got.begin(), got.end(), want.begin(), want.end()).first - got.begin());
+  const size_t begin = at < 60 ? 0 : at - 60;
+  return "got " + got.substr(begin, 120) + ", want " + want.substr(begin, 120);
+}
+
 void check_equal(const Outcome& got, const Outcome& want) {
   CHECK(got.digests == want.digests);
   CHECK(got.tally == want.tally);
-  CHECK(got.in_review == want.in_review);
+  CHECK(bool(got.in_review == want.in_review));
   REQUIRE(got.answers.size() == want.answers.size());
   for (const auto& [text, answer] : want.answers) {
-    CAPTURE(text);
-    CHECK(got.answers.at(text) == answer);
+    // Whole, they are a page long.
+    if (got.answers.at(text) != answer) FAIL_CHECK(text << ": " << difference(got.answers.at(text), answer));
   }
 }
 

@@ -27,7 +27,7 @@ class RecordedLog {
   RecordedLog(uint64_t seed, uint64_t offsets) : random_(seed), samples_(seed + 1) {
     settings_.nodes = {"n1", "n2", "n3"};
     settings_.dedup_hours = 3;
-    settings_.stale_after_hours = 8;
+    settings_.stale_after_hours = 2;
     senders_.resize(settings_.nodes.size());
     append_settings();
     while (next_.value() <= offsets) step();
