@@ -149,12 +149,12 @@ TEST_CASE("raw clicks: a reader goes on at what retention has left", "[query][ra
   const auto whole = read(node, from_offset(0));
   node.wait_sealed(Offset(whole[5 * 1500 - 1].offset));
   auto clicks = begin(node, from_offset(0));
-  std::string text;
-  REQUIRE(clicks->next(text));
+  std::string piece;
+  // The first block holds no clicks.
+  while (piece.empty()) REQUIRE(clicks->next(piece));
   node.drop(Offset(whole[3 * 1500].offset));
   const Offset first = node.state().first;
   REQUIRE(first.value() > whole[2 * 1500].offset);
-  const std::string piece = text;
   const auto lines = lines_of(piece + read_all(*clicks));
   // What was decoded already comes out; then what there is. Nothing twice, nothing else missing.
   std::vector<uint64_t> want;
