@@ -55,6 +55,7 @@ class Run {
       const auto applied = pipeline_->apply(entries[next++]);
       if (!applied) FAIL(applied.error().text());
       note_digest();
+      if (random_.one_in(5)) maintain();
       if (way_.checkpoint_in != 0 && random_.one_in(way_.checkpoint_in)) checkpoint();
       if (way_.restart_in == 0 || !random_.one_in(way_.restart_in)) continue;
       crash();
@@ -78,6 +79,7 @@ class Run {
   }
   uint64_t checkpoints() const { return checkpoints_; }
   uint64_t restarts() const { return restarts_; }
+  uint64_t merges() const { return merges_; }
   size_t parts() const { return pipeline_->part_metas().size(); }
 
  private:
@@ -107,7 +109,19 @@ class Run {
     if (!done) FAIL(done.error().text());
     ++checkpoints_;
   }
+  /// A merge is written at one time and taken in at a later one, as by another thread.
+  void maintain() {
+    pipeline_->maintain();
+    if (merge_) {
+      pipeline_->take_merge(*merge_);
+      merge_.reset();
+      ++merges_;
+    } else if ((merge_ = pipeline_->due_merge())) {
+      REQUIRE(merge_->run());
+    }
+  }
   void crash() {
+    merge_.reset();
     pipeline_.reset();
     store_.crash();
     files_.crash();
@@ -129,9 +143,11 @@ class Run {
   simulation::SimFileSystem files_;
   Random random_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::shared_ptr<Parts::Merge> merge_;
   Outcome outcome_;
   uint64_t checkpoints_ = 0;
   uint64_t restarts_ = 0;
+  uint64_t merges_ = 0;
 };
 
 std::string answer_clicks(const Run& run, const std::string& text) {
@@ -267,6 +283,7 @@ TEST_CASE("determinism: one log gives one outcome, however it is applied", "[str
     CHECK(run.checkpoints() > 0);
     CHECK((run.restarts() > 0) == (way.restart_in != 0));
     CHECK((run.parts() > 0) == (way.flush_rows < 1'000'000));
+    if (way.flush_rows == 1) CHECK(run.merges() > 0);
     check_equal(got, want);
   }
   SECTION("from decoded blocks") {
