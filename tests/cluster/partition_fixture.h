@@ -73,10 +73,11 @@ class PartitionFixture {
   }
   /// kill -9: what the journal has written stays, the state is the last checkpoint's.
   void kill() {
+    files_.kill();
+    // It tells the partition of what it couldn't write, which nobody hears any more.
+    journal_.reset();
     partition_.reset();
     tasks_.clear();
-    files_.kill();
-    journal_.reset();
     state_.crash();
     open();
   }
