@@ -14,12 +14,14 @@
 #include "base/time_text.h"
 #include "click/batch.h"
 #include "click/click.h"
+#include "stream/review.h"
 
 namespace clickmill::stream {
 namespace {
 
 constexpr uint64_t kIdentitySeed = 0x7265636f756e74;  // not the stream's
 constexpr int64_t kSlackMs = 10 * kMinuteMs;
+constexpr int64_t kReviewDaysMs = 90 * kDayMs;
 
 int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; }
 int64_t minute_of(const click::ClickView& click) { return floor_to(click.timestamp_ms.value(), kMinuteMs); }
@@ -41,9 +43,10 @@ class Knowledge {
   explicit Knowledge(Settings settings) : settings_(std::move(settings)) {}
 
   void at(int64_t append_ms) {
-    const int64_t step = std::max<int64_t>(append_ms - log_ms_, 0);
     // A jump counts as a minute, so that a long shutdown is no silence.
-    for (auto& [name, node] : nodes_) node.silent_ms += std::min(step, kMinuteMs);
+    const int64_t step = std::clamp<int64_t>(append_ms - log_ms_, 0, kMinuteMs);
+    for (auto& [name, node] : nodes_) node.silent_ms += step;
+    age_ms_ += step;
     log_ms_ = std::max(log_ms_, append_ms);
   }
   void hear(std::string_view name, int64_t low_water_ms) {
@@ -66,6 +69,8 @@ class Knowledge {
   const Settings& settings() const { return settings_; }
   int64_t t_ms() const { return t_ms_; }
   int64_t f_hour() const { return f_hour_; }
+  /// Log time as silence counts it; what is flagged expires by it.
+  int64_t age_ms() const { return age_ms_; }
 
  private:
   struct Node {
@@ -77,9 +82,10 @@ class Knowledge {
   int64_t log_ms_ = 0;
   int64_t t_ms_ = 0;
   int64_t f_hour_ = 0;
+  int64_t age_ms_ = 0;
 };
 
-using VisitClick = std::function<Status(const click::ClickView&)>;
+using VisitClick = std::function<Status(Offset, const click::ClickView&)>;
 
 Error at_offset(const log::Entry& entry, Error error) {
   return std::move(error).with_context(fmt::format("log offset {}", entry.first.value()));
@@ -96,7 +102,7 @@ Status read_clicks(const log::Entry& entry, const std::function<void(const click
     click::RecordScratch scratch;
     auto click = click::decode_record(cursor, scratch);
     if (!click) return at_offset(entry, std::move(click).error());
-    TRY(visit(*click));
+    TRY(visit(entry.first + i, *click));
   }
   if (!cursor.done()) return at_offset(entry, Error(Errc::corrupt, "batch holds more than its clicks"));
   return {};
@@ -113,7 +119,7 @@ class Share {
   /// First reading: which identities have a click in the range at all.
   Status survey(const log::Entry& entry) {
     if (kind_of(entry) != click::EntryKind::clicks) return {};
-    return read_clicks(entry, [](const click::BatchHeader&) {}, [&](const click::ClickView& click) -> Status {
+    return read_clicks(entry, [](const click::BatchHeader&) {}, [&](Offset, const click::ClickView& click) -> Status {
       if (!wanted(click)) return {};
       const Hash128 id = id_of(click);
       if (!mine(id)) return {};
@@ -141,8 +147,8 @@ class Share {
         knowledge_.put_in_force(*std::move(settings));
         break;
       }
+      case click::EntryKind::decision: TRY(follow_decision(entry)); break;
       case click::EntryKind::noop:
-      case click::EntryKind::decision:
       case click::EntryKind::repair: break;
     }
     knowledge_.settle();
@@ -171,16 +177,44 @@ class Share {
       knowledge_.hear(header.sender, header.low_water.value());
       knowledge_.settle();
     };
-    return read_clicks(entry, on_header, [&](const click::ClickView& click) -> Status {
+    return read_clicks(entry, on_header, [&](Offset offset, const click::ClickView& click) -> Status {
       const auto at = newest_hour_.find(id_of(click));
       if (at == newest_hour_.end()) return {};
       const int64_t received_hour = hour_of(click.received_ms.value());
       const int64_t oldest = std::max(knowledge_.f_hour(), received_hour - knowledge_.settings().dedup_hours);
       if (at->second && *at->second >= oldest) return {};
       at->second = hour_of(entry.append_ms.value());
-      if (wanted(click) && counts(click)) add(click);
+      if (!wanted(click)) return {};
+      if (counts(click)) {
+        add(click);
+      } else {
+        Flagged& flagged = flagged_[offset];
+        flagged.age_ms = knowledge_.age_ms();
+        click::encode_record(click, flagged.record);
+      }
       return {};
     });
+  }
+
+  /// Counts what was accepted: the first decision about a flagged click holds.
+  Status follow_decision(const log::Entry& entry) {
+    auto decision = decode_decision(entry.payload);
+    if (!decision) return at_offset(entry, std::move(decision).error());
+    for (const auto& item : decision->items) {
+      const auto at = flagged_.find(item.click);
+      if (at == flagged_.end() || knowledge_.age_ms() - at->second.age_ms >= kReviewDaysMs) continue;
+      ByteCursor cursor(at->second.record);
+      click::RecordScratch scratch;
+      auto click = click::decode_record(cursor, scratch);
+      if (!click) return at_offset(entry, std::move(click).error());
+      if (item.ad > decision->ads.size()) return at_offset(entry, Error(Errc::corrupt, "decision names no such ad"));
+      if (item.ad > 0) click->advertiser_id = decision->ads[item.ad - 1].advertiser_id;
+      const bool accepted = decision->verdict == Verdict::accept;
+      if (accepted && click->advertiser_id.empty()) continue;
+      if (accepted) add(*click);
+      flagged_.erase(at);
+    }
+    return {};
   }
 
   /// Whether a first copy is counted rather than flagged for review.
@@ -207,6 +241,12 @@ class Share {
   /// Of each identity the log hour under which it was filed last; empty: not yet.
   std::unordered_map<Hash128, std::optional<int64_t>, IdHash> newest_hour_;
   Knowledge knowledge_;
+  /// Of the range and not decided yet.
+  struct Flagged {
+    std::string record;
+    int64_t age_ms = 0;
+  };
+  std::map<Offset, Flagged> flagged_;
   std::map<Key, store::Row> rows_;
   uint64_t clicks_ = 0;
 };

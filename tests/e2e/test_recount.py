@@ -46,7 +46,7 @@ def test_recount_after_kills(context):
 
     running = recount(context, node, begin, now_ms() + 120_000)
     check_equal(f"while the node runs ({running})", running.returncode, 2)
-    check("a node runs" in running.stderr, running.stderr)
+    check("in use by another" in running.stderr, running.stderr)
     node.stop()
     before = sorted(path for path in node.data_dir.rglob("*"))
     done = recount(context, node, begin, now_ms() + 120_000)
@@ -79,7 +79,7 @@ def test_recount_arguments(context):
         ("no value", there + times + ["--ad"], "--ad"),
         ("bad ad", there + times + ["--ad", "a b"], "--ad"),
         ("unknown option", there + times + ["--fast", "1"], "--fast"),
-        ("no data directory", there + times, "no clickmill data directory"),
+        ("no data directory", there + times, "not a data directory"),
         ("no config", ["--config", "none.json"] + times, "none.json"),
     ]:
         done = context.run("recount", *arguments)

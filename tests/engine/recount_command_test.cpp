@@ -120,7 +120,7 @@ TEST_CASE("recount command: a running node's directory is refused, and the node 
     REQUIRE(engine.start());
     const auto refused = fixture.recount();
     CHECK(refused.code == 2);
-    CHECK(refused.told.find("a node runs on this data directory") != std::string::npos);
+    CHECK(refused.told.find("in use by another clickmill process") != std::string::npos);
     engine.stop();
   }
   CHECK(fixture.recount().code == 0);

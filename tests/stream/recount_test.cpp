@@ -11,6 +11,7 @@
 #include "simulation/sim_file_system.h"
 #include "stream/memory_state_store.h"
 #include "stream/pipeline.h"
+#include "stream/review.h"
 
 namespace clickmill::stream {
 namespace {
@@ -63,6 +64,12 @@ class TestLog {
     encode_settings(settings, payload);
     add(click::EntryKind::settings, 1, std::move(payload), append);
   }
+  void decision(const Decision& decision, int64_t append) {
+    std::string payload;
+    encode_decision(decision, payload);
+    add(click::EntryKind::decision, 1, std::move(payload), append);
+  }
+  uint64_t next() const { return next_; }
   const std::vector<log::Entry>& entries() const { return entries_; }
   ReadLog reader() const {
     return [this](const std::function<Status(const log::Entry&)>& visit) -> Status {
@@ -172,6 +179,20 @@ TEST_CASE("recount: the boundaries of lateness, clocks and backfill", "[stream]"
   other.clicks({{.id = "a", .received = end}, {.id = "b", .received = end + 1}, {.id = "c", .timestamp = kStart + 1, .received = kStart}},
                end + 1, kStart);
   CHECK(recount_of(other) == Shown{"ad_1 0 1"});
+}
+
+TEST_CASE("recount: what was accepted counts in its own minute, by the first decision", "[stream]") {
+  const int64_t late = kStart + 2 * kMinuteMs;
+  TestLog log;
+  log.clicks({{.id = "a", .received = late}, {.id = "b", .received = late}, {.id = "c", .received = late}, {.id = "d"}}, late, kStart);
+  log.decision({Verdict::accept, "ops", {}, {{Offset(1)}, {Offset(4)}}}, late);
+  log.decision({Verdict::reject, "ops", {}, {{Offset(2)}}}, late);
+  log.decision({Verdict::accept, "ops", {}, {{Offset(1)}, {Offset(2)}}}, late);
+  CHECK(recount_of(log) == Shown{"ad_1 0 2"});
+  log.decision({Verdict::accept, "ops", {{"adv_2", "video"}}, {{Offset(3), 1}}}, late);
+  const auto rows = recount(options_of(), log.reader()).value().rows;
+  CHECK(shown(rows) == Shown{"ad_1 0 2", "ad_1 0 1"});
+  CHECK(rows[1].advertiser_id == "adv_2");
 }
 
 TEST_CASE("recount: a copy in another minute makes a click of the range a duplicate", "[stream]") {
@@ -303,6 +324,12 @@ TEST_CASE("recount: agrees with the stream on random logs", "[stream]") {
       settings.dedup_hours = static_cast<int64_t>(1 + random.below(3));
       settings.window_grace_ms = pick(60'000);
       log.settings(settings, now);
+    } else if (what == 2 && log.next() > 1) {
+      Decision decision{random.below(3) == 0 ? Verdict::reject : Verdict::accept, "ops", {{"adv_2", "video"}}, {}};
+      for (Offset click(1 + random.below(10)); click.value() < log.next(); click = click + 1 + random.below(20)) {
+        decision.items.push_back({click, static_cast<uint32_t>(random.below(2))});
+      }
+      if (!decision.items.empty()) log.decision(decision, now);
     } else {
       const int64_t low = now - (random.below(3) == 0 ? pick(6 * kHourMs) : pick(1'000));
       std::vector<TestClick> clicks(1 + random.below(20));
