@@ -84,8 +84,9 @@ TEST_CASE("tidy: a folder includes only what stands before it", "[tidy]") {
   for (const auto& file : sources("src")) {
     for (const auto& included : file.quoted) {
       ++seen;
-      const bool known = fs::exists(fs::path(kSourceDir) / "src" / included) ||
-                         fs::exists(fs::path(kSourceDir) / "include" / included);
+      // The embedding API is engine's to implement.
+      if (included.starts_with("clickmill/") && layer_of(file.path) == layer_of("engine/")) continue;
+      const bool known = fs::exists(fs::path(kSourceDir) / "src" / included);
       if (!known || layer_of(included) > layer_of(file.path)) complaints.push_back(file.path + " includes " + included);
     }
   }
