@@ -38,14 +38,33 @@ build() {
   echo "built $1 in $((SECONDS - begin)) s"
 }
 
-# unit NAME COMMAND...: runs the Catch2 binary and adds up its test cases. One that
-# cannot do its work here prints a line `SKIPPED reason` and counts as skipped.
+# unit NAME COMMAND...: runs the Catch2 binary, in two halves side by side when all
+# of it is wanted, and adds up its test cases.
 unit() {
   section "unit tests, $1"
-  local log="$logs/unit-$1.log" begin=$SECONDS summary
+  local log="$logs/unit-$1" begin=$SECONDS half codes=()
   shift
-  "$@" --use-colour no ${filter:+"*$filter*"} >"$log" 2>&1
-  local code=$?
+  if [ -n "$filter" ]; then
+    "$@" --use-colour no "*$filter*" >"$log.log" 2>&1
+    count_unit $? "$log.log"
+  else
+    local halves=("[stream],[log]" "~[stream]~[log]")
+    for half in 0 1; do
+      "$@" --use-colour no "${halves[half]}" >"$log-$half.log" 2>&1 &
+      codes[half]=$!
+    done
+    for half in 0 1; do
+      wait "${codes[half]}"
+      count_unit $? "$log-$half.log"
+    done
+  fi
+  echo "in $((SECONDS - begin)) s"
+}
+
+# count_unit CODE LOG: adds up what a run of the Catch2 binary said. A test that
+# cannot do its work here prints a line `SKIPPED reason` and counts as skipped.
+count_unit() {
+  local code=$1 log=$2 summary good bad left_out
   # Passing test cases print nothing but what is meant to be read, such as a table of errors.
   tail -400 "$log"
   # "All tests passed (9 assertions in 3 test cases)", "test cases: 3 | 2 passed | 1 failed", "No test cases matched…"
@@ -55,10 +74,10 @@ unit() {
     -e 's/^No test.*/0 0/p' "$log" | tail -1)
   # Without a summary the process died in the middle.
   [ -n "$summary" ] || summary="0 1"
-  local good=${summary% *} bad=${summary#* } left_out
+  good=${summary% *} bad=${summary#* }
   left_out=$(grep -c '^SKIPPED' "$log")
   if [ "$code" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
-  echo "$((good - left_out)) passed, $bad failed, $left_out skipped in $((SECONDS - begin)) s"
+  echo "$((good - left_out)) passed, $bad failed, $left_out skipped"
   passed=$((passed + good - left_out)) failed=$((failed + bad)) skipped=$((skipped + left_out))
 }
 

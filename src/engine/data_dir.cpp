@@ -57,7 +57,9 @@ std::string DataDir::log(uint32_t partition) const { return fmt::format("{}/log/
 Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::string& path,
                                                const std::string& node_id, uint32_t partitions) {
   TRY(files.create_directories(path));
-  auto dir = std::unique_ptr<DataDir>(new DataDir(path, TRY(lock_directory(files, path))));
+  // Not inside the new expression: TRY would return from the middle of it and leak.
+  auto lock = TRY(lock_directory(files, path));
+  auto dir = std::unique_ptr<DataDir>(new DataDir(path, std::move(lock)));
   const std::string file = path + "/node";
   if (!files.exists(file)) {
     dir->node_ = {kFormatVersion, node_id, partitions, secure_random_u64()};
@@ -85,7 +87,8 @@ Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::str
 Result<std::unique_ptr<DataDir>> DataDir::open_existing(FileSystem& files, const std::string& path) {
   const std::string file = path + "/node";
   if (!files.exists(file)) return Error(Errc::not_found, "not a data directory: it has no node file", path);
-  auto dir = std::unique_ptr<DataDir>(new DataDir(path, TRY(lock_directory(files, path))));
+  auto lock = TRY(lock_directory(files, path));
+  auto dir = std::unique_ptr<DataDir>(new DataDir(path, std::move(lock)));
   dir->node_ = TRY(read_node(files, file));
   return dir;
 }
