@@ -48,7 +48,8 @@ unit() {
     "$@" --use-colour no "*$filter*" >"$log.log" 2>&1
     count_unit $? "$log.log"
   else
-    local halves=("[stream],[log]" "~[stream]~[log]")
+    # Those that write golden files are hidden, and stay so.
+    local halves=("[stream]~[.],[log]~[.]" "~[stream]~[log]~[.]")
     for half in 0 1; do
       "$@" --use-colour no "${halves[half]}" >"$log-$half.log" 2>&1 &
       codes[half]=$!
