@@ -14,9 +14,33 @@ Forwarder::Lane& Forwarder::lane_of(PartitionId partition) {
   return lanes_[partition.value()];
 }
 
-void Forwarder::kick(PartitionId partition) {
-  lane_of(partition).ours = true;
-  if (lane_of(partition).holding) return;  // its answer looks for more
+void Forwarder::ready(PartitionId partition) {
+  std::lock_guard lock(ready_mutex_);
+  ready_.push_back(partition);
+}
+
+void Forwarder::forward() {
+  std::vector<PartitionId> ready;
+  {
+    std::lock_guard lock(ready_mutex_);
+    ready.swap(ready_);
+  }
+  for (const PartitionId partition : ready) {
+    lane_of(partition).ours = true;
+    lane_of(partition).wanted = true;
+  }
+  const int64_t now = clock_.monotonic_ns();
+  for (size_t i = 0; i < lanes_.size(); ++i) {
+    const PartitionId partition(static_cast<uint32_t>(i));
+    if (lanes_[i].holding && !lanes_[i].under_way && lanes_[i].retry_at_ns <= now) send(partition, lanes_[i]);
+    if (!lanes_[i].ours || lanes_[i].holding) continue;
+    // The disk may have refused to give the backlog back.
+    if (lanes_[i].wanted || spool_.has_backlog(partition)) take_next(partition);
+  }
+}
+
+void Forwarder::take_next(PartitionId partition) {
+  lane_of(partition).wanted = false;
   auto taken = spool_.take(partition, options_.batch_clicks, options_.batch_bytes, journal_);
   while (taken && taken->records.empty()) {
     // Damage has taken all of them; the spool has said so.
@@ -51,24 +75,14 @@ void Forwarder::on_answer(PartitionId partition, Status status) {
   if (status) {
     lane.holding = false;
     spool_.committed(partition, lane.taken);
-    kick(partition);
+    // A full batch: what is behind it has gathered already.
+    if (lane.taken.more) take_next(partition);
     return;
   }
   lane.backoff_ms = std::clamp(lane.backoff_ms * 2, options_.backoff_first_ms, options_.backoff_most_ms);
   // Half of it at random, so that the partitions don't come back in step.
   const auto half = static_cast<uint64_t>(lane.backoff_ms * 500'000);
   lane.retry_at_ns = clock_.monotonic_ns() + static_cast<int64_t>(half + jitter_.below(half + 1));
-}
-
-void Forwarder::retry_due() {
-  const int64_t now = clock_.monotonic_ns();
-  for (size_t i = 0; i < lanes_.size(); ++i) {
-    Lane& lane = lanes_[i];
-    const PartitionId partition(static_cast<uint32_t>(i));
-    if (lane.holding && !lane.under_way && lane.retry_at_ns <= now) send(partition, lane);
-    // The disk may have refused to give the backlog back.
-    if (lane.ours && !lane.holding && spool_.has_backlog(partition)) kick(partition);
-  }
 }
 
 }  // namespace clickmill::collector

@@ -166,7 +166,11 @@ std::optional<Spool::Taken> Spool::take(PartitionId partition, size_t count_most
     share.notified = false;
     first = share.next_queue;
   }
-  if (auto taken = take_told(share, count_most, bytes_most)) return taken;
+  if (auto taken = take_told(share, count_most, bytes_most)) {
+    std::lock_guard lock(share.mutex);
+    taken->more = share.any_ready();
+    return taken;
+  }
   for (size_t i = 0; i < kQueues; ++i) {
     const auto queue = static_cast<Queue>((first + i) % kQueues);
     auto taken = queue == Queue::backlog ? take_from_disk(partition, share, count_most, bytes_most, journal)
@@ -175,6 +179,7 @@ std::optional<Spool::Taken> Spool::take(PartitionId partition, size_t count_most
     put_untold_aside(partition, share, *taken);
     std::lock_guard lock(share.mutex);
     share.next_queue = (static_cast<size_t>(queue) + 1) % kQueues;
+    taken->more = share.any_ready();
     return taken;
   }
   return std::nullopt;
@@ -386,6 +391,11 @@ uint64_t Spool::Share::clicks_before(JournalPos end) const {
   });
   for (const Backlog::Run& run : taken) clicks += run.position < end ? run.clicks : 0;
   return clicks;
+}
+
+bool Spool::Share::any_ready() const {
+  return !aside.ready.empty() || !backlog.empty() ||
+         std::any_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return !lane.ready.empty(); });
 }
 
 /// Whether clicks wait for the journal.

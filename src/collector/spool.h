@@ -62,7 +62,7 @@ class Spool {
     /// Beyond it a partition that has more than its share leaves clicks on disk.
     uint64_t memory_bytes = 64 << 20;
   };
-  /// `ready(partition)` is called (journal thread, or start) when clicks can be taken.
+  /// `ready(partition)` is called (journal thread, or who calls told()) when clicks can be taken.
   Spool(log::Journal& journal, NodeClock& clock, Options options,
         std::function<void(PartitionId)> ready);
 
@@ -83,7 +83,8 @@ class Spool {
     bool again = false;  ///< may have been sent by an earlier run
     ArrivalMs newest;
     std::vector<std::string> records;
-    size_t held = 0;  ///< clicks that leave the spool with them
+    size_t held = 0;    ///< clicks that leave the spool with them
+    bool more = false;  ///< others could have been taken as well
   };
   /// Clicks of one queue, oldest first: at most `count_most` and about `bytes_most`,
   /// but at least one; of the backlog whole groups. Empty when there are none, or
@@ -148,6 +149,7 @@ class Spool {
     bool notified = false;
 
     void take(JournalPos position, ArrivalMs received);
+    bool any_ready() const;
     bool on_its_way() const;
     JournalPos oldest_position() const;
     uint64_t clicks_before(JournalPos end) const;

@@ -271,7 +271,7 @@ Status Engine::Impl::open_journal() {
   };
   spool_ = std::make_unique<collector::Spool>(
       *journal_, node_clock_, std::move(spool_options), [this](PartitionId id) {
-        owned_.worker_of(id).post([this, id] { forwarders_[id.value() % forwarders_.size()]->kick(id); });
+        forwarders_[id.value() % forwarders_.size()]->ready(id);
       });
   spool_->recover(std::move(spooled));
   return {};
@@ -327,13 +327,13 @@ bool Engine::Impl::idle(size_t worker) {
     if (!partition.caught_up() && !partition.failure()) {
       replaying |= partition.replay_slice();
       // What the last run left in the spool can go on now.
-      if (partition.caught_up()) forwarders_[worker]->kick(partition.id());
+      if (partition.caught_up()) forwarders_[worker]->ready(partition.id());
     }
     partition.maintain();
     partition.release_soon(leave_before, copy_most);
     status_->update(partition, JournalPos(current * journal_->file_bytes()));
   }
-  forwarders_[worker]->retry_due();
+  forwarders_[worker]->forward();
   if (worker == 0) maintain_journal(leave_before);
   if (worker == 0) maintain_ids();
   return replaying;

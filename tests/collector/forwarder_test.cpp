@@ -44,8 +44,9 @@ struct ForwarderMachine : SpoolMachine {
   void attach(uint64_t jitter_seed) {
     router.sent.clear();
     forwarder = std::make_unique<Forwarder>(*spool, router, clock, options, jitter_seed);
-    on_ready = [this](PartitionId partition) { forwarder->kick(partition); };
-    for (uint32_t i = 0; i < spool_options.partitions; ++i) forwarder->kick(PartitionId(i));
+    on_ready = [this](PartitionId partition) { forwarder->ready(partition); };
+    for (uint32_t i = 0; i < spool_options.partitions; ++i) forwarder->ready(PartitionId(i));
+    forwarder->forward();
   }
   void restart_all(bool power_loss) {
     on_ready = nullptr;
@@ -53,10 +54,21 @@ struct ForwarderMachine : SpoolMachine {
     restart(power_loss);
     attach(2);
   }
+  /// What is durable now goes on.
+  void pump() {
+    SpoolMachine::pump();
+    forwarder->forward();
+  }
+  /// Answers the oldest batch, and what is ready goes on.
+  cluster::Batch answer(Status status) {
+    auto batch = router.answer(std::move(status));
+    forwarder->forward();
+    return batch;
+  }
   /// Milliseconds until the forwarder sends again.
   int64_t ms_until_sent() {
     for (int64_t waited = 0; waited <= 10'000; ++waited) {
-      forwarder->retry_due();
+      forwarder->forward();
       if (!router.sent.empty()) return waited;
       clock.advance_ms(1);
     }
@@ -78,7 +90,7 @@ TEST_CASE("forwarder: one batch of a partition at a time, in order", "[collector
   while (!machine.router.sent.empty()) {
     CHECK(machine.router.sent.size() <= 2);
     const bool first_partition = machine.router.sent.front().partition == PartitionId(0);
-    const auto batch = machine.router.answer({});
+    const auto batch = machine.answer({});
     CHECK(batch.sender == "n1");
     CHECK_FALSE(batch.again);
     if (!first_partition) continue;
@@ -88,6 +100,37 @@ TEST_CASE("forwarder: one batch of a partition at a time, in order", "[collector
   CHECK(order == Ids{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
   CHECK(batches >= 3);
   CHECK(machine.spool->held_clicks() == 0);
+}
+
+TEST_CASE("forwarder: what becomes durable between two forwards is one batch", "[collector]") {
+  ForwarderMachine machine(1);
+  for (uint64_t id = 0; id < 3; ++id) {
+    REQUIRE(machine.append(id));
+    machine.SpoolMachine::pump();
+  }
+  CHECK(machine.router.sent.empty());
+  machine.forwarder->forward();
+  REQUIRE(machine.router.sent.size() == 1);
+  CHECK(ids_of(machine.router.sent.front().batch.records) == Ids{0, 1, 2});
+  // What comes while it is out waits for its answer, and for the next forward.
+  REQUIRE(machine.append(3));
+  machine.pump();
+  CHECK(machine.router.sent.size() == 1);
+  machine.router.answer({});
+  CHECK(machine.router.sent.empty());
+  machine.forwarder->forward();
+  REQUIRE(machine.router.sent.size() == 1);
+  CHECK(ids_of(machine.router.sent.front().batch.records) == Ids{3});
+}
+
+TEST_CASE("forwarder: behind a full batch the next one goes at once", "[collector]") {
+  ForwarderMachine machine(1, {.node_id = "n1", .batch_clicks = 2});
+  for (uint64_t id = 0; id < 5; ++id) REQUIRE(machine.append(id));
+  machine.pump();
+  CHECK(ids_of(machine.router.answer({}).records) == Ids{0, 1});
+  CHECK(ids_of(machine.router.answer({}).records) == Ids{2, 3});
+  CHECK(ids_of(machine.router.answer({}).records) == Ids{4});
+  CHECK(machine.router.sent.empty());
 }
 
 TEST_CASE("forwarder: a batch's low-water is not above any click in it or behind it", "[collector]") {
@@ -103,7 +146,7 @@ TEST_CASE("forwarder: a batch's low-water is not above any click in it or behind
       CHECK(batch.low_water.value() <= received_ms_of(record));
       CHECK(batch.newest.value() >= received_ms_of(record));
     }
-    machine.router.answer({});
+    machine.answer({});
   }
   // With nothing held, the next batch may say that time has gone on.
   machine.clock.advance_ms(500);
@@ -116,17 +159,17 @@ TEST_CASE("forwarder: a second sending says again, and tells the low-water anew"
   ForwarderMachine machine(1);
   REQUIRE(machine.append(1));
   machine.pump();
-  CHECK_FALSE(machine.router.answer(busy()).again);
+  CHECK_FALSE(machine.answer(busy()).again);
   machine.clock.advance_ms(5000);
-  machine.forwarder->retry_due();
-  const auto second = machine.router.answer({});
+  machine.forwarder->forward();
+  const auto second = machine.answer({});
   CHECK(second.again);
   CHECK(ids_of(second.records) == Ids{1});
   CHECK(second.low_water.value() == kStartMs);
   // The next batch is a new one.
   REQUIRE(machine.append(2));
   machine.pump();
-  CHECK_FALSE(machine.router.answer({}).again);
+  CHECK_FALSE(machine.answer({}).again);
 }
 
 TEST_CASE("forwarder: what an earlier run left is sent as again, what is new is not", "[collector]") {
@@ -139,7 +182,7 @@ TEST_CASE("forwarder: what an earlier run left is sent as again, what is new is 
   machine.pump();
   std::map<uint64_t, bool> again;
   while (!machine.router.sent.empty()) {
-    const auto batch = machine.router.answer({});
+    const auto batch = machine.answer({});
     for (const auto& record : batch.records) again[id_of(record)] = batch.again;
   }
   CHECK(again == std::map<uint64_t, bool>{{1, true}, {2, false}});
@@ -153,17 +196,17 @@ TEST_CASE("forwarder: waits twice as long each time, up to a bound, half of it b
     REQUIRE(machine.append(1));
     machine.pump();
     for (const int64_t backoff : {100, 200, 400, 800, 1000, 1000}) {
-      machine.router.answer(busy());
+      machine.answer(busy());
       const int64_t waited = machine.ms_until_sent();
       CHECK(waited >= backoff / 2);
       CHECK(waited <= backoff + 1);
       waits_seen.insert(waited);
     }
     // Success ends it: the next failure starts from the beginning.
-    machine.router.answer({});
+    machine.answer({});
     REQUIRE(machine.append(2));
     machine.pump();
-    machine.router.answer(busy());
+    machine.answer(busy());
     CHECK(machine.ms_until_sent() <= 101);
   }
   CHECK(waits_seen.size() > 20);
@@ -175,7 +218,7 @@ TEST_CASE("forwarder: partitions that failed together don't come back in step", 
     REQUIRE(machine.append(partition, log::Lane::redirects, partition));
   }
   machine.pump();
-  for (int i = 0; i < 3; ++i) machine.router.answer(busy());
+  for (int i = 0; i < 3; ++i) machine.answer(busy());
   machine.ms_until_sent();
   CHECK(machine.router.sent.size() < 3);
 }
@@ -191,8 +234,8 @@ TEST_CASE("forwarder: leaves the partitions of other workers alone", "[collector
   machine.restart();  // all three have a backlog now
   Forwarder second(*machine.spool, machine.router, machine.clock, {.node_id = "n1"}, 1);
   machine.router.sent.clear();
-  second.kick(PartitionId(2));
-  second.retry_due();
+  second.ready(PartitionId(2));
+  second.forward();
   REQUIRE(machine.router.sent.size() == 1);
   CHECK(machine.router.sent.front().partition == PartitionId(2));
 }
@@ -202,16 +245,16 @@ TEST_CASE("forwarder: clicks that damage has taken don't stop what stands behind
   machine.on_ready = nullptr;
   for (uint64_t id = 0; id < 2; ++id) {
     REQUIRE(machine.append(id));
-    machine.pump();
+    machine.SpoolMachine::pump();
   }
   const JournalPos oldest = machine.spool->oldest_needed();
   const uint64_t file_bytes = machine.journal->file_bytes();
   machine.files.flip_bit(kJournalDirectory + "/" + log::journal_file_name(oldest.value() / file_bytes),
                          oldest.value() % file_bytes + 80);
-  machine.forwarder->kick(PartitionId(0));
+  machine.forwarder->forward();
   Ids ids;
   while (!machine.router.sent.empty()) {
-    for (const uint64_t id : ids_of(machine.router.answer({}).records)) ids.push_back(id);
+    for (const uint64_t id : ids_of(machine.answer({}).records)) ids.push_back(id);
   }
   CHECK(ids == Ids{1});
   CHECK(machine.spool->held_clicks() == 0);
@@ -231,11 +274,11 @@ TEST_CASE("forwarder: an outage is caught up while new clicks flow", "[collector
       if (i % 4 == 0) machine.pump();
     }
     machine.pump();
-    machine.forwarder->retry_due();
+    machine.forwarder->forward();
   };
   for (int i = 0; i < 60; ++i) {
     minute(60);
-    while (!machine.router.sent.empty()) machine.router.answer(busy());
+    while (!machine.router.sent.empty()) machine.answer(busy());
     REQUIRE(machine.spool->memory_bytes() < 2 * kMemory);
     REQUIRE(machine.low_water() <= kStartMs + 1000);
   }
@@ -246,7 +289,7 @@ TEST_CASE("forwarder: an outage is caught up while new clicks flow", "[collector
     REQUIRE(i < 100);
     minute(10);
     for (int answers = 0; answers < 6 && !machine.router.sent.empty(); ++answers) {
-      for (const auto& record : machine.router.answer({}).records) {
+      for (const auto& record : machine.answer({}).records) {
         REQUIRE(committed.insert(id_of(record)).second);
         new_one_came_early |= id_of(record) >= before && committed.size() < before / 2;
       }
@@ -267,7 +310,7 @@ TEST_CASE("forwarder: every acknowledged click is committed at last, seeds of tr
     uint64_t next_id = 0;
     for (int step = 0; step < 100; ++step) {
       machine.clock.advance_ms(static_cast<int64_t>(random.below(300)));
-      machine.forwarder->retry_due();
+      machine.forwarder->forward();
       const auto partition = static_cast<uint32_t>(random.below(3));
       if (random.one_in(2) && machine.append(next_id, log::Lane::redirects, partition)) sent_in.insert(next_id++);
       if (random.one_in(3)) machine.pump();
@@ -278,7 +321,7 @@ TEST_CASE("forwarder: every acknowledged click is committed at last, seeds of tr
       if (machine.router.sent.empty()) continue;
       // An error leaves open whether the batch was committed.
       const bool commits = random.one_in(2);
-      const auto batch = machine.router.answer(commits && random.one_in(2) ? Status() : Status(busy()));
+      const auto batch = machine.answer(commits && random.one_in(2) ? Status() : Status(busy()));
       for (const auto& record : batch.records) {
         const bool was_there = committed.count(id_of(record)) != 0;
         if (was_there) REQUIRE(batch.again);
@@ -289,9 +332,9 @@ TEST_CASE("forwarder: every acknowledged click is committed at last, seeds of tr
     for (int i = 0; machine.spool->held_clicks() > 0; ++i) {
       REQUIRE(i < 1000);
       machine.clock.advance_ms(2000);
-      machine.forwarder->retry_due();
+      machine.forwarder->forward();
       while (!machine.router.sent.empty()) {
-        for (const auto& record : machine.router.answer({}).records) committed.insert(id_of(record));
+        for (const auto& record : machine.answer({}).records) committed.insert(id_of(record));
       }
     }
     CHECK(committed == sent_in);

@@ -69,7 +69,11 @@ def test_commands(context):
 def test_ready_line_and_lock(context):
     """one line says ready and where; a second process on the same data is refused; SIGTERM exits 0"""
     node = context.node()
-    ready = [line for line in node.log_since_start().splitlines() if "ready" in line]
+    def ready_lines():
+        return [line for line in node.log_since_start().splitlines() if "ready" in line]
+
+    # /readyz may answer before the line is out.
+    ready = wait_until("the line that says ready", ready_lines)
     check_equal(f"ready lines in {node.log_since_start()!r}", len(ready), 1)
     for port in (node.collector_port, node.api_port):
         check(f"127.0.0.1:{port}" in ready[0], f"{port} is not in {ready[0]!r}")

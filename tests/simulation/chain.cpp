@@ -107,7 +107,7 @@ std::optional<std::string> Chain::open() {
   }
   spool_ = std::make_unique<collector::Spool>(
       *journal_, *node_clock_, collector::Spool::Options{.partitions = options_.partitions, .memory_bytes = options_.spool_memory_bytes},
-      [this](PartitionId id) { worker_.push_back([this, id] { forwarder_->kick(id); }); });
+      [this](PartitionId id) { forwarder_->ready(id); });
   spool_->recover(std::move(spooled));
   router_ = std::make_unique<Router>(*this);
   forwarder_ = std::make_unique<collector::Forwarder>(
@@ -115,7 +115,7 @@ std::optional<std::string> Chain::open() {
   for (const auto& partition : partitions_) {
     while (partition->replay_slice()) {
     }
-    forwarder_->kick(partition->id());
+    forwarder_->ready(partition->id());
   }
   return failure();
 }
@@ -179,7 +179,7 @@ void Chain::run_background(size_t most) {
 
 void Chain::maintain() {
   for (const auto& partition : partitions_) partition->maintain();
-  forwarder_->retry_due();
+  forwarder_->forward();
 }
 
 void Chain::release() {
