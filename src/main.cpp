@@ -27,6 +27,7 @@ Usage:
   clickmill serve [--config FILE]   run a node until SIGTERM or SIGINT
   clickmill check-config FILE       validate a config without starting
   clickmill recount (--config FILE | --data-dir DIR) --from TIME --to TIME [--ad AD_ID]
+  clickmill recount --node URL [--key-file FILE] [--repair] --from TIME --to TIME [--ad AD_ID]
                                     counts the raw log of a stopped node anew and
                                     lists every minute that is stored otherwise
   clickmill log dump [WHERE] [--partition N] [--from-offset N] [--from TIME] [--to TIME] [--all]

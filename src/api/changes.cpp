@@ -82,7 +82,8 @@ void append_json(PartitionId partition, const Changes::Listed& listed, std::stri
       to_string(ReviewId{partition, change.subject}), to_string(change.kind), json_quoted(change.what),
       json_quoted(change.reason), json_quoted(change.ad_id), json_quoted(change.by),
       format_time_ms(listed.position.at.value()));
-  if (change.clicks == 0) {
+  // A repair may change visitors or devices alone.
+  if (change.clicks == 0 && change.kind == Change::Kind::review) {
     out += "null}";
     return;
   }

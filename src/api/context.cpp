@@ -75,6 +75,7 @@ void add_api_routes(http::Router& router, Context& context) {
   add_ad_routes(router, context);
   add_review_routes(router, context);
   add_operation_routes(router, context);
+  add_recount_routes(router, context);
   add_raw_log_routes(router, context);
   add_cluster_route(router, context);
 }

@@ -10,6 +10,7 @@
 #include "catalog/catalog.h"
 #include "cluster/log_reader.h"
 #include "cluster/reader.h"
+#include "cluster/recounter.h"
 #include "cluster/review_desk.h"
 #include "collector/bulk_endpoint.h"
 #include "collector/click_endpoint.h"
@@ -29,6 +30,7 @@ struct Context {
   cluster::Reader& reader;
   cluster::ReviewDesk& review;
   cluster::LogReader& log_reader;
+  cluster::Recounter& recounter;
   collector::ClickEndpoint& clicks;
   collector::BulkEndpoint& bulk;
   std::string node_id;
@@ -55,6 +57,7 @@ void add_bulk_route(http::Router& router, Context& context);
 void add_review_routes(http::Router& router, Context& context);
 /// What was changed by hand: GET /v1/review/decisions.
 http::Response list_changes(Context& context, const http::Request& request);
+void add_recount_routes(http::Router& router, Context& context);
 void add_raw_log_routes(http::Router& router, Context& context);
 void add_cluster_route(http::Router& router, Context& context);
 

@@ -156,6 +156,7 @@ class Engine::Impl {
   std::unique_ptr<cluster::Reader> reader_;
   std::unique_ptr<cluster::ReviewDesk> review_;
   std::unique_ptr<cluster::LogReader> log_reader_;
+  std::unique_ptr<cluster::Recounter> recounter_;
   std::unique_ptr<TaskPool> queries_;
   std::unique_ptr<collector::Intake> intake_;
   std::unique_ptr<collector::ClickEndpoint> clicks_;
@@ -367,6 +368,7 @@ Status Engine::Impl::start_http() {
   reader_ = std::make_unique<cluster::Reader>(owned_);
   review_ = std::make_unique<cluster::ReviewDesk>(owned_);
   log_reader_ = std::make_unique<cluster::LogReader>(owned_);
+  recounter_ = std::make_unique<cluster::Recounter>(owned_, *log_reader_, cluster::Recounter::Options{.seed = dir_->node().seed});
   queries_ = std::make_unique<TaskPool>("query", std::max(2U, threads_of(config_)), 1024);
   collector::Intake::Options intake;
   intake.durability = durability_of(config_.collector.durability);
@@ -381,7 +383,7 @@ Status Engine::Impl::start_http() {
   bulk_ = std::make_unique<collector::BulkEndpoint>(
       *intake_, [this](std::function<void()> task) { return queries_->submit(std::move(task)); });
   context_ = std::make_unique<api::Context>(
-      api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *log_reader_, *clicks_, *bulk_, config_.node_id,
+      api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *log_reader_, *recounter_, *clicks_, *bulk_, config_.node_id,
                    config_.log.partitions, config_.query.max_points, [this] { return not_ready(); },
                    [this] { return upkeep_->warnings(); }});
   context_->catalog_url = config_.catalog.url;
@@ -450,6 +452,7 @@ void Engine::Impl::drain_spool() {
 
 void Engine::Impl::stop() {
   if (log_reader_) log_reader_->end_following();
+  if (recounter_) recounter_->stop();
   if (server_) server_->stop(kDrainMs);
   if (queries_) queries_->stop();
   if (started_) {

@@ -22,21 +22,6 @@ std::string key_of(PartitionId partition) {
   return key;
 }
 
-/// Sorted, rows of one key summed.
-void sum_rows(std::vector<store::Row>& rows) {
-  std::stable_sort(rows.begin(), rows.end(), store::key_less);
-  size_t kept = 0;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (kept > 0 && store::same_key(rows[kept - 1], rows[i])) {
-      rows[kept - 1].merge(rows[i]);
-    } else {
-      if (kept != i) rows[kept] = std::move(rows[i]);
-      ++kept;
-    }
-  }
-  rows.resize(kept);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<OfflineNode>> OfflineNode::open(FileSystem& files, const std::string& path) {
@@ -56,29 +41,16 @@ Result<OfflineNode::Stored> OfflineNode::stored(PartitionId partition, const sto
   stored.checkpoint = *std::move(checkpoint);
   TRY(read_parts(stored.checkpoint, scan, stored.rows));
   TRY(read_head(partition, scan, stored.rows));
-  sum_rows(stored.rows);
+  store::fold_rows(stored.rows);
   return stored;
 }
 
 Status OfflineNode::read_parts(const stream::Checkpoint& checkpoint, const store::Scan& scan,
                                std::vector<store::Row>& out) {
   for (const store::PartMeta& meta : checkpoint.parts) {
-    const bool apart = meta.max_bucket_ms < scan.from_ms || meta.min_bucket_ms >= scan.to_ms;
-    if (meta.table != store::Table::minute || apart) continue;
+    if (meta.table != store::Table::minute || store::apart(meta, scan)) continue;
     const auto part = TRY(store::Part::open(files_, path_ + "/store", meta));
-    Status parsed;
-    TRY(part->scan(scan, [&](const store::RowView& view) {
-      store::Row row;
-      row.advertiser_id = view.advertiser_id;
-      row.ad_id = view.ad_id;
-      row.bucket_ms = view.bucket_ms;
-      row.counts.clicks = view.clicks;
-      row.counts.devices = view.devices;
-      row.counts.countries.assign(view.countries, view.countries + view.countries_size);
-      if (auto merged = row.visitors.merge_serialized(view.visitors); !merged) parsed = std::move(merged);
-      out.push_back(std::move(row));
-    }));
-    if (!parsed) return std::move(parsed).error().with_context("part " + meta.name);
+    TRY(store::read_rows({part}, scan, out));
   }
   return {};
 }

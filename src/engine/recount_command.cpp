@@ -12,7 +12,7 @@
 namespace clickmill::engine {
 
 const char* const kRecountUsage =
-    "recount (--config FILE | --data-dir DIR) --from TIME --to TIME [--ad AD_ID]";
+    "recount (--config FILE | --data-dir DIR | --node URL [--key-file FILE] [--repair]) --from TIME --to TIME [--ad AD_ID]";
 
 namespace {
 
@@ -28,14 +28,22 @@ Result<RecountRequest> parse(const std::vector<std::string>& arguments) {
   RecountRequest request;
   std::optional<int64_t> from;
   std::optional<int64_t> to;
-  for (size_t i = 0; i < arguments.size(); i += 2) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& option = arguments[i];
+    if (option == "--repair") {
+      request.repair = true;
+      continue;
+    }
     if (i + 1 == arguments.size()) return Error(Errc::invalid, option + " needs a value");
-    const std::string& value = arguments[i + 1];
+    const std::string& value = arguments[++i];
     if (option == "--config") {
       request.data_dir = load_config(value).data_dir;
     } else if (option == "--data-dir") {
       request.data_dir = value;
+    } else if (option == "--node") {
+      request.node = value;
+    } else if (option == "--key-file") {
+      request.key_file = value;
     } else if (option == "--from") {
       from = TRY(time_of(option, value));
     } else if (option == "--to") {
@@ -47,7 +55,15 @@ Result<RecountRequest> parse(const std::vector<std::string>& arguments) {
       return Error(Errc::invalid, "unknown option " + option);
     }
   }
-  if (request.data_dir.empty()) return Error(Errc::invalid, "--config or --data-dir is missing");
+  if (request.data_dir.empty() && request.node.empty()) {
+    return Error(Errc::invalid, "--config, --data-dir or --node is missing");
+  }
+  if (!request.data_dir.empty() && !request.node.empty()) {
+    return Error(Errc::invalid, "--node and a data directory at once");
+  }
+  if (request.repair && request.node.empty()) {
+    return Error(Errc::invalid, "--repair needs a running node, which writes the repair into its log: --node URL");
+  }
   if (!from || !to) return Error(Errc::invalid, std::string(from ? "--to" : "--from") + " is missing");
   if (*from >= *to) return Error(Errc::invalid, "--from is not before --to");
   request.from_ms = floor_to(*from, kMinuteMs);
@@ -57,7 +73,10 @@ Result<RecountRequest> parse(const std::vector<std::string>& arguments) {
 
 Result<int> run(const std::vector<std::string>& arguments, const Print& print, const Print& tell) {
   const RecountRequest request = TRY(parse(arguments));
-  return recount_offline(request, print, tell);
+  if (!request.node.empty()) return recount_node(request, print, tell);
+  auto code = recount_offline(request, print, tell);
+  if (!code && code.error().code() == Errc::busy) tell("a running node recounts itself: recount --node URL");
+  return code;
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 namespace clickmill::engine {
 
 /// `clickmill recount …`: arguments behind the command's name. Answers the exit
-/// code: 0 stored and recounted agree, 1 they differ, 2 could not run. `print` takes
-/// the differences, a line each; `tell` progress and everything else.
+/// code: 0 stored and recounted agree, 1 they differ (repaired or not), 2 could not
+/// run. `print` takes the differences, a line each; `tell` progress and everything else.
 using Print = std::function<void(const std::string& line)>;
 int recount_command(const std::vector<std::string>& arguments, const Print& print, const Print& tell);
 

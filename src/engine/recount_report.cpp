@@ -8,6 +8,11 @@
 
 namespace clickmill::engine {
 
+std::string cant_be_judged(const RecountRequest& request, int64_t judged_from_ms) {
+  return fmt::format("can't be judged, since clicks or ids lie before the log's start: {} to {}",
+                     format_time_ms(request.from_ms), format_time_ms(std::min(judged_from_ms, request.to_ms)));
+}
+
 void RecountReport::add(const stream::Recounted& recounted, size_t compared,
                         const std::vector<stream::Difference>& differences) {
   clicks_ += recounted.clicks;
@@ -22,8 +27,7 @@ void RecountReport::add(const stream::Recounted& recounted, size_t compared,
 
 int RecountReport::finish() const {
   if (unjudged_until_ms_ > request_.from_ms) {
-    tell_(fmt::format("can't be judged, since clicks or ids lie before the log's start: {} to {}",
-                      format_time_ms(request_.from_ms), format_time_ms(std::min(unjudged_until_ms_, request_.to_ms))));
+    tell_(cant_be_judged(request_, unjudged_until_ms_));
   }
   tell_(fmt::format("{} clicks in the range, {} minutes of ads compared, {} differ", clicks_, compared_, differ_));
   return differ_ == 0 ? 0 : 1;

@@ -11,13 +11,21 @@
 namespace clickmill::engine {
 
 struct RecountRequest {
-  std::string data_dir;  ///< of a stopped node
+  std::string data_dir;  ///< of a stopped node; or
+  std::string node;      ///< URL of a running one's api
+  std::string key_file;  ///< holds the admin key for it; empty: none is needed
+  bool repair = false;   ///< of a running node
   int64_t from_ms = 0;   ///< whole minutes
   int64_t to_ms = 0;
   std::string ad_id;     ///< empty: every ad
 };
 /// Answers the exit code, or why it could not be found out.
 Result<int> recount_offline(const RecountRequest& request, const Print& print, const Print& tell);
+/// The same by a running node's own hand (POST /v1/recounts), as of now.
+Result<int> recount_node(const RecountRequest& request, const Print& print, const Print& tell);
+
+/// Says which minutes of the range were not compared.
+std::string cant_be_judged(const RecountRequest& request, int64_t judged_from_ms);
 
 /// Sums up what was compared, partition by partition, and says it.
 class RecountReport {

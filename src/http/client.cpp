@@ -39,6 +39,7 @@ int64_t now_ms() {
 
 /// One request on its way. Whoever holds it answers it.
 struct Call {
+  Method method = Method::get;
   std::string path;
   int64_t deadline_ms = 0;
   Client::Done done;
@@ -53,6 +54,14 @@ std::string host_header(const Url& url) {
 
 Error io_error(const Url& url, const error_code& ec) {
   return Error(Errc::io, host_header(url) + ": " + ec.message());
+}
+
+beast_http::verb verb_of(Method method) {
+  switch (method) {
+    case Method::post: return beast_http::verb::post;
+    case Method::delete_: return beast_http::verb::delete_;
+    default: return beast_http::verb::get;
+  }
 }
 
 Error timed_out(const Url& url) { return Error(Errc::busy, host_header(url) + ": no answer in time"); }
@@ -143,13 +152,14 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
 
   void send() {
     request_ = {};
-    request_.method(beast_http::verb::get);
+    request_.method(verb_of(call_->method));
     request_.target(url_.path + call_->path);
     request_.version(11);
     request_.set(beast_http::field::host, host_header(url_));
     request_.set(beast_http::field::accept, "application/json");
     request_.set(beast_http::field::user_agent, "clickmill/" CLICKMILL_VERSION);
     for (const auto& [name, value] : owner_->options->headers) request_.set(name, value);
+    request_.prepare_payload();
     parser_.emplace();
     parser_->body_limit(owner_->options->body_bytes_most);
     beast_http::async_write(stream_, request_, [self = this->shared_from_this()](const error_code& ec, size_t) {
@@ -181,7 +191,7 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
   /// A server may close a kept connection just as a request is on its way there.
   void lose(const error_code& ec) {
     const bool nothing_came = !parser_->got_some() && buffer_.size() == 0;
-    if (!used_ || !nothing_came || call_->again) return fail(io_error(url_, ec));
+    if (!used_ || !nothing_came || call_->again || call_->method != Method::get) return fail(io_error(url_, ec));
     auto call = std::exchange(call_, std::nullopt);
     close();
     call->again = true;
@@ -247,9 +257,9 @@ class Client::Impl {
     thread_.join();
   }
 
-  void get(std::string path, int64_t timeout_ms, Done done) {
+  void send(Method method, std::string path, int64_t timeout_ms, Done done) {
     if (stopped_) return done(Error(Errc::closed, "the client was stopped"));
-    Call call{std::move(path), now_ms() + timeout_ms, std::move(done), false};
+    Call call{method, std::move(path), now_ms() + timeout_ms, std::move(done), false};
     asio::post(context_, [this, call = std::make_shared<Call>(std::move(call))] {
       if (stopping_) return call->done(Error(Errc::closed, "the client was stopped"));
       if (waiting_.size() >= options_.waiting_most) return call->done(Error(Errc::busy, "too many requests wait"));
@@ -346,8 +356,8 @@ class Client::Impl {
 
 Client::Client(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Client::~Client() { stop(); }
-void Client::get(std::string path, int64_t timeout_ms, Done done) {
-  impl_->get(std::move(path), timeout_ms, std::move(done));
+void Client::send(Method method, std::string path, int64_t timeout_ms, Done done) {
+  impl_->send(method, std::move(path), timeout_ms, std::move(done));
 }
 void Client::every(uint32_t interval_ms, std::function<void()> task) { impl_->every(interval_ms, std::move(task)); }
 void Client::start() { impl_->start(); }

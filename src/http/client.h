@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "http/message.h"
 
 namespace clickmill::http {
 
@@ -22,13 +23,13 @@ struct Url {
 /// Errc::invalid says what is wrong; a query, a fragment or a user is.
 Result<Url> parse_url(std::string_view text);
 
-/// Sends GET requests to one server, over a few connections that are kept alive
-/// and used again. A request that a kept connection lost is sent once more on a
+/// Sends requests without a body to one server, over a few connections that are kept
+/// alive and used again. A GET that a kept connection lost is sent once more on a
 /// new one; nothing else is repeated here. Over TLS the server's certificate must
 /// be valid for its name by the system's authorities.
 ///
 /// Owns one thread, `io-client`, on which all callbacks come.
-/// Thread: construct, every, start, stop on one; get any.
+/// Thread: construct, every, start, stop on one; get, send any.
 class Client {
  public:
   struct Options {
@@ -53,7 +54,11 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   /// Asks for `{url}{path}`. `done` is called once, within about `timeout_ms`.
-  void get(std::string path, int64_t timeout_ms, Done done);
+  void get(std::string path, int64_t timeout_ms, Done done) {
+    send(Method::get, std::move(path), timeout_ms, std::move(done));
+  }
+  /// The same with another method: get, post or delete_.
+  void send(Method method, std::string path, int64_t timeout_ms, Done done);
   /// Runs `task` on the client's thread every `interval_ms` until stop.
   void every(uint32_t interval_ms, std::function<void()> task);
   void start();

@@ -17,15 +17,17 @@ Row to_row(const RowView& view) {
   return row;
 }
 
-Status read_rows(const Part& part, int64_t oldest_ms, std::vector<Row>& rows) {
-  Scan scan;
-  scan.from_ms = oldest_ms;
-  scan.to_ms = std::numeric_limits<int64_t>::max();
-  scan.countries = true;
-  scan.visitors = true;
+Status read_part(const Part& part, const Scan& scan, std::vector<Row>& rows, size_t rows_most) {
+  Scan whole = scan;
+  whole.countries = true;
+  whole.visitors = true;
   Status parsed;
-  TRY(part.scan(scan, [&](const RowView& view) {
+  TRY(part.scan(whole, [&](const RowView& view) {
     if (!parsed) return;
+    if (rows.size() >= rows_most) {
+      parsed = Error(Errc::invalid, "more than " + std::to_string(rows_most) + " rows");
+      return;
+    }
     rows.push_back(to_row(view));
     parsed = rows.back().visitors.merge_serialized(view.visitors);
   }));
@@ -65,15 +67,35 @@ void fold_equal(std::vector<Row>& rows) {
 
 }  // namespace
 
+bool apart(const PartMeta& meta, const Scan& scan) {
+  return meta.max_bucket_ms < scan.from_ms || meta.min_bucket_ms >= scan.to_ms;
+}
+
+Status read_rows(const std::vector<std::shared_ptr<const Part>>& parts, const Scan& scan, std::vector<Row>& rows,
+                 size_t rows_most) {
+  for (const auto& part : parts) {
+    if (!apart(part->meta(), scan)) TRY(read_part(*part, scan, rows, rows_most));
+  }
+  return {};
+}
+
+void fold_rows(std::vector<Row>& rows) {
+  std::stable_sort(rows.begin(), rows.end(), key_less);
+  fold_equal(rows);
+}
+
 Result<std::vector<Row>> read_merged(const std::vector<std::shared_ptr<const Part>>& parts,
                                      int64_t oldest_ms) {
+  Scan scan;
+  scan.from_ms = oldest_ms;
+  scan.to_ms = std::numeric_limits<int64_t>::max();
   std::vector<Row> rows;
   std::vector<std::ptrdiff_t> ends;
   for (const auto& part : parts) {
     if (part->meta().table != parts.front()->meta().table) {
       return Error(Errc::invalid, "merge: part " + part->meta().name + " is of another table");
     }
-    TRY(read_rows(*part, oldest_ms, rows));
+    TRY(read_part(*part, scan, rows, SIZE_MAX));
     ends.push_back(static_cast<std::ptrdiff_t>(rows.size()));
   }
   merge_runs(rows, std::move(ends));

@@ -92,6 +92,8 @@ void Row::merge(const Row& other) {
 bool key_less(const Row& a, const Row& b) { return key_of(a) < key_of(b); }
 bool same_key(const Row& a, const Row& b) { return key_of(a) == key_of(b); }
 
+bool holds_nothing(const Row& row) { return row.counts == Counts{} && row.visitors.empty(); }
+
 void encode_row(const Row& row, std::string& out) {
   ByteWriter writer(out);
   writer.u8(kRowVersion);

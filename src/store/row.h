@@ -44,6 +44,8 @@ struct Row {
 /// Key order in parts: (advertiser_id, ad_id, bucket).
 bool key_less(const Row& a, const Row& b);
 bool same_key(const Row& a, const Row& b);
+/// No click, no visitor: as if it were not there.
+bool holds_nothing(const Row& row);
 
 /// Row form for the state store (head rows in checkpoints), versioned.
 void encode_row(const Row& row, std::string& out);

@@ -24,6 +24,46 @@ unsigned size_class(uint64_t rows) {
   return level;
 }
 
+/// The rows of the ad in the bucket that begins with `key`.
+store::Scan scan_of(const store::Row& key, int64_t length_ms) {
+  store::Scan scan;
+  scan.ad_id = key.ad_id;
+  scan.advertiser_id = key.advertiser_id;
+  scan.from_ms = key.bucket_ms;
+  scan.to_ms = key.bucket_ms + length_ms;
+  return scan;
+}
+
+Result<bool> holds_any(const store::Part& part, const std::vector<store::Row>& keys) {
+  for (const store::Row& key : keys) {
+    const store::Scan scan = scan_of(key, store::bucket_ms(part.meta().table));
+    if (store::apart(part.meta(), scan)) continue;
+    bool found = false;
+    TRY(part.scan(scan, [&found](const store::RowView&) { found = true; }));
+    if (found) return true;
+  }
+  return false;
+}
+
+/// For each bucket of `table` that holds one of the shorter rows, which are sorted: what the
+/// rows of the next shorter table give. Nothing where there are none left.
+Result<std::vector<store::Row>> summed_up(const std::array<store::PartList, store::kTables>& lists,
+                                          const std::vector<store::Row>& shorter, store::Table table) {
+  std::vector<store::Row> out;
+  for (const store::Row& row : roll_up(shorter, table)) {
+    store::Row sum;
+    sum.advertiser_id = row.advertiser_id;
+    sum.ad_id = row.ad_id;
+    sum.bucket_ms = row.bucket_ms;
+    const store::Scan scan = scan_of(sum, store::bucket_ms(table));
+    std::vector<store::Row> found;
+    TRY(store::read_rows(lists[static_cast<size_t>(table) - 1], scan, found));
+    for (const store::Row& one : found) sum.merge(one);
+    out.push_back(std::move(sum));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<store::Row> roll_up(const std::vector<store::Row>& rows, store::Table table) {
@@ -61,8 +101,7 @@ std::string Parts::next_name(store::Table table) {
   return fmt::format("p{}-{}-{}.part", partition_.value(), next_part_++, store::to_string(table));
 }
 
-Status Parts::add(std::array<store::PartList, store::kTables>& lists, store::Table table,
-                  const std::vector<store::Row>& rows) {
+Status Parts::add(Lists& lists, store::Table table, const std::vector<store::Row>& rows) {
   const auto meta = TRY(store::write_part(disk_, directory_, next_name(table), table, rows));
   auto part = TRY(store::Part::open(disk_, directory_, meta));
   lists[static_cast<size_t>(table)].push_back(std::move(part));
@@ -82,6 +121,44 @@ Status Parts::flush(const std::vector<store::Row>& minute_rows) {
   TRY(disk_.sync_directory(directory_));
   current_ = std::move(lists);
   changed_ = true;
+  return {};
+}
+
+Status Parts::replace(const std::vector<store::Row>& minute_rows) {
+  auto lists = std::make_shared<Lists>(*current_);
+  std::vector<std::string> replaced;
+  std::vector<store::Row> rows = minute_rows;
+  for (const store::Table table : {store::Table::minute, store::Table::hour, store::Table::day}) {
+    if (table != store::Table::minute) rows = TRY(summed_up(*lists, rows, table));
+    TRY(replace_in(*lists, table, rows, replaced));
+    fail_point("repair.table_written");
+  }
+  TRY(disk_.sync_directory(directory_));
+  replaced_.insert(replaced_.end(), replaced.begin(), replaced.end());
+  current_ = std::move(lists);
+  changed_ = true;
+  return {};
+}
+
+/// Rewrites the parts that hold a key of the rows, which are sorted, without them.
+Status Parts::replace_in(Lists& lists, store::Table table, const std::vector<store::Row>& rows,
+                         std::vector<std::string>& replaced) {
+  store::PartList& list = lists[static_cast<size_t>(table)];
+  store::PartList kept;
+  store::PartList rewritten;
+  for (const auto& part : list) (TRY(holds_any(*part, rows)) ? rewritten : kept).push_back(part);
+  list = std::move(kept);
+  for (const auto& part : rewritten) {
+    auto left = TRY(store::read_merged({part}, std::numeric_limits<int64_t>::min()));
+    std::erase_if(left, [&](const store::Row& row) {
+      return std::binary_search(rows.begin(), rows.end(), row, store::key_less);
+    });
+    if (!left.empty()) TRY(add(lists, table, left));
+    replaced.push_back(part->meta().name);
+  }
+  std::vector<store::Row> put = rows;
+  std::erase_if(put, [](const store::Row& row) { return store::holds_nothing(row); });
+  if (!put.empty()) TRY(add(lists, table, put));
   return {};
 }
 
@@ -124,13 +201,18 @@ Status Parts::Merge::run() {
 
 void Parts::take_merge(const Merge& merge) {
   CM_ASSERT(merge.merged_ != nullptr);
-  auto lists = std::make_shared<std::array<store::PartList, store::kTables>>(*current_);
+  auto lists = std::make_shared<Lists>(*current_);
   auto& list = (*lists)[static_cast<size_t>(merge.table_)];
   const size_t before = list.size();
   std::erase_if(list, [&](const auto& part) {
     return std::find(merge.chosen_.begin(), merge.chosen_.end(), part) != merge.chosen_.end();
   });
-  CM_ASSERT(before - list.size() == merge.chosen_.size());
+  if (before - list.size() != merge.chosen_.size()) {
+    // A repair has rewritten some of them meanwhile: the merged one holds what was wrong.
+    replaced_.push_back(merge.merged_->meta().name);
+    changed_ = true;
+    return;
+  }
   list.push_back(merge.merged_);
   for (const auto& part : merge.chosen_) replaced_.push_back(part->meta().name);
   current_ = std::move(lists);

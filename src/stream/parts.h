@@ -43,10 +43,15 @@ class Parts {
   /// parts from the same rows, and syncs files and folder. On an error nothing
   /// has changed.
   Status flush(const std::vector<store::Row>& minute_rows);
+  /// Makes `minute_rows` (sorted, distinct) the only ones of their keys, those without
+  /// any click or visitor none at all, and lets the hours and days they lie in follow
+  /// from the minutes again. Syncs files and folder; on an error nothing has changed.
+  /// Cost: rewrites every part that holds one of those keys.
+  Status replace(const std::vector<store::Row>& minute_rows);
   /// A merge that is worth doing now; nullptr: none. One at a time: the next is
   /// asked for after take_merge().
   std::shared_ptr<Merge> due_merge();
-  /// Takes in what a successful run() has written.
+  /// Takes in what a successful run() has written, unless its parts have been replaced meanwhile.
   void take_merge(const Merge& merge);
   Snapshot snapshot() const { return current_; }
   std::vector<store::PartMeta> metas() const;
@@ -56,8 +61,10 @@ class Parts {
 
  private:
   std::string next_name(store::Table table);
-  Status add(std::array<store::PartList, store::kTables>& lists, store::Table table,
-             const std::vector<store::Row>& rows);
+  using Lists = std::array<store::PartList, store::kTables>;
+  Status add(Lists& lists, store::Table table, const std::vector<store::Row>& rows);
+  Status replace_in(Lists& lists, store::Table table, const std::vector<store::Row>& rows,
+                    std::vector<std::string>& replaced);
 
   const PartitionId partition_;
   FileSystem& disk_;

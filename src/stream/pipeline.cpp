@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/fail_point.h"
+#include "stream/repair.h"
 
 namespace clickmill::stream {
 namespace {
@@ -67,6 +68,7 @@ Status Pipeline::apply(const log::Entry& entry) {
       dedup_->set_dedup_hours(state_.settings.dedup_hours);
       break;
     case click::EntryKind::decision: TRY(apply_decision(entry)); break;
+    case click::EntryKind::repair: TRY(apply_repair(entry)); break;
     default:
       return Error(Errc::corrupt, fmt::format("partition {}: offset {}: entry of unknown kind {}",
                                               partition_.value(), entry.first.value(), entry.kind));
@@ -122,6 +124,58 @@ Status Pipeline::apply_decision(const log::Entry& entry) {
         if (accepted) count(view);
         mix(xxh64_of(view.advertiser_id, click.value() << 1 | (accepted ? 1 : 0)));
       });
+}
+
+/// What is stored under the key now, all in all.
+Result<store::Row> Pipeline::stored_row(const store::Row& key) const {
+  store::Scan scan;
+  scan.ad_id = key.ad_id;
+  scan.advertiser_id = key.advertiser_id;
+  scan.from_ms = key.bucket_ms;
+  scan.to_ms = key.bucket_ms + kMinuteMs;
+  scan.countries = true;
+  scan.visitors = true;
+  auto rows = head_.matching(scan);
+  TRY(store::read_rows((*parts_.snapshot())[static_cast<size_t>(store::Table::minute)], scan, rows));
+  store::Row sum;
+  sum.advertiser_id = key.advertiser_id;
+  sum.ad_id = key.ad_id;
+  sum.bucket_ms = key.bucket_ms;
+  for (const store::Row& row : rows) sum.merge(row);
+  return sum;
+}
+
+/// Makes minute rows what they should be. The digest takes in the record and not its
+/// effect, which is none where a replica, or a replay, has the rows right.
+Status Pipeline::apply_repair(const log::Entry& entry) {
+  const Repair repair = TRY(decode_repair(entry.payload));
+  mix(xxh64_of(entry.payload));
+  std::vector<store::Row> wrong;
+  for (const Repair::Item& item : repair.items) {
+    // An open minute still grows; it is repaired once it is closed.
+    if (item.row.bucket_ms >= closed_before()) continue;
+    const store::Row stored = TRY(stored_row(item.row));
+    if (fingerprint_of(stored) != item.instead_of) continue;
+    Change change;
+    change.kind = Change::Kind::repair;
+    change.subject = entry.first;
+    change.by = repair.by;
+    change.what = "repair";
+    change.reason = "recount";
+    change.ad_id = item.row.ad_id;
+    change.advertiser_id = item.row.advertiser_id;
+    change.minute_ms = item.row.bucket_ms;
+    change.clicks = static_cast<int64_t>(item.row.counts.clicks - stored.counts.clicks);
+    changes_.add({entry.append_ms, entry.first, static_cast<uint32_t>(wrong.size())}, change, state_.horizon.age_ms());
+    wrong.push_back(item.row);
+  }
+  return wrong.empty() ? Status() : replace_rows(wrong);
+}
+
+/// Parts alone are rewritten, so what the head has of closed minutes goes there first.
+Status Pipeline::replace_rows(const std::vector<store::Row>& rows) {
+  TRY(flush(closed_before()));
+  return parts_.replace(rows);
 }
 
 std::optional<Reason> Pipeline::reason_for_review(const ClickBatch::Click& click) const {
@@ -185,9 +239,13 @@ Status Pipeline::flush_if_due() {
   const bool old = log_time - last_flush_log_ms_ >= options_.flush_age_ms;
   if (!old && head_.row_count() < options_.flush_rows) return {};
   if (!old && head_.rows_before(bound) < options_.flush_rows) return {};
-  TRY(parts_.flush(head_.closed_rows(bound)));
-  head_.drop_before(bound);
-  last_flush_log_ms_ = log_time;
+  return flush(bound);
+}
+
+Status Pipeline::flush(int64_t before_minute_ms) {
+  TRY(parts_.flush(head_.closed_rows(before_minute_ms)));
+  head_.drop_before(before_minute_ms);
+  last_flush_log_ms_ = state_.horizon.log_time().value();
   return {};
 }
 

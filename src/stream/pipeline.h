@@ -83,6 +83,9 @@ class Pipeline {
   Status restore();
   Status apply_clicks(const log::Entry& entry);
   Status apply_decision(const log::Entry& entry);
+  Status apply_repair(const log::Entry& entry);
+  Status replace_rows(const std::vector<store::Row>& rows);
+  Result<store::Row> stored_row(const store::Row& key) const;
   void count(const click::ClickView& click);
   void settle();
   void judge(const ClickBatch::Click& click, Offset offset, LogMs append_ms, bool duplicate);
@@ -90,6 +93,7 @@ class Pipeline {
   void mix(uint64_t what);
   void note_digest();
   Status flush_if_due();
+  Status flush(int64_t before_minute_ms);
   int64_t closed_before() const;
 
   const PartitionId partition_;

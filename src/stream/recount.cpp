@@ -7,7 +7,7 @@
 #include <optional>
 #include <tuple>
 #include <unordered_map>
-#include <unordered_set>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
@@ -59,6 +59,8 @@ class Knowledge {
     for (const auto& name : settings_.nodes) nodes_.try_emplace(name, Node{log_ms_, 0});
   }
   void settle() {
+    // Where the reading begins in the middle of a log, the first to speak may be silent yet.
+    if (nodes_.empty()) return;
     int64_t low = log_ms_;
     for (const auto& [name, node] : nodes_) {
       if (node.silent_ms < settings_.stale_after_hours * kHourMs) low = std::min(low, node.low_ms);
@@ -132,6 +134,7 @@ class Share {
 
   /// Second reading: the verdict of every click of those identities, in order.
   Status judge(const log::Entry& entry) {
+    first_ = std::min(first_, entry.first);
     knowledge_.at(entry.append_ms.value());
     switch (kind_of(entry)) {
       case click::EntryKind::clicks: return judge_clicks(entry);
@@ -157,6 +160,7 @@ class Share {
 
   uint64_t shares() const { return shares_; }
   uint64_t clicks() const { return clicks_; }
+  bool accepted_earlier() const { return accepted_earlier_; }
   using Key = std::tuple<std::string, std::string, int64_t>;  ///< as store::key_less orders
   std::map<Key, store::Row>&& take_rows() { return std::move(rows_); }
 
@@ -186,7 +190,7 @@ class Share {
       at->second = hour_of(entry.append_ms.value());
       if (!wanted(click)) return {};
       if (counts(click)) {
-        add(click);
+        TRY(add(click));
       } else {
         Flagged& flagged = flagged_[offset];
         flagged.age_ms = knowledge_.age_ms();
@@ -201,6 +205,7 @@ class Share {
     auto decision = decode_decision(entry.payload);
     if (!decision) return at_offset(entry, std::move(decision).error());
     for (const auto& item : decision->items) {
+      accepted_earlier_ |= item.click < first_ && decision->verdict == Verdict::accept;
       const auto at = flagged_.find(item.click);
       if (at == flagged_.end() || knowledge_.age_ms() - at->second.age_ms >= kReviewDaysMs) continue;
       ByteCursor cursor(at->second.record);
@@ -211,7 +216,7 @@ class Share {
       if (item.ad > 0) click->advertiser_id = decision->ads[item.ad - 1].advertiser_id;
       const bool accepted = decision->verdict == Verdict::accept;
       if (accepted && click->advertiser_id.empty()) continue;
-      if (accepted) add(*click);
+      if (accepted) TRY(add(*click));
       flagged_.erase(at);
     }
     return {};
@@ -227,12 +232,14 @@ class Share {
            received <= minute_of(click) + kMinuteMs + settings.window_grace_ms;
   }
 
-  void add(const click::ClickView& click) {
+  Status add(const click::ClickView& click) {
     const int64_t minute = minute_of(click);
     store::Row& row = rows_[{std::string(click.advertiser_id), std::string(click.ad_id), minute}];
     row.counts.add(click.device, click.country);
     const auto visitor = click::visitor_of(click, options_.seed);
     if (visitor.known) row.visitors.add(visitor.hash);
+    if (rows_.size() <= options_.rows_most) return {};
+    return Error(Errc::invalid, fmt::format("the range holds more than {} minutes of ads", options_.rows_most));
   }
 
   const RecountOptions& options_;
@@ -249,26 +256,33 @@ class Share {
   std::map<Offset, Flagged> flagged_;
   std::map<Key, store::Row> rows_;
   uint64_t clicks_ = 0;
+  Offset first_{UINT64_MAX};
+  bool accepted_earlier_ = false;
 };
 
-/// Where the log begins, and so from which minute on nothing is missing.
-struct Begin {
-  bool known = false;
-  int64_t judged_from_ms = INT64_MIN;
-  void see(const log::Entry& entry, const RecountOptions& options) {
-    if (known) return;
-    known = true;
-    if (options.whole_log || entry.first.value() <= 1) return;
-    const Settings& settings = options.settings;
+/// Where a reading begins, and so from which minute on nothing is missing.
+class Begin {
+ public:
+  explicit Begin(const RecountOptions& options) : options_(options) {}
+  void next_reading() { seen_ = false; }
+  void see(const log::Entry& entry) {
+    if (std::exchange(seen_, true) || entry.first.value() <= 1) return;
+    const Settings& settings = options_.settings;
     // A click that arrived r has its copies in hours from hour(r) − dedup_hours on, and r is
     // not before its minute less max_clock_ahead.
-    const int64_t whole_hour = floor_to(entry.append_ms.value() + kHourMs - 1, kHourMs);
+    const int64_t complete_ms = std::min(entry.append_ms.value(), options_.complete_from_ms);
+    const int64_t whole_hour = floor_to(complete_ms + kHourMs - 1, kHourMs);
     const int64_t arrival = whole_hour + settings.dedup_hours * kHourMs;
-    judged_from_ms = floor_to(arrival + settings.max_clock_ahead_ms + kMinuteMs - 1, kMinuteMs);
+    // Retention may move the log's start on between two readings.
+    judged_from_ms_ = std::max(judged_from_ms_, floor_to(arrival + settings.max_clock_ahead_ms + kMinuteMs - 1, kMinuteMs));
   }
-};
+  int64_t judged_from_ms() const { return judged_from_ms_; }
 
-bool is_empty(const store::Row& row) { return row.counts.clicks == 0 && row.counts == store::Counts{} && row.visitors.empty(); }
+ private:
+  const RecountOptions& options_;
+  bool seen_ = false;
+  int64_t judged_from_ms_ = INT64_MIN;
+};
 
 bool same_values(const store::Row& a, const store::Row& b) { return a.counts == b.counts && a.visitors == b.visitors; }
 
@@ -281,18 +295,24 @@ void append_part(std::string& out, std::string_view what, uint64_t stored, uint6
 
 Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
   Recounted out;
-  Begin begin;
+  Begin begin(options);
   std::map<Share::Key, store::Row> rows;
   uint64_t shares = 1;
   for (uint64_t index = 0; index < shares; ++index) {
     Share share(options, index, shares);
+    begin.next_reading();
     TRY(read([&](const log::Entry& entry) {
-      begin.see(entry, options);
+      begin.see(entry);
       out.entries += index == 0 ? 1 : 0;
       return share.survey(entry);
     }));
     shares = share.shares();
-    TRY(read([&](const log::Entry& entry) { return share.judge(entry); }));
+    begin.next_reading();
+    TRY(read([&](const log::Entry& entry) {
+      begin.see(entry);
+      return share.judge(entry);
+    }));
+    out.accepted_earlier |= share.accepted_earlier();
     out.clicks += share.clicks();
     for (auto& [key, row] : share.take_rows()) rows[key].merge(row);
   }
@@ -300,7 +320,7 @@ Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
     std::tie(row.advertiser_id, row.ad_id, row.bucket_ms) = key;
     out.rows.push_back(std::move(row));
   }
-  out.judged_from_ms = begin.judged_from_ms;
+  out.judged_from_ms = begin.judged_from_ms();
   return out;
 }
 
@@ -311,7 +331,7 @@ std::vector<Difference> differences(const std::vector<store::Row>& stored, const
     const store::Row& key = a != nullptr ? *a : *b;
     const store::Row& left = a != nullptr ? *a : kNone;
     const store::Row& right = b != nullptr ? *b : kNone;
-    if ((is_empty(left) && is_empty(right)) || same_values(left, right)) return;
+    if ((store::holds_nothing(left) && store::holds_nothing(right)) || same_values(left, right)) return;
     out.push_back({key.advertiser_id, key.ad_id, key.bucket_ms, left, right});
   };
   auto a = stored.begin();

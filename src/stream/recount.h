@@ -21,10 +21,14 @@ struct RecountOptions {
   std::string ad_id;    ///< empty: every ad
   uint64_t seed = 0;    ///< the data's secret, by which visitors are hashed
   Settings settings;    ///< in force before the first settings entry that is read
-  bool whole_log = false;  ///< nothing is missing before the first entry that is read
+  /// Everything that was appended from then on is handed over, though the first entry
+  /// is younger. INT64_MAX: what lies before the first entry is missing.
+  int64_t complete_from_ms = INT64_MAX;
   /// So many identities are held in memory at a time, about 64 bytes each; when
   /// the range has more, the log is read twice for each further share of them.
   size_t ids_most = 4'000'000;
+  /// Minutes of ads beyond which the range is refused with Errc::invalid.
+  size_t rows_most = SIZE_MAX;
 };
 
 struct Recounted {
@@ -35,6 +39,8 @@ struct Recounted {
   int64_t judged_from_ms = INT64_MIN;
   uint64_t entries = 0;
   uint64_t clicks = 0;  ///< of the range, copies included
+  /// A click before the first entry was accepted: it may belong to the range.
+  bool accepted_earlier = false;
 };
 
 /// Counts anew what one partition's log holds (DESIGN §1, §5): the verdict of each

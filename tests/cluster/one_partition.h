@@ -64,16 +64,21 @@ class OnePartition {
 
   /// Commits a batch of random clicks.
   void send(size_t clicks, bool again = false) {
+    std::vector<std::string> fresh(clicks);
+    for (std::string& record : fresh) {
+      click::ClickView click = samples_.next();
+      click.received_ms = node_clock_.now();
+      click.timestamp_ms = EventMs(click.received_ms.value());
+      click::encode_record(click, record);
+    }
+    send(std::move(fresh), again);
+  }
+  void send(std::vector<std::string>&& fresh, bool again = false) {
     Batch batch;
     batch.sender = "n1";
     batch.again = again;
     batch.low_water = batch.newest = node_clock_.now();
-    for (size_t i = 0; i < clicks; ++i) {
-      click::ClickView click = samples_.next();
-      click.received_ms = node_clock_.now();
-      click.timestamp_ms = EventMs(click.received_ms.value());
-      click::encode_record(click, batch.records.emplace_back());
-    }
+    batch.records = std::move(fresh);
     records.insert(records.end(), batch.records.begin(), batch.records.end());
     auto committed = std::make_shared<std::promise<bool>>();
     auto answer = committed->get_future();
@@ -93,6 +98,7 @@ class OnePartition {
   }
   Partition::State state() const { return value(reader().state(PartitionId(0))); }
   const LogReader& reader() const { return reader_; }
+  Owned& owned() { return owned_; }
   Partition& partition() { return *owned_.partitions[0]; }
   int64_t monotonic_ns() const { return clock_.monotonic_ns(); }
   int64_t now_ms() const { return clock_.wall_ms(); }

@@ -35,6 +35,7 @@ const std::set<std::string, std::less<>> kPoints = {
     "parts.unlink_begin",
     "parts.unlinked",
     "expiry.hours_removed",
+    "repair.table_written",
 };
 
 struct Killed {};
@@ -98,9 +99,12 @@ std::vector<std::string> run(const std::vector<TestEntry>& entries, uint64_t see
     passed.emplace_back(name);
     if (passed.size() == die_at) throw Killed();
   });
+  Random repairs(3);
+  size_t applied = 0;
   for (const auto& entry : entries) {
-    stream.apply(entry);
     try {
+      stream.apply(entry);
+      if (++applied % 8 == 0) stream.apply(random_repair(stream.model(), repairs));
       stream.checkpoint();
       stream.merge();
     } catch (const Killed&) {

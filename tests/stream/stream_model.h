@@ -10,10 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "click/batch.h"
 #include "click/click.h"
 #include "log/entry.h"
 #include "stream/checkpoint.h"
+#include "stream/repair.h"
 #include "stream/settings.h"
 
 namespace clickmill::stream {
@@ -47,6 +49,40 @@ struct TestClick {
   }
 };
 
+/// (bucket, advertiser, ad) as the tests compare rows.
+using RowKey = std::tuple<int64_t, std::string, std::string>;
+
+struct ModelRow {
+  uint64_t clicks = 0;
+  std::array<uint64_t, click::kDevices> devices{};
+  std::map<click::Country, uint64_t> countries;
+  std::set<uint64_t> visitors;  // hashes
+  void merge(const ModelRow& other) {
+    clicks += other.clicks;
+    for (size_t i = 0; i < devices.size(); ++i) devices[i] += other.devices[i];
+    for (const auto& [country, count] : other.countries) countries[country] += count;
+    visitors.insert(other.visitors.begin(), other.visitors.end());
+  }
+  friend bool operator==(const ModelRow&, const ModelRow&) = default;
+
+  store::Row as_row(const RowKey& key) const {
+    store::Row row;
+    std::tie(row.bucket_ms, row.advertiser_id, row.ad_id) = key;
+    row.counts.clicks = clicks;
+    row.counts.devices = devices;
+    row.counts.countries.assign(countries.begin(), countries.end());
+    for (const uint64_t hash : visitors) row.visitors.add(hash);
+    return row;
+  }
+};
+
+/// One row of a repair entry.
+struct TestRepair {
+  RowKey key;
+  ModelRow instead_of;
+  ModelRow row;
+};
+
 /// A log entry before it is encoded. Which of the fields hold depends on `kind`.
 struct TestEntry {
   click::EntryKind kind = click::EntryKind::noop;
@@ -57,6 +93,7 @@ struct TestEntry {
   std::vector<TestClick> clicks;
   std::vector<LowWater> low_waters;  // tick
   Settings settings;                 // settings
+  std::vector<TestRepair> repairs;   // repair, at most one piece of them
 
   uint32_t count() const {
     return kind == click::EntryKind::clicks ? static_cast<uint32_t>(clicks.size()) : 1;
@@ -75,24 +112,15 @@ struct TestEntry {
       encode_tick(low_waters, entry.payload);
     } else if (kind == click::EntryKind::settings) {
       encode_settings(settings, entry.payload);
+    } else if (kind == click::EntryKind::repair) {
+      Repair repair;
+      repair.by = "auditor";
+      for (const auto& one : repairs) {
+        repair.items.push_back({one.row.as_row(one.key), fingerprint_of(one.instead_of.as_row(one.key))});
+      }
+      entry.payload = encode_repair(repair).at(0);
     }
     return entry;
-  }
-};
-
-/// (bucket, advertiser, ad) as the tests compare rows.
-using RowKey = std::tuple<int64_t, std::string, std::string>;
-
-struct ModelRow {
-  uint64_t clicks = 0;
-  std::array<uint64_t, click::kDevices> devices{};
-  std::map<click::Country, uint64_t> countries;
-  std::set<uint64_t> visitors;  // hashes
-  void merge(const ModelRow& other) {
-    clicks += other.clicks;
-    for (size_t i = 0; i < devices.size(); ++i) devices[i] += other.devices[i];
-    for (const auto& [country, count] : other.countries) countries[country] += count;
-    visitors.insert(other.visitors.begin(), other.visitors.end());
   }
 };
 
@@ -125,6 +153,8 @@ class Model {
       for (const auto& name : settings_.nodes) {
         if (nodes_.count(name) == 0) nodes_[name] = {log_time_, 0};
       }
+    } else if (entry.kind == click::EntryKind::repair) {
+      for (const auto& repair : entry.repairs) replace(repair);
     }
     move_bounds();
     return verdicts;
@@ -143,6 +173,9 @@ class Model {
   const Tally& tally() const { return tally_; }
   int64_t t() const { return t_; }
   int64_t first_hour() const { return first_hour_; }
+  int64_t log_time() const { return log_time_; }
+  /// Rows that repairs have replaced.
+  uint64_t replaced() const { return replaced_; }
 
  private:
   struct Node {
@@ -207,6 +240,14 @@ class Model {
     if (visitor.known) row.visitors.insert(visitor.hash);
     rows_[{click.timestamp_ms / 60'000 * 60'000, click.advertiser_id, click.ad_id}].merge(row);
   }
+  void replace(const TestRepair& repair) {
+    if (std::get<0>(repair.key) + 60'000 + settings_.window_grace_ms > log_time_) return;
+    const auto found = rows_.find(repair.key);
+    if (!((found == rows_.end() ? ModelRow() : found->second) == repair.instead_of)) return;
+    ++replaced_;
+    rows_[repair.key] = repair.row;
+    if (repair.row == ModelRow()) rows_.erase(repair.key);
+  }
   void review(Reason reason, Offset offset) {
     ++tally_.review[static_cast<size_t>(reason)];
     reviews_[offset.value()] = reason;
@@ -222,6 +263,41 @@ class Model {
   std::map<RowKey, ModelRow> rows_;
   std::map<uint64_t, Reason> reviews_;
   Tally tally_;
+  uint64_t replaced_ = 0;
 };
+
+/// A repair of some rows: most as they are, some as they never were; towards other
+/// counts, other visitors or none at all.
+inline TestEntry random_repair(const Model& model, Random& random) {
+  TestEntry entry;
+  entry.kind = click::EntryKind::repair;
+  entry.append_ms = model.log_time() + static_cast<int64_t>(random.below(2'000));
+  std::map<std::tuple<std::string, std::string, int64_t>, TestRepair> repairs;
+  for (uint64_t count = 1 + random.below(4); repairs.size() < count;) {
+    TestRepair repair;
+    if (model.minutes().empty() || random.one_in(6)) {
+      repair.key = {model.log_time() / 60'000 * 60'000 - static_cast<int64_t>(random.below(100)) * 60'000, "adv_1",
+                    "ad_" + std::to_string(random.below(12))};
+    } else {
+      const auto at = std::next(model.minutes().begin(), static_cast<std::ptrdiff_t>(random.below(model.minutes().size())));
+      repair.key = at->first;
+      repair.instead_of = at->second;
+    }
+    if (random.one_in(8)) ++repair.instead_of.clicks;
+    if (!random.one_in(4)) {
+      repair.row = repair.instead_of;
+      repair.row.devices[0] += 1 + random.below(3);
+      repair.row.clicks = 0;
+      for (const uint64_t clicks : repair.row.devices) repair.row.clicks += clicks;
+      repair.row.countries[click::country_of('D', 'E')] += 1;
+      if (!repair.row.visitors.empty() && random.one_in(2)) repair.row.visitors.erase(repair.row.visitors.begin());
+      if (random.one_in(2)) repair.row.visitors.insert(random.next());
+    }
+    const auto& [minute, advertiser, ad] = repair.key;
+    repairs.insert({{advertiser, ad, minute}, repair});
+  }
+  for (auto& [key, repair] : repairs) entry.repairs.push_back(std::move(repair));
+  return entry;
+}
 
 }  // namespace clickmill::stream

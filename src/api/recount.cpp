@@ -1,0 +1,146 @@
+#include <fmt/format.h>
+
+#include <charconv>
+#include <limits>
+
+#include "api/context.h"
+#include "api/review_params.h"
+#include "base/time_text.h"
+#include "click/parse.h"
+
+namespace clickmill::api {
+namespace {
+
+using cluster::Recounter;
+using cluster::RecountRequest;
+
+constexpr int64_t kNoTime = std::numeric_limits<int64_t>::min();
+
+std::optional<uint64_t> parse_number(std::string_view text) {
+  uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<http::Response> parse(const http::Request& request, RecountRequest& out) {
+  const auto params = http::parse_query(request.query);
+  if (auto refused = check_query(params)) return refused;
+  out.from_ms = kNoTime;
+  out.to_ms = kNoTime;
+  for (const auto& [name, value] : params.items) {
+    std::optional<http::Response> refused;
+    if (name == "from") {
+      refused = parse_time(name, value, out.from_ms);
+    } else if (name == "to") {
+      refused = parse_time(name, value, out.to_ms);
+    } else if (name == "ad_id") {
+      out.ad_id = value;
+      if (!click::valid_ad_id(value)) refused = http::problem(400, click::shown(value) + " is no ad_id", name);
+    } else if (name == "repair") {
+      out.repair = value == "true";
+      if (value != "true" && value != "false") refused = http::problem(400, "must be true or false", name);
+    } else {
+      refused = unknown_parameter(name);
+    }
+    if (refused) return refused;
+  }
+  if (out.from_ms == kNoTime) return http::problem(400, "from is missing", "from");
+  if (out.to_ms == kNoTime) return http::problem(400, "to is missing", "to");
+  if (auto refused = check_range(out.from_ms, out.to_ms)) return refused;
+  out.from_ms = floor_to(out.from_ms, kMinuteMs);
+  out.to_ms = floor_to(out.to_ms + kMinuteMs - 1, kMinuteMs);
+  return std::nullopt;
+}
+
+std::string to_json(const Recounter::Found& found) {
+  const auto side = [](const Recounter::Found::Side& of) {
+    return fmt::format("{{\"click_count\":{},\"unique_users\":{}}}", of.clicks, of.unique_users);
+  };
+  return fmt::format(
+      "{{\"ad_id\":{},\"advertiser_id\":{},\"window_start\":\"{}\",\"stored\":{},\"recounted\":{},\"detail\":{},"
+      "\"repaired\":{}}}",
+      http::json_quoted(found.ad_id), http::json_quoted(found.advertiser_id), format_time_ms(found.minute_ms),
+      side(found.stored), side(found.recounted), http::json_quoted(found.text), found.repaired);
+}
+
+std::string to_json(const Recounter::Report& report, size_t after) {
+  const RecountRequest& request = report.request;
+  std::string data;
+  for (const auto& found : report.found) {
+    if (!data.empty()) data += ',';
+    data += to_json(found);
+  }
+  const bool partly = report.judged_from_ms > request.from_ms;
+  return fmt::format(
+      "{{\"id\":{},\"state\":\"{}\",\"detail\":{},\"from\":\"{}\",\"to\":\"{}\",\"ad_id\":{},\"repair\":{},"
+      "\"partitions\":{},\"partitions_done\":{},\"entries_read\":{},\"clicks\":{},\"compared\":{},\"differ\":{},"
+      "\"repaired\":{},\"judged_from\":{},\"data\":[{}],\"next\":{}}}",
+      report.id, to_string(report.state), report.failure.empty() ? "null" : http::json_quoted(report.failure),
+      format_time_ms(request.from_ms), format_time_ms(request.to_ms),
+      request.ad_id.empty() ? "null" : http::json_quoted(request.ad_id), request.repair, report.partitions,
+      report.partitions_done, report.entries, report.clicks, report.compared, report.differ, report.repaired,
+      partly ? '"' + format_time_ms(report.judged_from_ms) + '"' : "null", data,
+      report.found.empty() ? "null" : std::to_string(after + report.found.size()));
+}
+
+void begin(Context& context, const http::Request& request, const std::string& who, http::Responder& respond) {
+  RecountRequest wanted;
+  if (auto refused = parse(request, wanted)) return respond(*std::move(refused));
+  wanted.by = who;
+  const auto id = context.recounter.start(std::move(wanted));
+  if (!id) return respond(http::problem(409, id.error().message()));
+  auto response = http::json_response(fmt::format("{{\"id\":{}}}", *id), 202);
+  response.headers.emplace_back("Location", fmt::format("/v1/recounts/{}", *id));
+  respond(std::move(response));
+}
+
+http::Response describe(Context& context, const http::Request& request, const std::string& id_text) {
+  const auto params = http::parse_query(request.query);
+  if (auto refused = check_query(params)) return *std::move(refused);
+  size_t after = 0;
+  size_t limit = 100;
+  for (const auto& [name, value] : params.items) {
+    if (name == "limit") {
+      if (auto refused = parse_limit(value, limit)) return *std::move(refused);
+    } else if (name == "after") {
+      const auto number = parse_number(value);
+      if (!number) return http::problem(400, click::shown(value) + " is no `next` of an earlier page", name);
+      after = *number;
+    } else {
+      return unknown_parameter(name);
+    }
+  }
+  const auto id = parse_number(id_text);
+  const auto report = context.recounter.report(id.value_or(0), after, limit);
+  if (!report) return problem_of(report.error());
+  return http::json_response(to_json(*report, after));
+}
+
+}  // namespace
+
+void add_recount_routes(http::Router& router, Context& context) {
+  router.add(http::Method::post, "/v1/recounts",
+             [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+    if (const auto who = admit(context, *request, {http::Role::admin}, "admin", respond)) {
+      begin(context, *request, who->name, respond);
+    }
+  });
+  router.add(http::Method::get, "/v1/recounts/{id}",
+             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+    if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
+    respond(describe(context, *request, params[0]));
+  });
+  router.add(http::Method::delete_, "/v1/recounts/{id}",
+             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+    if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
+    if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
+    const auto ended = context.recounter.cancel(parse_number(params[0]).value_or(0));
+    if (!ended) return respond(problem_of(ended.error()));
+    http::Response response;
+    response.status = 204;
+    respond(std::move(response));
+  });
+}
+
+}  // namespace clickmill::api
