@@ -7,16 +7,18 @@
 
 #include "base/assert.h"
 #include "base/fail_point.h"
+#include "base/logging.h"
 #include "base/owned_by_thread.h"
 #include "stream/id_table.h"
 #include "stream/partition_images.h"
 #include "stream/recent_ids.h"
+#include "stream/sharpener.h"
 #include "stream/stored_ids.h"
 
 namespace clickmill::stream {
 namespace {
 
-// How many ids ahead a table's lines are fetched: about memory latency over the
+// How many ids ahead the table's lines are fetched: about memory latency over the
 // work done per id.
 constexpr size_t kPrefetchAhead = 12;
 
@@ -33,6 +35,7 @@ class PartitionDedup final : public Dedup {
       : store_(store),
         stored_(partition, store),
         images_(partition, options.images),
+        sharpener_(stored_),
         dedup_hours_(options.dedup_hours),
         hours_per_band_(band_hours(options.dedup_hours)),
         first_hour_(first_hour),
@@ -70,10 +73,10 @@ class PartitionDedup final : public Dedup {
     newest_hour_ = hour;
     if (!table_) TRY(build_table());
     for (size_t i = 0; i < std::min(kPrefetchAhead, identities.size()); ++i) {
-      prefetch(identities[i].id);
+      table_->prefetch(identities[i].id);
     }
     for (size_t i = 0; i < identities.size(); ++i) {
-      if (i + kPrefetchAhead < identities.size()) prefetch(identities[i + kPrefetchAhead].id);
+      if (i + kPrefetchAhead < identities.size()) table_->prefetch(identities[i + kPrefetchAhead].id);
       const auto& [id, received] = identities[i];
       const int64_t from = std::max(first_hour_, hour_of(received.value()) - dedup_hours_);
       bool stands = false;
@@ -97,6 +100,7 @@ class PartitionDedup final : public Dedup {
     if (band_hours(hours) == hours_per_band_) return;
     hours_per_band_ = band_hours(hours);
     images_.give_up();
+    sharpener_.give_up();
     table_.reset();  // The next classify builds it, and can return an Error.
   }
 
@@ -128,17 +132,26 @@ class PartitionDedup final : public Dedup {
 
   void maintain() override {
     owner_.check();
-    if (table_) images_.maintain(*table_, band_of(*newest_hour_));
+    if (!table_) return;
+    images_.maintain(*table_, band_of(*newest_hour_));
+    // While a checkpoint is being committed, ids stand in neither place.
+    if (!sharpens_ || !in_flight_.empty()) return;
+    if (auto done = sharpener_.step(*table_, recent_, first_hour_, hours_per_band_); !done) {
+      // The table is as good as it was; a look-up that meets the same will say so.
+      log_warn("dedup", done.error().text());
+      sharpens_ = false;
+    }
   }
 
   int64_t oldest_durable_hour() const override { return durable_first_hour_; }
 
   Usage usage() const override {
     Usage usage;
-    usage.memory_bytes = recent_.memory_bytes() + in_flight_.memory_bytes();
+    usage.memory_bytes = recent_.memory_bytes() + in_flight_.memory_bytes() + sharpener_.memory_bytes();
     usage.store_lookups = store_lookups_;
     usage.read_ids = read_ids_;
     usage.images = images_.written();
+    usage.sharpened = sharpener_.sharpened();
     if (!table_) return usage;
     usage.ids = table_->used();
     usage.memory_bytes += table_->memory_bytes();
@@ -162,6 +175,7 @@ class PartitionDedup final : public Dedup {
   /// Fills the table from its image and the ids since, or else from the ids of
   /// the newest bands, oldest first as the table wants it.
   Status build_table() {
+    sharpener_.give_up();
     table_.reset();
     const int64_t first_band =
         std::max(band_of(first_hour_), band_of(*newest_hour_) - IdTable::kBandsKept + 1);
@@ -201,11 +215,6 @@ class PartitionDedup final : public Dedup {
     return stored_.for_each(hour, add);
   }
 
-  void prefetch(const Hash128& id) const {
-    table_->prefetch(id);
-    recent_.prefetch(id);
-  }
-
   /// Whether the table proves that the id stands in no hour from `from` on.
   bool rules_out(const IdTable::Match& match, int64_t from) const {
     const int64_t skip = band_of(from) - match.first_band;
@@ -233,6 +242,7 @@ class PartitionDedup final : public Dedup {
     if (hour < first_hour_) return;
     recent_.insert(id, hour);
     table_->insert(id, band_of(hour));
+    sharpener_.filed(id, band_of(hour));
     images_.filed(1);
   }
 
@@ -243,6 +253,8 @@ class PartitionDedup final : public Dedup {
   RecentIds recent_;     // since the last checkpoint()
   RecentIds in_flight_;  // in the batch of the last checkpoint(), until it is committed
   std::optional<IdTable> table_;
+  Sharpener sharpener_;
+  bool sharpens_ = true;
   int64_t dedup_hours_;
   int64_t hours_per_band_;
   int64_t first_hour_;

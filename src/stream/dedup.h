@@ -63,8 +63,9 @@ class Dedup {
   /// The batch of the last checkpoint() is durable. (When its commit failed,
   /// the partition stops and is opened anew.)
   virtual void checkpoint_committed() = 0;
-  /// Writes a slice of a table image when one is due. Call between batches. It
-  /// can't fail: without an image the next start only takes longer.
+  /// Writes a slice of a table image when one is due, and reads a slice of a shard
+  /// that growing has made less sharp. Call between batches. It can't fail: without
+  /// it the next start, and some look-ups, only take longer.
   virtual void maintain() = 0;
   /// Hours (log hours) that this partition's durable state may still hold;
   /// a space is dropped once no partition holds it. The least number until load().
@@ -77,6 +78,7 @@ class Dedup {
     uint64_t table_used = 0;
     uint64_t store_lookups = 0;  ///< ids that had to be looked up in the state store
     uint64_t read_ids = 0;       ///< ids read from the state store to fill the table
+    uint64_t sharpened = 0;      ///< shards of the table filled anew, so that they match less falsely
     uint64_t images = 0;         ///< table images written and named by a checkpoint
   };
   virtual Usage usage() const = 0;

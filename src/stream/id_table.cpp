@@ -22,6 +22,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/huge_pages.h"
 #include "stream/id_line.h"
 
 namespace clickmill::stream {
@@ -31,6 +32,7 @@ constexpr uint32_t kLineBitsMin = 6;
 constexpr uint32_t kLineBitsMax = 30;
 // A slot's bits are read as a word that may begin in the line's last byte.
 constexpr size_t kPadding = 8;
+constexpr size_t kPage = 4096;
 
 template <typename Shard>
 Line line_of(const Shard& shard, uint32_t line) {
@@ -78,10 +80,6 @@ IdTable::Address IdTable::address(const Shard& shard, const Hash128& id) {
   const auto fingerprint = static_cast<uint32_t>(id.low >> shard.line_bits & kFingerprintMask);
   return {first, first ^ step, fingerprint};
 }
-
-namespace {
-size_t shard_of(const Hash128& id) { return id.high >> 32 & (IdTable::kShards - 1); }
-}  // namespace
 
 void IdTable::prefetch(const Hash128& id) const {
   const auto& shard = shards_[shard_of(id)];
@@ -198,8 +196,12 @@ void IdTable::spill(Shard& shard, uint32_t line, Slot slot) {
 
 IdTable::Shard IdTable::empty_shard(uint32_t line_bits, uint32_t width, int64_t first_band) {
   Shard shard;
-  shard.bytes.reset(static_cast<uint8_t*>(std::calloc(bytes_of(line_bits, width), 1)));
+  const uint64_t bytes = bytes_of(line_bits, width);
+  // So that the two lines of an id, which are among 64 neighbours, mostly share a page.
+  shard.bytes.reset(static_cast<uint8_t*>(std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage)));
   CM_ASSERT(shard.bytes != nullptr);
+  want_huge_pages(shard.bytes.get(), bytes);
+  std::memset(shard.bytes.get(), 0, bytes);
   shard.width = width;
   shard.capacity = capacity_of(width);
   shard.line_bits = line_bits;
@@ -321,6 +323,24 @@ void IdTable::make_room(Shard& shard, int64_t band) const {
   // Ids that are no good hashes could spill at any size: then wait for twice as many.
   shard.spills_max += 2 * shard.spills.size();
 }
+
+std::optional<size_t> IdTable::bluntest_shard() const {
+  const auto lost = [this](const Shard& shard) { return lost_bits(shard, std::max(shard.first_band, forgotten_before_)); };
+  const auto most = std::max_element(shards_.begin(), shards_.end(),
+                                     [&](const Shard& a, const Shard& b) { return lost(a) < lost(b); });
+  if (lost(*most) == 0) return std::nullopt;
+  return static_cast<size_t>(most - shards_.begin());
+}
+
+IdTable IdTable::empty_like(size_t index) const {
+  const Shard& shard = shards_[index];
+  const int64_t first_band = std::max(shard.first_band, forgotten_before_);
+  IdTable table(first_band);
+  table.shards_[index] = empty_shard(shard.line_bits, shard.width, first_band);
+  return table;
+}
+
+void IdTable::take_shard(size_t index, IdTable&& from) { shards_[index] = std::move(from.shards_[index]); }
 
 void IdTable::encode_shard(size_t index, std::string& out) const {
   const auto& shard = shards_[index];

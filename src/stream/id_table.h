@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,7 +48,20 @@ class IdTable {
   /// Bands that stay in the table at least, the newest included.
   static constexpr int64_t kBandsKept = 26;
 
-  static constexpr size_t kShards = 32;
+  /// The shard of an id is the top bits of its high half, by which it is also filed
+  /// in the state store (StoredIds).
+  static constexpr unsigned kShardBits = 5;
+  static constexpr size_t kShards = size_t{1} << kShardBits;
+  static size_t shard_of(const Hash128& id) { return id.high >> (64 - kShardBits); }
+
+  /// The shard that has lost most bits by doublings; none: all are whole.
+  std::optional<size_t> bluntest_shard() const;
+  /// A table with this shard only, empty and of the same size, to be filled with its ids.
+  IdTable empty_like(size_t index) const;
+  /// Puts the shard of `from`, which holds all of its ids, in the place of this one's.
+  void take_shard(size_t index, IdTable&& from);
+  /// Ids of bands before it are not in the shard.
+  int64_t first_band(size_t index) const { return shards_[index].first_band; }
   /// Appends a shard as it is now, to be read by decode_shard() some day.
   void encode_shard(size_t index, std::string& out) const;
   /// Replaces the shard. False if the bytes are in no form that encode_shard()

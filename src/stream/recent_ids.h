@@ -12,10 +12,10 @@ namespace clickmill::stream {
 /// The exact ids filed since a checkpoint, in the order of filing, each under
 /// its log hour; hours never decrease.
 ///
-/// A flat array of ids and, beside it, an open-addressing index of 4 bytes per
-/// slot into the array. insert() looks at no other id, so it costs one cache
-/// miss, hidden by prefetch(); look-ups, which are rare, go through all that
-/// share the slot.
+/// A flat array of ids, and for look-ups, which are rare, 256 lists by the top bits of
+/// the hash: insert() only appends at the end of one, so it touches no memory that is
+/// not in the cache already (a hash index of the ids would miss cache and TLB with
+/// each); a look-up goes through one list, of 8 bytes an id.
 /// Thread: worker.
 class RecentIds {
  public:
@@ -28,9 +28,6 @@ class RecentIds {
   void insert(const Hash128& id, int64_t hour);
   /// The newest hour under which the id stands here.
   std::optional<int64_t> newest_hour(const Hash128& id) const;
-  void prefetch(const Hash128& id) const {
-    if (!slots_.empty()) __builtin_prefetch(&slots_[id.high & (slots_.size() - 1)], 1);
-  }
   /// Oldest hour first.
   std::vector<Run> runs() const;
   size_t size() const { return ids_.size(); }
@@ -40,17 +37,23 @@ class RecentIds {
   uint64_t memory_bytes() const;
 
  private:
+  static constexpr unsigned kListBits = 8;
   struct Start {
     int64_t hour;
     size_t index;
   };
-  void place(size_t index);
-  void grow();
+  struct Entry {
+    uint32_t tag;  ///< of the hash, so that few ids are looked at
+    uint32_t index;
+  };
+  using Lists = std::vector<std::vector<Entry>>;
+  static size_t list_of(const Hash128& id) { return id.high >> (64 - kListBits); }
+  static uint32_t tag_of(const Hash128& id) { return static_cast<uint32_t>(id.high); }
   int64_t hour_at(size_t index) const;
 
   std::vector<Hash128> ids_;
   std::vector<Start> starts_;
-  std::vector<uint32_t> slots_;  // index + 1; 0 is free; a power of two of them, at most half used
+  Lists lists_;  // none before the first id
 };
 
 }  // namespace clickmill::stream

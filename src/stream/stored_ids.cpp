@@ -139,6 +139,52 @@ Status StoredIds::for_each(int64_t hour, const Visit& visit) {
   return {};
 }
 
+Result<bool> StoredIds::read_some(Share share, uint32_t sequence_end, size_t ids_most, Place& place,
+                                  const VisitHour& visit) {
+  size_t read = 0;
+  for (auto hour = hours_.lower_bound(place.hour); hour != hours_.end(); ++hour) {
+    if (hour->first != place.hour) place = {hour->first};
+    for (; place.bits <= kBitsMax; ++place.bits, place.key.clear()) {
+      if ((hour->second.bucketings >> place.bits & 1) == 0) continue;
+      if (!TRY(read_buckets(share, sequence_end, ids_most, read, place, visit))) return false;
+    }
+  }
+  return true;
+}
+
+/// Those of one hour and one number of bits. False: there are more, from `place` on.
+Result<bool> StoredIds::read_buckets(Share share, uint32_t sequence_end, size_t ids_most, size_t& read, Place& place,
+                                     const VisitHour& visit) {
+  // A share is some buckets, or a part of one.
+  const unsigned bits = place.bits;
+  const bool part = bits < share.bits;
+  const uint64_t first = part ? share.value >> (share.bits - bits) : share.value << (bits - share.bits);
+  const uint64_t last = part ? first : ((share.value + 1) << (bits - share.bits)) - 1;
+  bool whole = true;
+  bool done = true;
+  std::vector<Hash128> ids;
+  const auto take = [&](std::string_view key, std::string_view value) {
+    if (read >= ids_most) {
+      place.key = key;
+      return done = false;
+    }
+    if (key.size() != kKeyBytes) return whole = false;
+    read += value.size() / kIdBytes;
+    if (static_cast<uint32_t>(read_key_u64(key.substr(3))) >= sequence_end) return true;
+    ids.clear();
+    whole = unpack(value, [&](const Hash128& id) {
+      if (bucket_of(id, share.bits) == share.value) ids.push_back(id);
+      return true;
+    });
+    if (whole) visit(place.hour, ids);
+    return whole;
+  };
+  const auto from = place.key.empty() ? prefix(bits, first) : place.key;
+  TRY(store_->scan(ids_space(place.hour), from, end_of(prefix(bits, last)), take));
+  if (!whole) return corrupt(place.hour);
+  return done;
+}
+
 void StoredIds::write(StateBatch& batch, int64_t hour, std::span<const Hash128> ids) {
   if (ids.empty()) return;
   const unsigned bits = bits_for(ids.size());

@@ -2,7 +2,7 @@
 //
 //   offset  size  field
 //   0       8     magic "cmidimg\0"
-//   8       4     version, 1
+//   8       4     version, 2 (1 had other ids in each shard)
 //   12      4     partition
 //   16      8     hours per band
 //   24      8     covered hour, see ImageCover
@@ -39,7 +39,7 @@ namespace clickmill::stream {
 namespace {
 
 constexpr uint64_t kMagic = 0x00676d6964696d63;  // "cmidimg\0"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kHeaderBytes = 48;
 constexpr uint8_t kRecordVersion = 1;
 constexpr std::string_view kSuffix = ".ids";

@@ -80,7 +80,7 @@ class TableImages {
     std::function<bool(std::function<void()>)> in_background;
     /// An image is due after so many new ids, and after this share of what the table holds.
     uint64_t due_ids_min = 65'536;
-    uint64_t due_share = 24;
+    uint64_t due_share = 12;
   };
   /// `files` is borrowed and outlives the background's tasks.
   TableImages(FileSystem& files, Options options);

@@ -47,6 +47,12 @@ def test_recount_after_kills(context):
     running = recount(context, node, begin, now_ms() + 120_000)
     check_equal(f"while the node runs ({running})", running.returncode, 2)
     check("in use by another" in running.stderr, running.stderr)
+    for more in ([], ["--ad", "rc_3"], ["--repair"]):
+        online = context.run("recount", "--node", f"http://127.0.0.1:{node.api_port}", "--from", iso(begin),
+                             "--to", iso(now_ms() + 120_000), *more)
+        check_equal(f"by the node itself {more} ({online})", (online.returncode, online.stdout), (0, ""))
+        check(" 0 differ" in online.stderr and "can't be judged" not in online.stderr, online.stderr)
+    check_equal("changes made by hand", node.get("/v1/review/decisions").json()["data"], [])
     node.stop()
     before = sorted(path for path in node.data_dir.rglob("*"))
     done = recount(context, node, begin, now_ms() + 120_000)
@@ -80,6 +86,10 @@ def test_recount_arguments(context):
         ("bad ad", there + times + ["--ad", "a b"], "--ad"),
         ("unknown option", there + times + ["--fast", "1"], "--fast"),
         ("no data directory", there + times, "not a data directory"),
+        ("a repair without a node", there + times + ["--repair"], "--node"),
+        ("two places", there + times + ["--node", "http://127.0.0.1:1"], "--node"),
+        ("no node", times + ["--node", "http://127.0.0.1:1"], "127.0.0.1:1"),
+        ("no key file", times + ["--node", "http://127.0.0.1:1", "--key-file", "none"], "none"),
         ("no config", ["--config", "none.json"] + times, "none.json"),
     ]:
         done = context.run("recount", *arguments)

@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "simulation/sim_file_system.h"
+#include "stream/id_table.h"
 #include "stream/memory_state_store.h"
 
 namespace clickmill::stream {
@@ -197,6 +198,7 @@ class History {
 struct Seen {
   std::vector<uint8_t> verdicts;
   uint64_t images = 0;
+  uint64_t sharpened = 0;
   uint64_t damaged = 0;
 };
 
@@ -232,6 +234,7 @@ void run_history(uint64_t seed, uint64_t scale, uint64_t checkpoint_one_in, Seen
     if (other.one_in(5)) fixture.commit();
     for (uint64_t i = other.below(60); i > 0; --i) fixture.dedup().maintain();
     seen.images = std::max(seen.images, fixture.dedup().usage().images);
+    seen.sharpened = std::max(seen.sharpened, fixture.dedup().usage().sharpened);
     if (other.one_in(15)) {
       if (other.one_in(6)) damage_image(files, other, seen);
       store.crash();
@@ -268,12 +271,49 @@ TEST_CASE("dedup: random histories give the model's verdicts, wherever checkpoin
 }
 
 TEST_CASE("dedup: verdicts stay right while the tables grow and hours go", "[stream]") {
-  for (uint64_t seed = 1; seed <= 2; ++seed) {
+  uint64_t sharpened = 0;
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
     CAPTURE(seed);
     Seen seen;
     run_history(seed, 150, 4, seen);
     CHECK(seen.images > 0);
+    sharpened += seen.sharpened;
   }
+  CHECK(sharpened >= IdTable::kShards);
+}
+
+TEST_CASE("dedup: a table that has grown sends few new ids to the store once it is sharp", "[stream]") {
+  MemoryStateStore store;
+  const auto dedup = Dedup::open(kPartition, store, {24, nullptr}, 0);
+  Random random(9);
+  std::vector<Identity> batch(1'000);
+  std::vector<uint8_t> verdicts(batch.size());
+  int64_t now = 400'000 * kHourMs;
+  const auto feed = [&](int batches) {
+    const uint64_t before = dedup->usage().store_lookups;
+    for (int i = 0; i < batches; ++i) {
+      now += kMinuteMs;
+      for (auto& identity : batch) identity = {{random.next(), random.next()}, ArrivalMs(now)};
+      REQUIRE(dedup->classify(LogMs(now), batch, verdicts));
+      REQUIRE(std::count(verdicts.begin(), verdicts.end(), 1) == 0);
+      if (i % 20 != 0) continue;
+      StateBatch checkpoint;
+      REQUIRE(dedup->checkpoint(checkpoint));
+      REQUIRE(store.commit(checkpoint, true));
+      dedup->checkpoint_committed();
+    }
+    return dedup->usage().store_lookups - before;
+  };
+  feed(1'000);
+  const uint64_t blunt = feed(50);
+  for (uint64_t before = UINT64_MAX; before != dedup->usage().sharpened;) {
+    before = dedup->usage().sharpened;
+    for (int i = 0; i < 2'000; ++i) dedup->maintain();
+  }
+  const uint64_t sharp = feed(50);
+  CAPTURE(blunt, sharp);
+  CHECK(dedup->usage().sharpened >= IdTable::kShards);
+  CHECK(sharp * 2 < blunt);
 }
 
 namespace {

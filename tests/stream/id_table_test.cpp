@@ -89,7 +89,7 @@ TEST_CASE("id table: ids from before many doublings are found, though bits of th
   // All in one shard of the 32, which so doubles eight times or more.
   const auto in_one_shard = [](uint64_t n) {
     auto id = id_of(n);
-    id.high &= ~(uint64_t{31} << 32);
+    id.high &= ~(uint64_t{31} << 59);
     return id;
   };
   IdTable table(kFirstBand);
@@ -105,6 +105,33 @@ TEST_CASE("id table: ids from before many doublings are found, though bits of th
     matches += table.find(in_one_shard(1'000'000'000 + n)).bands != 0 ? 1 : 0;
   }
   CHECK(matches < 2'500);
+}
+
+TEST_CASE("id table: a shard filled anew has all of its bits", "[stream]") {
+  IdTable table(kFirstBand);
+  const auto matches = [&] {
+    uint64_t found = 0;
+    for (uint64_t n = 1; n <= 50'000; ++n) found += table.find(id_of(1'000'000'000 + n)).bands != 0 ? 1 : 0;
+    return found;
+  };
+  constexpr uint64_t kIds = 600'000;
+  for (uint64_t n = 1; n <= kIds; ++n) table.insert(id_of(n), kFirstBand);
+  const uint64_t blunt = matches();
+  size_t shards = 0;
+  for (; const auto shard = table.bluntest_shard(); ++shards) {
+    REQUIRE(shards < IdTable::kShards);
+    IdTable fresh = table.empty_like(*shard);
+    for (uint64_t n = 1; n <= kIds; ++n) {
+      if (IdTable::shard_of(id_of(n)) == *shard) fresh.insert(id_of(n), kFirstBand);
+    }
+    table.take_shard(*shard, std::move(fresh));
+  }
+  CHECK(shards == IdTable::kShards);
+  CHECK(table.used() == kIds);
+  CHECK(matches() * 2 < blunt);
+  uint64_t lost = 0;
+  for (uint64_t n = 1; n <= kIds; ++n) lost += may_stand(table, id_of(n), kFirstBand) ? 0 : 1;
+  CHECK(lost == 0);
 }
 
 TEST_CASE("id table: about one new id in 200 matches falsely, and fewer than 4 bytes hold one",
