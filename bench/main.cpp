@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "dedup_bench.h"
 #include "freshness.h"
@@ -109,101 +110,43 @@ Result<bool> run(const Options& options) {
   return print_verdict(verdict);
 }
 
-Result<DedupBenchOptions> parse_dedup(int count, const char* const* arguments) {
-  DedupBenchOptions options;
-  for (int at = 0; at + 1 < count; at += 2) {
-    std::string_view name = arguments[at];
-    std::string_view value = arguments[at + 1];
-    if (name == "--directory") {
-      options.directory = value;
-    } else if (name == "--ids") {
-      options.ids = TRY(parse_number(name, value, 1, 2'000'000'000));
-    } else if (name == "--measured") {
-      options.measured = TRY(parse_number(name, value, 1, 2'000'000'000));
-    } else if (name == "--partitions") {
-      uint64_t partitions = TRY(parse_number(name, value, 1, 1024));
-      options.partitions = static_cast<uint32_t>(partitions);
-    } else if (name == "--checkpoint") {
-      options.checkpoint = TRY(parse_number(name, value, 1, 100'000'000));
-    } else if (name == "--bare") {
-      options.bare = TRY(parse_number(name, value, 0, 2'000'000'000));
-    } else {
-      return Error(Errc::invalid, fmt::format("dedup: no option {}", name));
-    }
-  }
-  if (count % 2 != 0 || options.directory.empty()) {
-    return Error(Errc::invalid, "dedup: wants --directory DIR, and a value for every option");
-  }
-  return options;
+constexpr uint64_t kIdsMost = 2'000'000'000;
+
+/// Sets a member that holds every number within the option's bounds.
+template <typename T>
+std::function<void(uint64_t)> into(T& member) {
+  return [&member](uint64_t number) { member = static_cast<T>(number); };
 }
 
 Status run_dedup(int count, const char* const* arguments) {
-  DedupBenchOptions options = TRY(parse_dedup(count, arguments));
+  DedupBenchOptions options;
+  TRY(parse_directory_options("dedup", count, arguments, options.directory,
+                              {{"--ids", 1, kIdsMost, into(options.ids)},
+                               {"--measured", 1, kIdsMost, into(options.measured)},
+                               {"--partitions", 1, 1024, into(options.partitions)},
+                               {"--checkpoint", 1, 100'000'000, into(options.checkpoint)},
+                               {"--bare", 0, kIdsMost, into(options.bare)}}));
   return run_dedup_bench(options);
 }
 
-Result<LogBenchOptions> parse_log(int count, const char* const* arguments) {
-  LogBenchOptions options;
-  for (int at = 0; at + 1 < count; at += 2) {
-    std::string_view name = arguments[at];
-    std::string_view value = arguments[at + 1];
-    if (name == "--directory") {
-      options.directory = value;
-    } else if (name == "--clicks") {
-      options.clicks = TRY(parse_number(name, value, 10'000, 2'000'000));
-    } else if (name == "--seconds") {
-      const uint64_t seconds = TRY(parse_number(name, value, 1, 60));
-      options.seconds = static_cast<uint32_t>(seconds);
-    } else if (name == "--batch") {
-      const uint64_t batch = TRY(parse_number(name, value, 1, 4096));
-      options.batch = static_cast<uint32_t>(batch);
-    } else {
-      return Error(Errc::invalid, fmt::format("log: no option {}", name));
-    }
-  }
-  if (count % 2 != 0 || options.directory.empty()) {
-    return Error(Errc::invalid, "log: wants --directory DIR, and a value for every option");
-  }
-  return options;
-}
-
 Status run_log(int count, const char* const* arguments) {
-  const LogBenchOptions options = TRY(parse_log(count, arguments));
+  LogBenchOptions options;
+  TRY(parse_directory_options("log", count, arguments, options.directory,
+                              {{"--clicks", 10'000, 2'000'000, into(options.clicks)},
+                               {"--seconds", 1, 60, into(options.seconds)},
+                               {"--batch", 1, 4096, into(options.batch)}}));
   return run_log_bench(options);
 }
 
-Result<StreamBenchOptions> parse_stream(int count, const char* const* arguments) {
-  StreamBenchOptions options;
-  for (int at = 0; at + 1 < count; at += 2) {
-    std::string_view name = arguments[at];
-    std::string_view value = arguments[at + 1];
-    if (name == "--directory") {
-      options.directory = value;
-    } else if (name == "--clicks") {
-      options.clicks = TRY(parse_number(name, value, 1, 2'000'000'000));
-    } else if (name == "--ids") {
-      options.ids = TRY(parse_number(name, value, 0, 2'000'000'000));
-    } else if (name == "--ads") {
-      uint64_t ads = TRY(parse_number(name, value, 1, 1'000'000));
-      options.ads = static_cast<uint32_t>(ads);
-    } else if (name == "--rate") {
-      options.rate = TRY(parse_number(name, value, 1, 10'000'000));
-    } else if (name == "--batch") {
-      options.batch = TRY(parse_number(name, value, 1, 4'096));
-    } else if (name == "--checkpoint") {
-      options.checkpoint = TRY(parse_number(name, value, 1, 2'000'000'000));
-    } else {
-      return Error(Errc::invalid, fmt::format("stream: no option {}", name));
-    }
-  }
-  if (count % 2 != 0 || options.directory.empty()) {
-    return Error(Errc::invalid, "stream: wants --directory DIR, and a value for every option");
-  }
-  return options;
-}
-
 Status run_stream(int count, const char* const* arguments) {
-  StreamBenchOptions options = TRY(parse_stream(count, arguments));
+  StreamBenchOptions options;
+  TRY(parse_directory_options("stream", count, arguments, options.directory,
+                              {{"--clicks", 1, kIdsMost, into(options.clicks)},
+                               {"--ids", 0, kIdsMost, into(options.ids)},
+                               {"--ads", 1, 1'000'000, into(options.ads)},
+                               {"--rate", 1, 10'000'000, into(options.rate)},
+                               {"--batch", 1, 4096, into(options.batch)},
+                               {"--checkpoint", 1, kIdsMost, into(options.checkpoint)}}));
   return run_stream_bench(options);
 }
 
@@ -217,16 +160,12 @@ int report_failure(const Error& error) {
 
 int main(int count, char** arguments) {
   using namespace clickmill::bench;
-  if (count > 1 && std::string_view(arguments[1]) == "dedup") {
-    auto done = run_dedup(count - 2, arguments + 2);
-    return done ? 0 : report_failure(done.error());
-  }
-  if (count > 1 && std::string_view(arguments[1]) == "stream") {
-    auto done = run_stream(count - 2, arguments + 2);
-    return done ? 0 : report_failure(done.error());
-  }
-  if (count > 1 && std::string_view(arguments[1]) == "log") {
-    auto done = run_log(count - 2, arguments + 2);
+  using Benchmark = clickmill::Status (*)(int, const char* const*);
+  const std::pair<std::string_view, Benchmark> benchmarks[] = {
+      {"dedup", run_dedup}, {"log", run_log}, {"stream", run_stream}};
+  for (const auto& [name, run_benchmark] : benchmarks) {
+    if (count < 2 || name != arguments[1]) continue;
+    auto done = run_benchmark(count - 2, arguments + 2);
     return done ? 0 : report_failure(done.error());
   }
   auto options = parse_options(count, arguments);

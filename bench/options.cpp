@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
@@ -84,6 +85,22 @@ Result<uint64_t> parse_number(std::string_view option, std::string_view value, u
     return wrong(option, value, fmt::format("wants a whole number from {} to {}", low, high));
   }
   return number;
+}
+
+Status parse_directory_options(std::string_view benchmark, int count, const char* const* arguments,
+                               std::string& directory, const std::vector<NumberOption>& numbers) {
+  for (int at = 0; at + 1 < count; at += 2) {
+    const std::string_view name = arguments[at];
+    if (name == "--directory") {
+      directory = arguments[at + 1];
+      continue;
+    }
+    const auto known = std::find_if(numbers.begin(), numbers.end(), [&](const auto& one) { return one.name == name; });
+    if (known == numbers.end()) return Error(Errc::invalid, fmt::format("{}: no option {}", benchmark, name));
+    known->set(TRY(parse_number(name, arguments[at + 1], known->low, known->high)));
+  }
+  if (count % 2 == 0 && !directory.empty()) return {};
+  return Error(Errc::invalid, fmt::format("{}: wants --directory DIR, and a value for every option", benchmark));
 }
 
 Result<Options> parse_options(int count, const char* const* arguments) {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -33,6 +35,17 @@ struct Options {
 /// A whole number from `low` to `high`. Errc::invalid names the option and the rule.
 Result<uint64_t> parse_number(std::string_view option, std::string_view value, uint64_t low,
                               uint64_t high);
+/// An option of a benchmark: a whole number from `low` to `high`.
+struct NumberOption {
+  std::string_view name;
+  uint64_t low;
+  uint64_t high;
+  std::function<void(uint64_t)> set;
+};
+/// Options of a benchmark that works in a directory: `--directory DIR`, which must be
+/// there, and numbers. Errc::invalid names the option and the rule.
+Status parse_directory_options(std::string_view benchmark, int count, const char* const* arguments,
+                               std::string& directory, const std::vector<NumberOption>& numbers);
 /// Errc::invalid names the option and the rule.
 Result<Options> parse_options(int count, const char* const* arguments);
 /// The --help text.

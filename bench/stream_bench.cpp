@@ -163,6 +163,7 @@ class Bench {
     for (const Ready& ready : entries) {
       Stream& stream = streams_[ready.partition];
       TRY(stream.pipeline->apply(ready.entry));
+      stream.pipeline->maintain();
       stream.since_checkpoint += ready.entry.count;
       if (stream.since_checkpoint >= options_.checkpoint) TRY(checkpoint(ready.partition));
     }

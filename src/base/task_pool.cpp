@@ -2,14 +2,17 @@
 
 #include <pthread.h>
 
+#include "base/give_way.h"
+
 namespace clickmill {
 
-TaskPool::TaskPool(const std::string& name, unsigned threads, size_t queue_most)
+TaskPool::TaskPool(const std::string& name, unsigned threads, size_t queue_most, int nice)
     : queue_most_(queue_most) {
   for (unsigned i = 0; i < threads; ++i) {
     const std::string thread_name = threads == 1 ? name : name + "-" + std::to_string(i);
-    threads_.emplace_back([this, thread_name] {
+    threads_.emplace_back([this, thread_name, nice] {
       pthread_setname_np(pthread_self(), thread_name.substr(0, 15).c_str());
+      if (nice != 0) give_way(nice);
       run();
     });
   }

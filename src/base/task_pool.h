@@ -15,7 +15,8 @@ class TaskPool {
  public:
   using Task = std::function<void()>;
   /// Threads are named `<name>-0` … or `<name>` when there is one.
-  TaskPool(const std::string& name, unsigned threads, size_t queue_most);
+  /// `nice`: see give_way(); 0 is like all others.
+  TaskPool(const std::string& name, unsigned threads, size_t queue_most, int nice = 0);
   ~TaskPool() { stop(); }
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;

@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <tuple>
 #include <utility>
 
+#include "base/give_way.h"
 #include "base/logging.h"
 #include "click/click.h"
 #include "cluster/ask.h"
@@ -106,8 +105,7 @@ Result<uint64_t> Recounter::start(RecountRequest request) {
   cancelled_ = false;
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), "recount");
-    // Of this thread alone, by its id; a user's redirect goes first.
-    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
+    give_way(kNice);
     run();
   });
   return id;

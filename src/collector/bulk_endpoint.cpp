@@ -147,11 +147,7 @@ void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Respond
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
     if (!blank(line)) take_line(*body, number, line);
   }
-  {
-    const int64_t deadline = intake_.clock().system().monotonic_ns() + kPatienceMs * 1'000'000;
-    std::lock_guard lock(mutex_);
-    deadlines_.emplace_back(deadline, body->answer);
-  }
+  deadlines_.add(intake_.clock().system().monotonic_ns() + kPatienceMs * 1'000'000, body->answer);
   if (!body->put_off.empty()) return ask(body);
   body->answer->all_taken(body->answer->report(body->accepted));
 }
@@ -174,16 +170,7 @@ void BulkEndpoint::take_put_off(Body& body) {
 }
 
 void BulkEndpoint::sweep_deadlines() {
-  const int64_t now = intake_.clock().system().monotonic_ns();
-  std::vector<std::shared_ptr<Answer>> due;
-  {
-    std::lock_guard lock(mutex_);
-    while (!deadlines_.empty() && (deadlines_.front().first <= now || deadlines_.front().second.expired())) {
-      if (auto answer = deadlines_.front().second.lock()) due.push_back(std::move(answer));
-      deadlines_.pop_front();
-    }
-  }
-  for (const auto& answer : due) answer->refuse();
+  for (const auto& answer : deadlines_.take_due(intake_.clock().system().monotonic_ns())) answer->refuse();
 }
 
 }  // namespace clickmill::collector

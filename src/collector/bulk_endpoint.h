@@ -1,12 +1,11 @@
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 
+#include "collector/deadlines.h"
 #include "collector/intake.h"
 #include "http/message.h"
 
@@ -39,9 +38,7 @@ class BulkEndpoint {
 
   Intake& intake_;
   const InPool in_pool_;
-  // Guards the queue of answers by deadline; all have the same delay. Innermost.
-  std::mutex mutex_;
-  std::deque<std::pair<int64_t, std::weak_ptr<Answer>>> deadlines_;
+  Deadlines<Answer> deadlines_;
 };
 
 }  // namespace clickmill::collector

@@ -155,22 +155,11 @@ void ClickEndpoint::take(const http::Request& request, const click::ParsedClick&
   }
   const int64_t deadline = intake_.clock().system().monotonic_ns() +
                            intake_.options().redirect_deadline_ms * 1'000'000;
-  std::lock_guard lock(mutex_);
-  deadlines_.emplace_back(deadline, answer);
+  deadlines_.add(deadline, answer);
 }
 
 void ClickEndpoint::sweep_deadlines() {
-  const int64_t now = intake_.clock().system().monotonic_ns();
-  std::vector<std::shared_ptr<Answer>> due;
-  {
-    std::lock_guard lock(mutex_);
-    // An expired one at the front was answered long ago; no need to wait for its deadline.
-    while (!deadlines_.empty() && (deadlines_.front().first <= now || deadlines_.front().second.expired())) {
-      if (auto answer = deadlines_.front().second.lock()) due.push_back(std::move(answer));
-      deadlines_.pop_front();
-    }
-  }
-  for (const auto& answer : due) {
+  for (const auto& answer : deadlines_.take_due(intake_.clock().system().monotonic_ns())) {
     if (answer->answer()) intake_.answered_unsynced().add();
   }
 }

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <deque>
 #include <memory>
-#include <mutex>
 
+#include "collector/deadlines.h"
 #include "collector/intake.h"
 #include "http/message.h"
 
@@ -30,10 +29,7 @@ class ClickEndpoint {
   http::Response with_cors(const http::Request& request, http::Response response) const;
 
   Intake& intake_;
-  // Guards the queue of answers by deadline, which io threads fill and one
-  // sweeps; all have the same delay, so it is in order. Innermost.
-  std::mutex mutex_;
-  std::deque<std::pair<int64_t, std::weak_ptr<Answer>>> deadlines_;
+  Deadlines<Answer> deadlines_;
 };
 
 }  // namespace clickmill::collector

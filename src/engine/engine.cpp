@@ -30,6 +30,8 @@ constexpr auto kMaintenancePeriod = std::chrono::milliseconds(50);
 constexpr int64_t kIdsPeriodNs = 10'000'000'000;
 constexpr uint32_t kDeadlineSweepMs = 5;
 constexpr uint32_t kEnrichMs = 50;
+// Sealing must keep up with the clicks, but no user waits for it.
+constexpr int kBackgroundNice = 5;
 constexpr uint32_t kDrainMs = 3'000;
 constexpr auto kSpoolDrain = std::chrono::seconds(3);
 constexpr uint64_t kBulkBodyMost = 16 << 20;
@@ -184,7 +186,7 @@ Status Engine::Impl::start() {
 Status Engine::Impl::open_storage() {
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
   TRY(open_catalog());
-  background_ = std::make_unique<TaskPool>("background", 1, 4096);
+  background_ = std::make_unique<TaskPool>("background", 1, 4096, kBackgroundNice);
   for (unsigned i = 0; i < threads_of(config_); ++i) {
     owned_.workers.push_back(std::make_unique<cluster::Worker>(fmt::format("worker-{}", i)));
   }

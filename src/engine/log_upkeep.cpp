@@ -23,6 +23,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/give_way.h"
 #include "base/logging.h"
 
 namespace clickmill::engine {
@@ -124,6 +125,7 @@ void LogUpkeep::add_metrics(Metrics& metrics) {
 void LogUpkeep::start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "background-log");
+    give_way(10);
     do {
       round();
     } while (pause(kRoundNs));

@@ -50,6 +50,9 @@ rocksdb::DBOptions database_options() {
   // restart replays little.
   options.max_total_wal_size = 64 * kMiB;
   options.max_open_files = 1024;
+  // Else a flush's tens of megabytes go to the disk at its end, all at once, and the
+  // journal's syncs wait for them.
+  options.bytes_per_sync = kMiB;
   options.keep_log_file_num = 2;
   options.max_log_file_size = kMiB;
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
