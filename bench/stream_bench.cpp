@@ -48,6 +48,7 @@ class Bench {
     TRY(files_.create_directories(state_directory()));
     TRY(remember_ids());
     TRY(open());
+    if (options_.ids > 0) TRY(settle());
     const Stopwatch all;
     while (next_click_ < options_.clicks) {
       auto entries = prepare();
@@ -112,6 +113,19 @@ class Bench {
           TRY(Pipeline::open(PartitionId(p), *state_, files_, std::move(pipeline)));
       // Staggered, as in a node.
       streams_[p].since_checkpoint = options_.checkpoint * p / options_.partitions;
+    }
+    return {};
+  }
+  /// As in a node that has had the ids for a while: their table is read, and as sharp
+  /// as it gets.
+  Status settle() {
+    for (Stream& stream : streams_) {
+      TRY(stream.pipeline->load());
+      for (uint64_t before = UINT64_MAX; before != stream.pipeline->dedup_usage().sharpened;) {
+        before = stream.pipeline->dedup_usage().sharpened;
+        const uint64_t steps = 1'000 + options_.ids / options_.partitions / 1'000;
+        for (uint64_t i = 0; i < steps; ++i) stream.pipeline->maintain();
+      }
     }
     return {};
   }

@@ -12,7 +12,7 @@ namespace clickmill::stream {
 /// The exact ids filed since a checkpoint, in the order of filing, each under
 /// its log hour; hours never decrease.
 ///
-/// A flat array of ids, and for look-ups, which are rare, 256 lists by the top bits of
+/// A flat array of ids, and for look-ups, which are rare, 64 lists by the top bits of
 /// the hash: insert() only appends at the end of one, so it touches no memory that is
 /// not in the cache already (a hash index of the ids would miss cache and TLB with
 /// each); a look-up goes through one list, of 8 bytes an id.
@@ -37,7 +37,7 @@ class RecentIds {
   uint64_t memory_bytes() const;
 
  private:
-  static constexpr unsigned kListBits = 8;
+  static constexpr unsigned kListBits = 6;
   struct Start {
     int64_t hour;
     size_t index;
