@@ -45,7 +45,7 @@ Usage:
 WHERE is --config FILE or a data directory; ./clickmill-data if there is none.
 The log commands need the node stopped; retention doesn't.
 
-SIGHUP takes the catalog file in again. Exit codes: 0 fine, 1 something is
+SIGHUP takes in the config's keys and log level, and the catalog file. Exit codes: 0 fine, 1 something is
 wrong with what was checked, 2 could not run.
 )";
 
@@ -65,17 +65,25 @@ sigset_t block_signals() {
   return signals;
 }
 
-void wait_for_stop(const sigset_t& signals, engine::Engine& engine) {
-  while (true) {
-    int number = 0;
-    if (sigwait(&signals, &number) != 0 || number != SIGHUP) return;
-    if (auto reloaded = engine.reload_catalog(); !reloaded) {
-      log_error("catalog", reloaded.error().text());
-    }
+/// Takes config and catalog file in again. What is wrong with them changes nothing.
+void reload(const std::string& path, engine::Engine& engine) {
+  try {
+    const engine::Config config = path.empty() ? engine::parse_config("{}", "") : engine::load_config(path);
+    if (auto done = engine.reload(config); !done) log_error("catalog", done.error().text());
+  } catch (const engine::ConfigError& error) {
+    log_error("config", error.what());
   }
 }
 
-int run_node(const engine::Config& config) {
+void wait_for_stop(const sigset_t& signals, const std::string& path, engine::Engine& engine) {
+  while (true) {
+    int number = 0;
+    if (sigwait(&signals, &number) != 0 || number != SIGHUP) return;
+    reload(path, engine);
+  }
+}
+
+int run_node(const engine::Config& config, const std::string& path) {
   set_logging(config.log_level, config.log_format);
   const sigset_t signals = block_signals();
   SystemClock clock;
@@ -87,7 +95,7 @@ int run_node(const engine::Config& config) {
   }
   log_info("serve", fmt::format("ready: collector http://{}, api http://{}, data {}",
                                 engine.collector_address(), engine.api_address(), config.data_dir));
-  wait_for_stop(signals, engine);
+  wait_for_stop(signals, path, engine);
   log_info("serve", "stopping");
   engine.stop();
   return kOk;
@@ -103,7 +111,7 @@ int serve(const std::vector<std::string>& arguments) {
     return usage_error("serve takes --config FILE or nothing");
   }
   engine::check_config(config);
-  return run_node(config);
+  return run_node(config, arguments.empty() ? "" : arguments[1]);
 }
 
 int check_config(const std::vector<std::string>& arguments) {

@@ -29,6 +29,7 @@ struct Config {
     std::string collector = "127.0.0.1:8080";
     std::string api = "127.0.0.1:8081";
     std::string peer = "127.0.0.1:8082";
+    friend bool operator==(const Listen&, const Listen&) = default;
   } listen;
   struct Log {
     uint32_t partitions = 64;
@@ -37,6 +38,7 @@ struct Config {
     uint64_t segment_bytes = 268'435'456;
     log::Compression compression = log::Compression::lz4;
     uint64_t journal_bytes = 0;
+    friend bool operator==(const Log&, const Log&) = default;
   } log;
   struct Collector {
     Durability durability = Durability::synced;
@@ -48,6 +50,7 @@ struct Config {
     std::vector<std::string> cors_origins = {"*"};
     uint64_t max_body_bytes = 16'384;
     uint64_t buffer_bytes = 67'108'864;
+    friend bool operator==(const Collector&, const Collector&) = default;
   } collector;
   struct Stream {
     uint32_t dedup_hours = 24;
@@ -55,14 +58,17 @@ struct Config {
     uint32_t max_clock_ahead_s = 30;
     uint32_t checkpoint_interval_s = 30;
     uint32_t stale_after_hours = 72;
+    friend bool operator==(const Stream&, const Stream&) = default;
   } stream;
   struct Store {
     uint32_t minute_days = 1826;
     uint32_t hour_days = 1826;
     uint32_t day_days = 1826;
+    friend bool operator==(const Store&, const Store&) = default;
   } store;
   struct Query {
     uint64_t max_points = 100'000;
+    friend bool operator==(const Query&, const Query&) = default;
   } query;
   struct CatalogSource {
     std::string source = "builtin";  ///< or "http"
@@ -70,16 +76,20 @@ struct Config {
     std::string url;
     uint32_t timeout_ms = 200;
     uint32_t ttl_s = 60;
+    friend bool operator==(const CatalogSource&, const CatalogSource&) = default;
   } catalog;
   std::vector<http::Key> keys;
   struct Tls {
     std::string cert;
     std::string key;
+    friend bool operator==(const Tls&, const Tls&) = default;
   } tls;
   uint32_t threads = 0;          ///< 0: as many as cores
   uint64_t memory_limit_mb = 0;  ///< 0: none
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
+
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 /// Reads JSON with comments. `path` is for messages and relative paths; empty:

@@ -18,6 +18,7 @@
 #include "engine/log_upkeep.h"
 #include "engine/memory_alarm.h"
 #include "engine/node_metrics.h"
+#include "engine/options.h"
 #include "engine/partitions.h"
 #include "engine/state_recovery.h"
 #include "http/server.h"
@@ -39,9 +40,6 @@ constexpr uint64_t kStateCacheBytes = 32 << 20;
 // The oldest files that are not left in peace: what still holds one back is
 // copied forward, so that a quiet partition doesn't keep gigabytes.
 constexpr uint64_t kJournalFilesInPeace = 5;
-constexpr uint64_t kJournalFilesLeast = 16;  // a bounded journal has smaller files rather than fewer
-constexpr uint64_t kMiB = 1 << 20;
-constexpr uint64_t kReserveLeast = 1024 * kMiB;
 
 void raise_file_limit() {
   rlimit limit{};
@@ -67,21 +65,6 @@ class LocalRouter final : public cluster::Router {
   cluster::Owned& owned_;
 };
 
-/// Clicks leave 5 % of the disk, at least 1 GiB, to log, checkpoints and votes; a
-/// bound on the journal bounds that too.
-Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files,
-                                              const std::string& directory) {
-  log::Journal::Options options;
-  options.queue_bytes = config.collector.buffer_bytes;
-  options.reserve_bytes = std::max(TRY(files.space(directory)).total_bytes / 20, kReserveLeast);
-  const uint64_t bound = config.log.journal_bytes;
-  if (bound == 0) return options;
-  options.files_bytes_most = bound;
-  options.reserve_bytes = std::min(options.reserve_bytes, bound / 4);
-  options.file_bytes = std::min(options.file_bytes, bound / kJournalFilesLeast / kMiB * kMiB);
-  return options;
-}
-
 /// Damage may be all that an operator sees of this program today.
 Error with_way_out(Error error) {
   if (error.code() != Errc::corrupt) return error;
@@ -89,15 +72,6 @@ Error with_way_out(Error error) {
                error.message() + " (clickmill recover --force-quorum --config FILE goes on with what is "
                                  "readable and says what is gone)",
                error.path(), error.position());
-}
-
-collector::Durability durability_of(Durability durability) {
-  switch (durability) {
-    case Durability::memory: return collector::Durability::memory;
-    case Durability::written: return collector::Durability::written;
-    case Durability::synced: break;
-  }
-  return collector::Durability::synced;
 }
 
 }  // namespace
@@ -110,7 +84,7 @@ class Engine::Impl {
 
   Status start();
   void stop();
-  Status reload_catalog();
+  Status reload(const Config& next);
   std::string collector_address_;
   std::string api_address_;
 
@@ -120,6 +94,7 @@ class Engine::Impl {
   Status open_journal();
   Status start_upkeep();
   Status open_catalog();
+  Status reload_catalog();
   void ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click, const std::string& ad_id);
   void start_workers();
   bool idle(size_t worker);
@@ -129,12 +104,12 @@ class Engine::Impl {
   std::vector<std::string> not_ready();
   void drain_spool();
 
-  const Config config_;
+  Config config_;
   FileSystem& files_;
   Clock& clock_;
   NodeClock node_clock_;
   Metrics metrics_;
-  const http::Authenticator auth_;
+  http::Authenticator auth_;
 
   // In order of construction; stop() takes them down from the last.
   std::unique_ptr<DataDir> dir_;
@@ -372,15 +347,7 @@ Status Engine::Impl::start_http() {
   log_reader_ = std::make_unique<cluster::LogReader>(owned_);
   recounter_ = std::make_unique<cluster::Recounter>(owned_, *log_reader_, cluster::Recounter::Options{.seed = dir_->node().seed});
   queries_ = std::make_unique<TaskPool>("query", std::max(2U, threads_of(config_)), 1024);
-  collector::Intake::Options intake;
-  intake.durability = durability_of(config_.collector.durability);
-  intake.redirect_deadline_ms = config_.collector.redirect_deadline_ms;
-  intake.default_redirect = config_.collector.default_redirect;
-  intake.trusted_proxies = config_.collector.trusted_proxies;
-  intake.country_header = config_.collector.country_header;
-  intake.cors_origins = config_.collector.cors_origins;
-  intake.partitions = config_.log.partitions;
-  intake_ = std::make_unique<collector::Intake>(*spool_, *catalog_, catalog_service_.get(), node_clock_, intake, metrics_);
+  intake_ = std::make_unique<collector::Intake>(*spool_, *catalog_, catalog_service_.get(), node_clock_, intake_options(config_), metrics_);
   clicks_ = std::make_unique<collector::ClickEndpoint>(*intake_);
   bulk_ = std::make_unique<collector::BulkEndpoint>(
       *intake_, [this](std::function<void()> task) { return queries_->submit(std::move(task)); });
@@ -441,6 +408,21 @@ Status Engine::Impl::reload_catalog() {
   return {};
 }
 
+Status Engine::Impl::reload(const Config& next) {
+  Config changed = config_;
+  changed.keys = next.keys;
+  changed.log_level = next.log_level;
+  changed.log_format = next.log_format;
+  changed.catalog.file = next.catalog.file;
+  check_config(changed);
+  config_ = std::move(changed);
+  set_logging(config_.log_level, config_.log_format);
+  auth_.replace(config_.keys);
+  log_info("config", "taken in again");
+  if (!(config_ == next)) log_warn("config", "some of what changed comes into force at the next start only");
+  return reload_catalog();
+}
+
 /// Gives what was answered a moment to be committed. What stays in the spool is
 /// durable all the same and goes on at the next start.
 void Engine::Impl::drain_spool() {
@@ -486,6 +468,6 @@ Status Engine::start() { return impl_->start(); }
 void Engine::stop() { impl_->stop(); }
 const std::string& Engine::collector_address() const { return impl_->collector_address_; }
 const std::string& Engine::api_address() const { return impl_->api_address_; }
-Status Engine::reload_catalog() { return impl_->reload_catalog(); }
+Status Engine::reload(const Config& next) { return impl_->reload(next); }
 
 }  // namespace clickmill::engine

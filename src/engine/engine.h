@@ -27,8 +27,11 @@ class Engine {
   /// Addresses bound, after start().
   const std::string& collector_address() const;
   const std::string& api_address() const;
-  /// Takes the catalog file in again if it changed.
-  Status reload_catalog();
+  /// Puts in force what can change while a node runs: keys, log level and format, the
+  /// catalog file (which is read again in any case). The rest waits for the next start,
+  /// and a line in the log says so. Throws ConfigError, and changes nothing, when
+  /// check_config would refuse the outcome.
+  Status reload(const Config& next);
 
  private:
   class Impl;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +18,7 @@ struct Key {
   std::string sha256_hex;  ///< of the bearer token, 64 hex digits, lower case
   Role role = Role::admin;
   std::string advertiser_id;  ///< only for Role::advertiser
+  friend bool operator==(const Key&, const Key&) = default;
 };
 
 /// Who asks. Without configured keys everyone is the admin named "loopback".
@@ -26,11 +29,12 @@ struct Principal {
 };
 
 /// Checks `Authorization: Bearer KEY` against SHA-256 digests, each compared in
-/// constant time and all of them always. Thread: any (immutable).
+/// constant time and all of them always. Thread: any.
 class Authenticator {
  public:
-  explicit Authenticator(std::vector<Key> keys) : keys_(std::move(keys)) {}
-  bool open() const { return keys_.empty(); }
+  explicit Authenticator(std::vector<Key> keys) { replace(std::move(keys)); }
+  /// Holds for the requests that come from now on.
+  void replace(std::vector<Key> keys);
   /// Empty when the key is missing or unknown: answer unauthorized().
   std::optional<Principal> authenticate(const Request& request) const;
   /// 401 problem with WWW-Authenticate.
@@ -39,7 +43,11 @@ class Authenticator {
   static Response forbidden(std::string_view needed_role);
 
  private:
-  std::vector<Key> keys_;
+  std::shared_ptr<const std::vector<Key>> keys() const;
+
+  // Guards the pointer, not what it leads to.
+  mutable std::mutex mutex_;
+  std::shared_ptr<const std::vector<Key>> keys_;
 };
 
 /// SHA-256 in lower-case hex.

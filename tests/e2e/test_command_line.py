@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import signal
 import threading
 
 from harness import NoAnswer, check, check_equal, now_ms, wait_until
@@ -226,3 +227,32 @@ def test_stops_under_load(context):
                                           granularity="total")["total"]["click_count"]
     wait_until("all answered clicks", lambda: counted() >= len(answered))
     check(counted() <= len(answered) + len(senders), f"{counted()} counted, {len(answered)} answered")
+
+
+def test_reload(context):
+    """SIGHUP puts keys, log level and catalog file in force; a wrong config changes nothing"""
+    KEYS["next"] = "another key of an admin"
+    node = context.node({"auth": {"keys": [key_entry("admin", "admin")]}, "log_level": "info"})
+
+    def status_of(name):
+        return node.request("GET", "/v1/cluster", headers={"Authorization": f"Bearer {KEYS[name]}"}).status
+
+    def reload(**changes):
+        said = len(node.log_since_start())
+        node.config = {**node.config, **changes}
+        node.write_config()
+        node.process.send_signal(signal.SIGHUP)
+        return wait_until("a word about the config", lambda: node.log_since_start()[said:])
+
+    check_equal("before", (status_of("admin"), status_of("next")), (200, 401))
+    reload(auth={"keys": [key_entry("next", "admin")]})
+    wait_until("the next key", lambda: status_of("next") == 200)
+    check_equal("the old key", status_of("admin"), 401)
+    said = reload(auth={"keys": "none"})
+    check("auth.keys" in said, said)
+    check_equal("after a wrong config", (status_of("admin"), status_of("next")), (401, 200))
+    said = reload(auth={"keys": [key_entry("admin", "admin")]}, threads=3)
+    wait_until("the first key again", lambda: status_of("admin") == 200)
+    wait_until("what waits for the next start", lambda: "next start" in node.log_since_start())
+    check_equal("the one that was taken away", status_of("next"), 401)
+    node.stop()

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "base/file_system.h"
+#include "collector/intake.h"
+#include "engine/config.h"
+#include "log/journal.h"
+
+namespace clickmill::engine {
+
+// What parts of a node are made with, from its config.
+
+/// Clicks leave 5 % of the disk, at least 1 GiB, to log, checkpoints and votes; a
+/// bound on the journal bounds that too. `directory`: the data's.
+Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files, const std::string& directory);
+collector::Intake::Options intake_options(const Config& config);
+
+}  // namespace clickmill::engine
