@@ -98,6 +98,7 @@ Result<uint64_t> Recounter::start(RecountRequest request) {
   if (thread_.joinable()) thread_.join();
   const uint64_t id = report_.id + 1;
   report_ = {};
+  found_.clear();
   report_.id = id;
   report_.request = request;
   report_.partitions = request.ad_id.empty() ? static_cast<uint32_t>(owned_.partitions.size()) : 1;
@@ -115,10 +116,9 @@ Result<Recounter::Report> Recounter::report(uint64_t id, size_t after, size_t li
   std::lock_guard lock(mutex_);
   if (id == 0 || id != report_.id) return Error(Errc::not_found, fmt::format("there is no recount {}", id));
   Report report = report_;
-  const size_t begin = std::min(after, report_.found.size());
-  const size_t end = begin + std::min(limit, report_.found.size() - begin);
-  report.found.assign(report_.found.begin() + static_cast<std::ptrdiff_t>(begin),
-                      report_.found.begin() + static_cast<std::ptrdiff_t>(end));
+  const size_t begin = std::min(after, found_.size());
+  const size_t end = begin + std::min(limit, found_.size() - begin);
+  report.found.assign(found_.begin() + static_cast<std::ptrdiff_t>(begin), found_.begin() + static_cast<std::ptrdiff_t>(end));
   return report;
 }
 
@@ -291,9 +291,9 @@ void Recounter::note(const Comparison& comparison, const std::vector<stream::Dif
     const bool still = std::binary_search(left.begin(), left.end(), difference, before);
     ++report_.differ;
     report_.repaired += request_.repair && !still ? 1 : 0;
-    if (report_.found.size() >= options_.listed_most) continue;
-    report_.found.push_back(found_of(difference));
-    report_.found.back().repaired = request_.repair && !still;
+    if (found_.size() >= options_.listed_most) continue;
+    found_.push_back(found_of(difference));
+    found_.back().repaired = request_.repair && !still;
   }
 }
 

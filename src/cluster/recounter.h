@@ -103,7 +103,8 @@ class Recounter {
 
   // Guards the report between the recount's thread and those who ask.
   mutable std::mutex mutex_;
-  Report report_;
+  Report report_;             ///< but for `found`
+  std::vector<Found> found_;
   std::thread thread_;
 };
 std::string_view to_string(Recounter::State state);
