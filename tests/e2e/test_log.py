@@ -52,7 +52,8 @@ def test_dump_and_verify(context):
         begin_ms = now_ms()
         sent = send(node, 0, 12_000)
         node.wait_total(begin_ms - 60_000, now_ms() + 60_000, len(sent))
-        wait_until("a sealed block", lambda: segment_files(node))
+        # The file alone may be one that is still being written.
+        wait_until("a sealed block", lambda: node.metrics()["clickmill_log_sealed_bytes"] > 0)
         refused = context.run("log", "verify", str(node.data_dir))
         check_equal("exit code beside a running node", refused.returncode, 2)
         check("in use by another" in refused.stderr, refused.stderr)
