@@ -114,7 +114,7 @@ if [ $tsan = yes ]; then
   # TSan's shadow memory does not fit every randomised layout of newer kernels.
   fixed_layout=()
   if setarch "$(uname -m)" -R true 2>/dev/null; then fixed_layout=(setarch "$(uname -m)" -R); fi
-  export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+  export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp
   unit tsan "${fixed_layout[@]}" build/tsan/clickmill-tests
 fi
 
