@@ -227,7 +227,8 @@ void Engine::Impl::ask_for_ad(PartitionId partition, collector::Spool::UntoldCli
 }
 
 Status Engine::Impl::open_journal() {
-  std::vector<log::RecoveredLog> logs(owned_.partitions.size());
+  std::vector<log::RecoveredLog> logs;
+  for (const auto& partition : owned_.partitions) logs.emplace_back(partition->segments().last());
   collector::RecoveredSpool spooled;
   const auto replay = [&](JournalPos position, const log::RecordView& record) -> Status {
     if (record.partition.value() >= logs.size()) return Error(Errc::corrupt, "record of an unknown partition");

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kSuffix = ".journal";
 constexpr size_t kDigits = 20;
+constexpr uint64_t kWindowBytes = 256 << 10;
 
 }  // namespace
 
@@ -54,14 +55,28 @@ std::optional<GroupHeader> JournalFileReader::peek(JournalPos position) const {
   return header;
 }
 
+/// Fills group_, with fewer bytes only at the end of the file.
+Status JournalFileReader::fetch(uint64_t at, uint64_t bytes) {
+  if (at < window_at_ || at + bytes > window_at_ + window_.size()) {
+    // Whatever the outcome: what is in it now must not be taken for something else.
+    window_at_ = at;
+    if (auto done = file_->read_at(at, std::max<uint64_t>(bytes, kWindowBytes), window_); !done) {
+      window_.clear();
+      return done;
+    }
+  }
+  group_.assign(window_, at - window_at_, bytes);
+  return {};
+}
+
 Result<std::optional<GroupHeader>> JournalFileReader::read(JournalPos position) {
   if (position >= end()) return std::optional<GroupHeader>();
   const uint64_t at = position - begin();
-  TRY(file_->read_at(at, kJournalAlign, group_));
+  TRY(fetch(at, kJournalAlign));
   const auto header = peek(position);
   if (!header) return std::optional<GroupHeader>();
   const uint64_t bytes = padded(kGroupHeaderBytes + uint64_t{header->payload_bytes});
-  if (bytes > group_.size()) TRY(file_->read_at(at, bytes, group_));
+  if (bytes > group_.size()) TRY(fetch(at, bytes));
   group_.resize(bytes, '\0');
   if (!group_is_whole(*header, group_)) return std::optional<GroupHeader>();
   payload_bytes_ = header->payload_bytes;

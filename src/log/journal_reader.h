@@ -49,10 +49,15 @@ class JournalFileReader {
   JournalFileReader(FileHeader header, std::unique_ptr<File> file, uint64_t size)
       : header_(header), file_(std::move(file)), size_(size) {}
   std::optional<GroupHeader> peek(JournalPos position) const;
+  Status fetch(uint64_t at, uint64_t bytes);
 
   FileHeader header_;
   std::unique_ptr<File> file_;
   uint64_t size_ = 0;
+  // The file as it was read last, from window_at_ on: a group has some 4 KiB, and a
+  // call of the system for each would be most of a start's time.
+  std::string window_;
+  uint64_t window_at_ = 0;
   std::string group_;
   size_t payload_bytes_ = 0;
 };

@@ -26,8 +26,10 @@ void encode_entry(const Entry& entry, std::string& out) {
   writer.raw(entry.payload);
 }
 
-Result<Entry> decode_entry(std::string_view bytes) {
-  ByteCursor cursor(bytes);
+namespace {
+
+/// All but the payload, which is the rest.
+Result<Entry> decode_entry_head(ByteCursor& cursor) {
   Entry entry;
   entry.first = Offset(cursor.varint());
   const uint64_t count = cursor.varint();
@@ -38,6 +40,14 @@ Result<Entry> decode_entry(std::string_view bytes) {
     return Error(Errc::corrupt, "log entry is malformed");
   }
   entry.count = static_cast<uint32_t>(count);
+  return entry;
+}
+
+}  // namespace
+
+Result<Entry> decode_entry(std::string_view bytes) {
+  ByteCursor cursor(bytes);
+  Entry entry = TRY(decode_entry_head(cursor));
   entry.payload = cursor.rest();
   return entry;
 }
@@ -58,7 +68,10 @@ Status RecoveredLog::replay(JournalPos position, const RecordView& record) {
     entries_.erase(entries_.lower_bound(from), entries_.end());
     return {};
   }
-  Entry entry = TRY(decode_entry(record.payload));
+  ByteCursor cursor(record.payload);
+  Entry entry = TRY(decode_entry_head(cursor));
+  if (entry.last() <= sealed_) return {};
+  entry.payload = cursor.rest();
   const Offset first = entry.first;
   if (record.kind == RecordKind::copied_entry) {
     const auto at = entries_.find(first);

@@ -27,6 +27,9 @@ struct HardState {
 /// in any mixture of originals and copies, before PartitionLog is made.
 class RecoveredLog {
  public:
+  /// What segments hold, up to `sealed`, is passed over: most of the journal, as a rule.
+  explicit RecoveredLog(Offset sealed) : sealed_(sealed) {}
+  RecoveredLog() = default;
   /// Errc::corrupt for a record that can't have been written.
   Status replay(JournalPos position, const RecordView& record);
   /// What stands in the journal behind `sealed`, in order, for tools that only read.
@@ -38,6 +41,7 @@ class RecoveredLog {
     Entry entry;
     JournalPos position;
   };
+  Offset sealed_;
   std::map<Offset, Held> entries_;  // by first offset
   HardState hard_state_;
   JournalPos hard_state_position_;

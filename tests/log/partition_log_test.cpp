@@ -70,7 +70,7 @@ class LogMachine {
     auto opened_segments = Segments::open(files, kSegments, codec, {.segment_bytes = 20'000});
     if (!opened_segments) FAIL(opened_segments.error().text());
     segments = *std::move(opened_segments);
-    RecoveredLog recovered;
+    RecoveredLog recovered(segments->last());
     auto opened_journal = Journal::open(files, kJournal, node_clock, options,
                                         [&](JournalPos position, const RecordView& record) {
                                           // Other records share the journal.

@@ -87,7 +87,8 @@ std::optional<std::string> Chain::open() {
   for (uint32_t id = 0; id < options_.partitions; ++id) {
     if (auto problem = open_partition(id)) return problem;
   }
-  std::vector<log::RecoveredLog> logs(options_.partitions);
+  std::vector<log::RecoveredLog> logs;
+  for (const auto& partition : partitions_) logs.emplace_back(partition->segments().last());
   collector::RecoveredSpool spooled;
   log::Journal::Options journal;
   journal.file_bytes = kFileBytes;
