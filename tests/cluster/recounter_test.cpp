@@ -28,7 +28,8 @@ Recounter::Report run(Recounter& recounter, RecountRequest request) {
   if (!id) FAIL(id.error().text());
   while (true) {
     auto report = recounter.report(*id, 0, 100);
-    REQUIRE(report);
+    // Not REQUIRE: it counts, a million times.
+    if (!report) FAIL(report.error().text());
     if (report->state != Recounter::State::running) return *std::move(report);
     std::this_thread::yield();
   }
@@ -91,16 +92,12 @@ TEST_CASE("recounter: an accepted click that arrived long before its minute", "[
   OnePartition node(1);
   node.send(1);
   const int64_t minute = kStart + 70 * kHourMs;
-  const Offset early = node.state().committed + 1;
-  node.send({copy_at(node.records[0], node.now_ms(), minute)}, false);
-  std::string record = copy_at(node.records[0], node.now_ms(), minute);
-  // Another identity.
   {
+    const std::string record = copy_at(node.records[0], node.now_ms(), minute);
     ByteCursor cursor(record);
     click::RecordScratch scratch;
     auto click = click::decode_record(cursor, scratch).value();
-    const std::string id = "early";
-    click.click_id = id;
+    click.click_id = "early";
     click.advertiser_id = "adv";
     std::string other;
     click::encode_record(click, other);
@@ -110,19 +107,27 @@ TEST_CASE("recounter: an accepted click that arrived long before its minute", "[
     node.send(2);
     node.advance(kHourMs);
   }
+  const auto flagged = ask<stream::ReviewPage>(node.owned(), PartitionId(0), [](Partition& asked, const auto& answer) {
+    answer(asked.pipeline().review().list({}, asked.pipeline().horizon().age_ms()));
+  });
+  REQUIRE(flagged);
   stream::Decision decision;
   decision.verdict = stream::Verdict::accept;
   decision.by = "operator";
-  decision.items = {{early + 1, 0}};
+  // Samples may be flagged as well, and accepted.
+  for (const auto& [click, entry] : flagged->entries) decision.items.push_back({click, 0});
+  REQUIRE_FALSE(decision.items.empty());
   const auto done = ask<Offset>(node.owned(), PartitionId(0), [decision](Partition& asked, const auto& answer) {
     std::string payload;
     stream::encode_decision(decision, payload);
     asked.propose(click::EntryKind::decision, std::move(payload), answer);
   });
   REQUIRE(done);
-  REQUIRE(node.partition().tally().accepted == 1);
+  REQUIRE(node.partition().tally().accepted >= 1);
   Recounter recounter(node.owned(), node.reader(), {});
-  check_agrees(run(recounter, range(minute, minute + kMinuteMs)));
+  const auto report = run(recounter, range(minute, minute + kMinuteMs));
+  check_agrees(report);
+  CHECK(report.compared >= 1);
 }
 
 TEST_CASE("recounter: one at a time, and an end when it is told to", "[cluster]") {
