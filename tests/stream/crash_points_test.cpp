@@ -104,7 +104,7 @@ std::vector<std::string> run(const std::vector<TestEntry>& entries, uint64_t see
   for (const auto& entry : entries) {
     try {
       stream.apply(entry);
-      if (++applied % 8 == 0) stream.apply(random_repair(stream.model(), repairs));
+      if (++applied % 20 == 0) stream.apply(random_repair(stream.model(), repairs));
       stream.checkpoint();
       stream.merge();
     } catch (const Killed&) {
