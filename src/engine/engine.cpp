@@ -437,8 +437,9 @@ void Engine::Impl::drain_spool() {
 
 void Engine::Impl::stop() {
   if (log_reader_) log_reader_->end_following();
-  if (recounter_) recounter_->stop();
   if (server_) server_->stop(kDrainMs);
+  // After the server, or a last request could begin another one.
+  if (recounter_) recounter_->stop();
   if (queries_) queries_->stop();
   if (started_) {
     drain_spool();
