@@ -24,19 +24,10 @@ unsigned size_class(uint64_t rows) {
   return level;
 }
 
-/// The rows of the ad in the bucket that begins with `key`.
-store::Scan scan_of(const store::Row& key, int64_t length_ms) {
-  store::Scan scan;
-  scan.ad_id = key.ad_id;
-  scan.advertiser_id = key.advertiser_id;
-  scan.from_ms = key.bucket_ms;
-  scan.to_ms = key.bucket_ms + length_ms;
-  return scan;
-}
-
 Result<bool> holds_any(const store::Part& part, const std::vector<store::Row>& keys) {
   for (const store::Row& key : keys) {
-    const store::Scan scan = scan_of(key, store::bucket_ms(part.meta().table));
+    store::Scan scan = scan_of(key, store::bucket_ms(part.meta().table));
+    scan.countries = scan.visitors = false;
     if (store::apart(part.meta(), scan)) continue;
     bool found = false;
     TRY(part.scan(scan, [&found](const store::RowView&) { found = true; }));
@@ -51,20 +42,35 @@ Result<std::vector<store::Row>> summed_up(const std::array<store::PartList, stor
                                           const std::vector<store::Row>& shorter, store::Table table) {
   std::vector<store::Row> out;
   for (const store::Row& row : roll_up(shorter, table)) {
-    store::Row sum;
-    sum.advertiser_id = row.advertiser_id;
-    sum.ad_id = row.ad_id;
-    sum.bucket_ms = row.bucket_ms;
-    const store::Scan scan = scan_of(sum, store::bucket_ms(table));
-    std::vector<store::Row> found;
-    TRY(store::read_rows(lists[static_cast<size_t>(table) - 1], scan, found));
-    for (const store::Row& one : found) sum.merge(one);
-    out.push_back(std::move(sum));
+    out.push_back(TRY(sum_of(lists[static_cast<size_t>(table) - 1], row, store::bucket_ms(table))));
   }
   return out;
 }
 
 }  // namespace
+
+store::Scan scan_of(const store::Row& key, int64_t length_ms) {
+  store::Scan scan;
+  scan.ad_id = key.ad_id;
+  scan.advertiser_id = key.advertiser_id;
+  scan.from_ms = key.bucket_ms;
+  scan.to_ms = key.bucket_ms + length_ms;
+  scan.countries = true;
+  scan.visitors = true;
+  return scan;
+}
+
+Result<store::Row> sum_of(const store::PartList& parts, const store::Row& key, int64_t length_ms,
+                          const std::vector<store::Row>& more) {
+  std::vector<store::Row> rows = more;
+  TRY(store::read_rows(parts, scan_of(key, length_ms), rows));
+  store::Row sum;
+  sum.advertiser_id = key.advertiser_id;
+  sum.ad_id = key.ad_id;
+  sum.bucket_ms = key.bucket_ms;
+  for (const store::Row& row : rows) sum.merge(row);
+  return sum;
+}
 
 std::vector<store::Row> roll_up(const std::vector<store::Row>& rows, store::Table table) {
   std::vector<store::Row> out;

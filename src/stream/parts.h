@@ -75,6 +75,11 @@ class Parts {
   std::vector<std::string> replaced_;  // names to unlink after the next durable checkpoint
 };
 
+/// The rows of the key's ad in a bucket of that length, with all columns. Borrows the key's texts.
+store::Scan scan_of(const store::Row& key, int64_t length_ms);
+/// What those of `parts`, and `more`, come to under the key.
+Result<store::Row> sum_of(const store::PartList& parts, const store::Row& key, int64_t length_ms,
+                          const std::vector<store::Row>& more = {});
 /// Rows, sorted by key, summed into the buckets of a longer table.
 std::vector<store::Row> roll_up(const std::vector<store::Row>& rows, store::Table table);
 

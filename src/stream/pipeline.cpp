@@ -128,21 +128,8 @@ Status Pipeline::apply_decision(const log::Entry& entry) {
 
 /// What is stored under the key now, all in all.
 Result<store::Row> Pipeline::stored_row(const store::Row& key) const {
-  store::Scan scan;
-  scan.ad_id = key.ad_id;
-  scan.advertiser_id = key.advertiser_id;
-  scan.from_ms = key.bucket_ms;
-  scan.to_ms = key.bucket_ms + kMinuteMs;
-  scan.countries = true;
-  scan.visitors = true;
-  auto rows = head_.matching(scan);
-  TRY(store::read_rows((*parts_.snapshot())[static_cast<size_t>(store::Table::minute)], scan, rows));
-  store::Row sum;
-  sum.advertiser_id = key.advertiser_id;
-  sum.ad_id = key.ad_id;
-  sum.bucket_ms = key.bucket_ms;
-  for (const store::Row& row : rows) sum.merge(row);
-  return sum;
+  const auto parts = parts_.snapshot();
+  return sum_of((*parts)[static_cast<size_t>(store::Table::minute)], key, kMinuteMs, head_.matching(scan_of(key, kMinuteMs)));
 }
 
 /// Makes minute rows what they should be. The digest takes in the record and not its
