@@ -192,8 +192,10 @@ void ClickSource::append_record(uint64_t number, int64_t received_ms, Field with
   view.ad_format = "banner";
   view.received_ms = ArrivalMs(received_ms);
   // As fast as light and a tapping finger: a few dozen ms, sometimes much more.
-  const uint64_t delay = 20 + mixed(id + 2) % 60 + (mixed(id + 3) % 16 == 0 ? mixed(id + 4) % 2000 : 0);
-  view.timestamp_ms = EventMs(received_ms - (without == Field::timestamp_ms ? 0 : static_cast<int64_t>(delay)));
+  const uint64_t delay =
+      20 + mixed(id + 2) % 60 + (mixed(id + 3) % 16 == 0 ? mixed(id + 4) % 2000 : 0);
+  view.timestamp_ms =
+      EventMs(received_ms - (without == Field::timestamp_ms ? 0 : static_cast<int64_t>(delay)));
   if (without != Field::device_type) {
     view.device = click::parse_device(browser.device).value();
   }

@@ -28,7 +28,16 @@ class ClickSource {
   /// Appends the same click as the collector would record it. `without`: leaves one
   /// field out, to show what it costs; for a field that must be there, a constant.
   enum class Field : uint8_t {
-    none, click_id, ad_id, timestamp_ms, device_type, country, user_id, ip, user_agent, referrer
+    none,
+    click_id,
+    ad_id,
+    timestamp_ms,
+    device_type,
+    country,
+    user_id,
+    ip,
+    user_agent,
+    referrer
   };
   void append_record(uint64_t number, int64_t received_ms, Field without, std::string& out);
 

@@ -74,13 +74,15 @@ class Bench {
     std::printf("%-24s %12.2f %% of the ids\n", "  asked in the store",
                 100.0 * static_cast<double>(total().store_lookups - lookups) /
                     static_cast<double>(source_.next() - before));
-    std::printf("%-24s %12.1f ms classify (%llu ids, growth included), %.1f checkpoint, %.1f image slice\n",
-                "  longest pause", classifies_.longest_ms(),
-                static_cast<unsigned long long>(options_.batch), checkpoints_.longest_ms(),
-                maintains_.longest_ms());
-    std::printf("%-24s %12.2f s classify, %.2f checkpoint, %.2f image slices, since the beginning\n",
-                "  on this core", classifies_.core_seconds(), checkpoints_.core_seconds(),
-                maintains_.core_seconds());
+    std::printf(
+        "%-24s %12.1f ms classify (%llu ids, growth included), %.1f checkpoint, %.1f image slice\n",
+        "  longest pause", classifies_.longest_ms(),
+        static_cast<unsigned long long>(options_.batch), checkpoints_.longest_ms(),
+        maintains_.longest_ms());
+    std::printf(
+        "%-24s %12.2f s classify, %.2f checkpoint, %.2f image slices, since the beginning\n",
+        "  on this core", classifies_.core_seconds(), checkpoints_.core_seconds(),
+        maintains_.core_seconds());
     TRY(report_opening());
     if (options_.bare > 0) TRY(report_bare(rate));
     return {};
@@ -94,7 +96,8 @@ class Bench {
 
   Status open() {
     background_.emplace("background", 1, 4096);
-    store_ = TRY(stream::open_rocks_state_store(options_.directory + "/dedup", options_.cache_bytes));
+    store_ =
+        TRY(stream::open_rocks_state_store(options_.directory + "/dedup", options_.cache_bytes));
     spaces_.emplace(*store_);
     stream::TableImages::Options images;
     images.directory = options_.directory + "/ids";
@@ -145,7 +148,8 @@ class Bench {
   /// Waits until every partition has an image, unless its ids are too few for one:
   /// a node has an hour for that; here an hour may pass in less than a second.
   Status write_images() {
-    if (options_.ids / options_.partitions < 2 * stream::TableImages::Options().due_ids_min) return {};
+    if (options_.ids / options_.partitions < 2 * stream::TableImages::Options().due_ids_min)
+      return {};
     const Stopwatch watch;
     const auto has_none = [](const auto& dedup) { return dedup->usage().images == 0; };
     for (int i = 0; std::any_of(dedups_.begin(), dedups_.end(), has_none); ++i) {

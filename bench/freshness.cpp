@@ -27,11 +27,11 @@ FreshnessProbe::FreshnessProbe(const Options& options, std::string run)
 FreshnessProbe::~FreshnessProbe() { stop(); }
 
 Status FreshnessProbe::start() {
-  const std::string line = fmt::format(
-      R"({{"ad_id":"{}","advertiser_id":"bench-freshness","ad_format":"banner",)"
-      R"("redirect_url":"https://shop.example.com/"}})"
-      "\n",
-      ad_id_);
+  const std::string line =
+      fmt::format(R"({{"ad_id":"{}","advertiser_id":"bench-freshness","ad_format":"banner",)"
+                  R"("redirect_url":"https://shop.example.com/"}})"
+                  "\n",
+                  ad_id_);
   const auto reply = TRY(api_.request("POST", "/v1/ads", line));
   if (reply.status != 200) {
     return Error(Errc::io, fmt::format("POST /v1/ads: {} {:.200}", reply.status, reply.body));
@@ -67,11 +67,11 @@ Status FreshnessProbe::probe(uint64_t number) {
     return Error(Errc::io, fmt::format("POST /v1/click: {} {:.200}", answer.status, answer.body));
   }
   for (;;) {
-    const auto reply = TRY(api_.request(
-        "GET",
-        fmt::format("/v1/metrics/clicks?ad_id={}&granularity=total&from={}&to={}", ad_id_, begin_ms_,
-                    now_ms() + 60'000),
-        ""));
+    const auto reply =
+        TRY(api_.request("GET",
+                         fmt::format("/v1/metrics/clicks?ad_id={}&granularity=total&from={}&to={}",
+                                     ad_id_, begin_ms_, now_ms() + 60'000),
+                         ""));
     const auto elapsed = Steady::now() - answered;
     // Any other answer asks for patience (429, 503).
     uint64_t total = 0;

@@ -66,7 +66,8 @@ class IdSource {
     if (window == 0) return ~next_;
     for (;;) {
       const uint64_t reach = random_.one_in(2) ? std::min(window, uint64_t{8}) : window;
-      const uint64_t n = first - (1 + random_.below(reach)) * stride + random_.below(options_.batch);
+      const uint64_t n =
+          first - (1 + random_.below(reach)) * stride + random_.below(options_.batch);
       if (!is_copy(n)) return n;
     }
   }

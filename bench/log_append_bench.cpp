@@ -86,7 +86,8 @@ class Waiter final : public log::JournalWaiter {
 class Bench {
  public:
   explicit Bench(const LogBenchOptions& options)
-      : options_(options), source_(2, 10'000, "log", "localhost"),
+      : options_(options),
+        source_(2, 10'000, "log", "localhost"),
         path_(options.directory + "/journal") {}
   ~Bench() { std::filesystem::remove_all(path_); }
   Bench(const Bench&) = delete;
@@ -97,8 +98,9 @@ class Bench {
     log::Journal::Options options;
     options.queue_bytes = uint64_t{1} << 30;
     TRY(files_.create_directories(path_));
-    journal_ = TRY(log::Journal::open(files_, path_, node_clock_, options,
-                                      [](JournalPos, const log::RecordView&) -> Status { return {}; }));
+    journal_ =
+        TRY(log::Journal::open(files_, path_, node_clock_, options,
+                               [](JournalPos, const log::RecordView&) -> Status { return {}; }));
     journal_->start();
     return {};
   }
@@ -187,7 +189,8 @@ class PlainFile {
 
 void say_throughput(const char* what, double seconds, uint64_t clicks, uint64_t bytes) {
   say(fmt::format("  {:<44} {:8.3f} M clicks/s {:8.1f} MB/s", what,
-                  static_cast<double>(clicks) / seconds / 1e6, static_cast<double>(bytes) / seconds / 1e6));
+                  static_cast<double>(clicks) / seconds / 1e6,
+                  static_cast<double>(bytes) / seconds / 1e6));
 }
 
 /// As fast as it goes: entries of `batch` clicks, all appended at once.
@@ -203,7 +206,8 @@ Status bench_throughput(const LogBenchOptions& options) {
   }
   std::string all;
   for (const auto& entry : entries) all += entry;
-  say(fmt::format("append: {} clicks, {} an entry, {} MB", clicks, options.batch, bytes / 1'000'000));
+  say(fmt::format("append: {} clicks, {} an entry, {} MB", clicks, options.batch,
+                  bytes / 1'000'000));
 
   const uint64_t count = entries.size();
   const Stopwatch watch;
@@ -237,8 +241,8 @@ Status bench_throughput(const LogBenchOptions& options) {
   TRY(plain.sync());
   const Stopwatch syncing;
   TRY(write_all(syncs));
-  say_throughput(fmt::format("plain file, written and synced {} times", syncs).c_str(), syncing.seconds(),
-                 clicks, bytes);
+  say_throughput(fmt::format("plain file, written and synced {} times", syncs).c_str(),
+                 syncing.seconds(), clicks, bytes);
   return {};
 }
 
@@ -256,7 +260,8 @@ Status generate(uint64_t rate, uint32_t seconds, Due due) {
   return {};
 }
 
-Result<Histogram> journal_latency(const LogBenchOptions& options, uint64_t rate, uint32_t partitions) {
+Result<Histogram> journal_latency(const LogBenchOptions& options, uint64_t rate,
+                                  uint32_t partitions) {
   Bench bench(options);
   TRY(bench.open());
   uint64_t appended = 0;
@@ -278,7 +283,8 @@ Result<Histogram> journal_latency(const LogBenchOptions& options, uint64_t rate,
 
 /// The same bytes, in one write and one sync for all that is due when the last sync
 /// returned: a sync that takes longer than a tick delays what came meanwhile, once.
-Result<Histogram> plain_latency(const LogBenchOptions& options, uint64_t rate, uint32_t partitions) {
+Result<Histogram> plain_latency(const LogBenchOptions& options, uint64_t rate,
+                                uint32_t partitions) {
   Bench source(options);
   PlainFile plain(options.directory);
   TRY(plain.open());
@@ -310,7 +316,8 @@ Result<Histogram> plain_latency(const LogBenchOptions& options, uint64_t rate, u
 Status bench_latency(const LogBenchOptions& options, uint64_t rate, uint32_t partitions) {
   const Histogram plain = TRY(plain_latency(options, rate, partitions));
   const Histogram journal = TRY(journal_latency(options, rate, partitions));
-  std::string line = fmt::format("  {:>7} clicks/s, {:>2} partitions, ms (ratio):", rate, partitions);
+  std::string line =
+      fmt::format("  {:>7} clicks/s, {:>2} partitions, ms (ratio):", rate, partitions);
   for (const double share : {0.5, 0.9, 0.99, 0.999}) {
     const double ours = static_cast<double>(journal.percentile(share)) / 1e6;
     const double bare = static_cast<double>(plain.percentile(share)) / 1e6;

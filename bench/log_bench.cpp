@@ -84,14 +84,17 @@ class Log {
     Entry entry;
     entry.first = Offset(done_ + 1);
     const uint64_t room = log::kBlockOffsets - entry.first.value() % log::kBlockOffsets;
-    entry.count = static_cast<uint32_t>(std::min({room, uint64_t{options_.batch}, options_.clicks - done_}));
+    entry.count =
+        static_cast<uint32_t>(std::min({room, uint64_t{options_.batch}, options_.clicks - done_}));
     entry.kind = static_cast<uint8_t>(click::EntryKind::clicks);
     entry.term = Term(1);
     entry.append_ms = LogMs(traffic_.received_ms[done_ + entry.count - 1] + 2);
-    click::encode_batch_header({"n1", false, ArrivalMs(entry.append_ms.value() - 1)}, entry.payload);
+    click::encode_batch_header({"n1", false, ArrivalMs(entry.append_ms.value() - 1)},
+                               entry.payload);
     const size_t header = entry.payload.size();
     for (uint32_t i = 0; i < entry.count; ++i, ++done_) {
-      source_.append_record(traffic_.numbers[done_], traffic_.received_ms[done_], without_, entry.payload);
+      source_.append_record(traffic_.numbers[done_], traffic_.received_ms[done_], without_,
+                            entry.payload);
     }
     row_bytes_ += entry.payload.size() - header;
     return entry;
@@ -153,16 +156,17 @@ double per_click(uint64_t bytes, const LogBenchOptions& options) {
   return static_cast<double>(bytes) / static_cast<double>(options.clicks);
 }
 
-Status bench_compression(const LogBenchOptions& options, const Traffic& traffic, const log::Codec& codec,
-                         Compression compression, const char* name) {
+Status bench_compression(const LogBenchOptions& options, const Traffic& traffic,
+                         const log::Codec& codec, Compression compression, const char* name) {
   const auto sealed = TRY(seal(options, traffic, codec, compression, Field::none));
   const double blocks = TRY(read(options, *sealed.segments, false));
   const double records = TRY(read(options, *sealed.segments, true));
-  say(fmt::format("{:<5} {:6.2f} bytes a click ({:.0f} as a row); sealed {:.2f} M/s, read {:.2f} M/s, "
-                  "read and parsed {:.2f} M/s, each per core",
-                  name, per_click(sealed.bytes, options), per_click(sealed.row_bytes, options),
-                  static_cast<double>(options.clicks) / sealed.core_seconds / 1e6, blocks / 1e6,
-                  records / 1e6));
+  say(fmt::format(
+      "{:<5} {:6.2f} bytes a click ({:.0f} as a row); sealed {:.2f} M/s, read {:.2f} M/s, "
+      "read and parsed {:.2f} M/s, each per core",
+      name, per_click(sealed.bytes, options), per_click(sealed.row_bytes, options),
+      static_cast<double>(options.clicks) / sealed.core_seconds / 1e6, blocks / 1e6,
+      records / 1e6));
   return {};
 }
 
@@ -170,14 +174,18 @@ struct NamedField {
   Field field;
   const char* name;
 };
-constexpr NamedField kFields[] = {
-    {Field::click_id, "click_id"}, {Field::ad_id, "ad, advertiser"},
-    {Field::timestamp_ms, "timestamp_ms"}, {Field::device_type, "device_type"},
-    {Field::country, "country"},   {Field::user_id, "user_id"},
-    {Field::ip, "ip"},             {Field::user_agent, "user_agent"},
-    {Field::referrer, "referrer"}};
+constexpr NamedField kFields[] = {{Field::click_id, "click_id"},
+                                  {Field::ad_id, "ad, advertiser"},
+                                  {Field::timestamp_ms, "timestamp_ms"},
+                                  {Field::device_type, "device_type"},
+                                  {Field::country, "country"},
+                                  {Field::user_id, "user_id"},
+                                  {Field::ip, "ip"},
+                                  {Field::user_agent, "user_agent"},
+                                  {Field::referrer, "referrer"}};
 
-Status bench_fields(const LogBenchOptions& options, const Traffic& traffic, const log::Codec& codec) {
+Status bench_fields(const LogBenchOptions& options, const Traffic& traffic,
+                    const log::Codec& codec) {
   say("bytes a click that a field costs (what is saved without it):      lz4    zstd");
   LogBenchOptions fewer = options;
   fewer.clicks = std::min<uint64_t>(options.clicks, 100'000);

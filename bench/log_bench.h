@@ -8,10 +8,10 @@
 namespace clickmill::bench {
 
 struct LogBenchOptions {
-  std::string directory;       ///< made if need be; a folder in it is used and emptied
-  uint64_t clicks = 400'000;   ///< sealed and read; half as many are appended
-  uint32_t seconds = 3;        ///< of each latency run
-  uint32_t batch = 64;         ///< clicks an entry
+  std::string directory;      ///< made if need be; a folder in it is used and emptied
+  uint64_t clicks = 400'000;  ///< sealed and read; half as many are appended
+  uint32_t seconds = 3;       ///< of each latency run
+  uint32_t batch = 64;        ///< clicks an entry
 };
 
 /// Measures the log and prints to stdout: bytes per click on disk, in all and by

@@ -69,7 +69,8 @@ void print_load(const Options& options, const LoadReport& report) {
 
 void print_freshness(const FreshnessProbe::Report& report) {
   const Histogram& visible = report.visible_ns;
-  say(fmt::format("freshness (click answered to visible in a query), ms: p50 {:.1f}  p99 {:.1f}  "
+  say(
+      fmt::format("freshness (click answered to visible in a query), ms: p50 {:.1f}  p99 {:.1f}  "
                   "max {:.1f}  ({} clicks)",
                   milliseconds(visible.percentile(0.5)), milliseconds(visible.percentile(0.99)),
                   milliseconds(visible.max()), visible.count()));

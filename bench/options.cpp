@@ -95,12 +95,15 @@ Status parse_directory_options(std::string_view benchmark, int count, const char
       directory = arguments[at + 1];
       continue;
     }
-    const auto known = std::find_if(numbers.begin(), numbers.end(), [&](const auto& one) { return one.name == name; });
-    if (known == numbers.end()) return Error(Errc::invalid, fmt::format("{}: no option {}", benchmark, name));
+    const auto known = std::find_if(numbers.begin(), numbers.end(),
+                                    [&](const auto& one) { return one.name == name; });
+    if (known == numbers.end())
+      return Error(Errc::invalid, fmt::format("{}: no option {}", benchmark, name));
     known->set(TRY(parse_number(name, arguments[at + 1], known->low, known->high)));
   }
   if (count % 2 == 0 && !directory.empty()) return {};
-  return Error(Errc::invalid, fmt::format("{}: wants --directory DIR, and a value for every option", benchmark));
+  return Error(Errc::invalid,
+               fmt::format("{}: wants --directory DIR, and a value for every option", benchmark));
 }
 
 Result<Options> parse_options(int count, const char* const* arguments) {
@@ -133,7 +136,8 @@ std::string usage() {
       "clickmill-bench dedup --directory DIR [--ids N] [--measured N] [--partitions N]\n"
       "    [--checkpoint N] [--bare N]: deduplication alone, N ids in state (864000000: a day at\n"
       "    10,000/s, 20 GB of disk), beside a bare RocksDB loop over --bare of the same (0: none)\n"
-      "clickmill-bench stream --directory DIR [--clicks N] [--ids N] [--ads N] [--rate R] [--batch N] "
+      "clickmill-bench stream --directory DIR [--clicks N] [--ids N] [--ads N] [--rate R] [--batch "
+      "N] "
       "[--checkpoint N]: the stream alone\n"
       "Exits 0 when every answered click was counted exactly once, 1 when not, 2 when it could not "
       "run.\n",

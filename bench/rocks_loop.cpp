@@ -23,7 +23,8 @@ Status checked(const rocksdb::Status& status) {
 
 class RocksLoop {
  public:
-  explicit RocksLoop(const RocksLoopOptions& options) : options_(options), source_(options.source) {}
+  explicit RocksLoop(const RocksLoopOptions& options)
+      : options_(options), source_(options.source) {}
 
   Result<RocksLoopReport> run() {
     TRY(open());
@@ -61,7 +62,8 @@ class RocksLoop {
     std::vector<rocksdb::PinnableSlice> values(count);
     std::vector<rocksdb::Status> found(count, rocksdb::Status::NotFound());
     if (look) {
-      db_->MultiGet({}, db_->DefaultColumnFamily(), count, keys.data(), values.data(), found.data());
+      db_->MultiGet({}, db_->DefaultColumnFamily(), count, keys.data(), values.data(),
+                    found.data());
     }
     rocksdb::WriteBatch batch;
     for (size_t i = 0; i < count; ++i) {

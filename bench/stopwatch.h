@@ -14,7 +14,9 @@ class Stopwatch {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
   double core_seconds() const { return clock_seconds(CLOCK_THREAD_CPUTIME_ID) - thread_start_; }
-  double process_seconds() const { return clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - process_start_; }
+  double process_seconds() const {
+    return clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - process_start_;
+  }
 
  private:
   static double clock_seconds(clockid_t clock) {

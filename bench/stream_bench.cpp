@@ -83,7 +83,8 @@ class Bench {
     std::vector<uint8_t> duplicate;
     const int64_t first_hour = kBeginMs / kHourMs - kDedupHours;
     for (uint32_t p = 0; p < options_.partitions; ++p) {
-      auto dedup = Dedup::open(PartitionId(p), *store, {.dedup_hours = kDedupHours}, first_hour - 1);
+      auto dedup =
+          Dedup::open(PartitionId(p), *store, {.dedup_hours = kDedupHours}, first_hour - 1);
       TRY(dedup->load());
       const uint64_t per_hour = options_.ids / options_.partitions / kDedupHours;
       for (int64_t hour = first_hour; hour < first_hour + kDedupHours; ++hour) {
@@ -143,7 +144,8 @@ class Bench {
     for (; next_click_ < end; ++next_click_) {
       const int64_t now = time_of(next_click_);
       const uint32_t p =
-          click::partition_of(source_.ad_id(source_.ad_of(next_click_)), options_.partitions).value();
+          click::partition_of(source_.ad_id(source_.ad_of(next_click_)), options_.partitions)
+              .value();
       if (counts[p] == 0) {
         click::encode_batch_header({"n1", false, ArrivalMs(now + kArrivalMs)}, payloads[p]);
       }
@@ -155,19 +157,23 @@ class Bench {
     }
     return ready;
   }
-  void cut(uint32_t p, int64_t now, std::string& payload, uint32_t& count, std::vector<Ready>& ready) {
+  void cut(uint32_t p, int64_t now, std::string& payload, uint32_t& count,
+           std::vector<Ready>& ready) {
     Stream& stream = streams_[p];
     const LogMs append_ms(now + 2 * kArrivalMs);
-    if (const int64_t minute = floor_to(append_ms.value(), kMinuteMs); minute != stream.ticked_minute) {
+    if (const int64_t minute = floor_to(append_ms.value(), kMinuteMs);
+        minute != stream.ticked_minute) {
       std::string tick;
       stream::encode_tick({{"n1", ArrivalMs(now)}}, tick);
-      ready.push_back({p, {stream.next, 1, static_cast<uint8_t>(click::EntryKind::tick), Term(1),
-                           append_ms, std::move(tick)}});
+      ready.push_back({p,
+                       {stream.next, 1, static_cast<uint8_t>(click::EntryKind::tick), Term(1),
+                        append_ms, std::move(tick)}});
       ++stream.next;
       stream.ticked_minute = minute;
     }
-    ready.push_back({p, {stream.next, count, static_cast<uint8_t>(click::EntryKind::clicks), Term(1),
-                         append_ms, std::exchange(payload, {})}});
+    ready.push_back({p,
+                     {stream.next, count, static_cast<uint8_t>(click::EntryKind::clicks), Term(1),
+                      append_ms, std::exchange(payload, {})}});
     stream.next = stream.next + count;
     count = 0;
   }
@@ -238,16 +244,19 @@ class Bench {
       dedup.ids += stream.pipeline->dedup_usage().ids;
       dedup.memory_bytes += stream.pipeline->dedup_usage().memory_bytes;
     }
-    fmt::print("stream: {} clicks on {} ads in {} partitions, {} ids before; {:.1f} s with preparing\n",
-               options_.clicks, options_.ads, options_.partitions, options_.ids, all.seconds());
+    fmt::print(
+        "stream: {} clicks on {} ads in {} partitions, {} ids before; {:.1f} s with preparing\n",
+        options_.clicks, options_.ads, options_.partitions, options_.ids, all.seconds());
     fmt::print("throughput: {:.0f} clicks/s, {:.0f} per core second\n", clicks / spent_.seconds,
                clicks / spent_.core_seconds);
-    fmt::print("checkpoints: {}; pause ms: mean {:.2f}, longest {:.2f}; {:.1f} % of the time\n",
-               spent_.checkpoints,
-               1000 * spent_.pauses / static_cast<double>(std::max<uint64_t>(spent_.checkpoints, 1)),
-               1000 * spent_.longest_pause, 100 * spent_.pauses / spent_.seconds);
+    fmt::print(
+        "checkpoints: {}; pause ms: mean {:.2f}, longest {:.2f}; {:.1f} % of the time\n",
+        spent_.checkpoints,
+        1000 * spent_.pauses / static_cast<double>(std::max<uint64_t>(spent_.checkpoints, 1)),
+        1000 * spent_.longest_pause, 100 * spent_.pauses / spent_.seconds);
     fmt::print("open rows: {}, {:.0f} bytes each; parts: {}\n", rows,
-               static_cast<double>(bytes) / static_cast<double>(std::max<uint64_t>(rows, 1)), parts);
+               static_cast<double>(bytes) / static_cast<double>(std::max<uint64_t>(rows, 1)),
+               parts);
     fmt::print("ids: {}, {:.2f} bytes each\n", dedup.ids,
                static_cast<double>(dedup.memory_bytes) / static_cast<double>(dedup.ids));
     if (counted != options_.clicks) {

@@ -11,8 +11,8 @@
 #include "engine/config.h"
 #include "engine/engine.h"
 #include "engine/log_commands.h"
-#include "engine/recover.h"
 #include "engine/recount_command.h"
+#include "engine/recover.h"
 
 namespace clickmill {
 namespace {
@@ -68,7 +68,8 @@ sigset_t block_signals() {
 /// Takes config and catalog file in again. What is wrong with them changes nothing.
 void reload(const std::string& path, engine::Engine& engine) {
   try {
-    const engine::Config config = path.empty() ? engine::parse_config("{}", "") : engine::load_config(path);
+    const engine::Config config =
+        path.empty() ? engine::parse_config("{}", "") : engine::load_config(path);
     if (auto done = engine.reload(config); !done) log_error("catalog", done.error().text());
   } catch (const engine::ConfigError& error) {
     log_error("config", error.what());

@@ -17,10 +17,12 @@ http::Response no_such_ad(std::string_view ad_id) {
 }
 
 /// With a configuration service, the node's own catalog is a copy of what that has told.
-std::optional<http::Response> kept_elsewhere(const Context& context, const char* allow = "GET, HEAD") {
+std::optional<http::Response> kept_elsewhere(const Context& context,
+                                             const char* allow = "GET, HEAD") {
   if (context.catalog_url.empty()) return std::nullopt;
   auto response = http::problem(405, fmt::format("ads are kept by the configuration service at {} "
-                                                 "(catalog.source \"http\"); change them there", context.catalog_url));
+                                                 "(catalog.source \"http\"); change them there",
+                                                 context.catalog_url));
   response.headers.emplace_back("Allow", allow);
   return response;
 }
@@ -38,7 +40,8 @@ http::Response put_ad(Context& context, const http::Request& request, const std:
 http::Response get_ad(Context& context, const http::Principal& who, const std::string& ad_id) {
   const auto ads = context.catalog.snapshot();
   const catalog::Ad* ad = ads->find(ad_id);
-  const bool hidden = ad != nullptr && who.role == http::Role::advertiser && who.advertiser_id != ad->advertiser_id;
+  const bool hidden =
+      ad != nullptr && who.role == http::Role::advertiser && who.advertiser_id != ad->advertiser_id;
   if (ad == nullptr || hidden) return no_such_ad(ad_id);
   return http::json_response(catalog::ad_to_json(*ad));
 }
@@ -65,9 +68,12 @@ std::optional<http::Response> parse_list(const http::Request& request, ListReque
     } else if (name == "after") {
       out.after = value;
     } else if (name == "limit") {
-      const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), out.limit);
-      if (failure != std::errc() || end != value.data() + value.size() || out.limit < 1 || out.limit > kListMost) {
-        return http::problem(400, fmt::format("limit is a number from 1 to {}", kListMost), "limit");
+      const auto [end, failure] =
+          std::from_chars(value.data(), value.data() + value.size(), out.limit);
+      if (failure != std::errc() || end != value.data() + value.size() || out.limit < 1 ||
+          out.limit > kListMost) {
+        return http::problem(400, fmt::format("limit is a number from 1 to {}", kListMost),
+                             "limit");
       }
     } else {
       return http::problem(400, "unknown parameter", name);
@@ -76,7 +82,8 @@ std::optional<http::Response> parse_list(const http::Request& request, ListReque
   return std::nullopt;
 }
 
-http::Response list_ads(Context& context, const http::Principal& who, const http::Request& request) {
+http::Response list_ads(Context& context, const http::Principal& who,
+                        const http::Request& request) {
   ListRequest list;
   if (auto refused = parse_list(request, list)) return *std::move(refused);
   if (who.role == http::Role::advertiser) {
@@ -114,13 +121,15 @@ http::Response bulk_ads(Context& context, const http::Request& request) {
     if (!error) {
       ads.push_back(std::move(ad));
     } else if (++rejected_count <= kRejectedListed) {
-      rejected += fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", rejected.empty() ? "" : ",", number,
-                              http::json_quoted(error->field), http::json_quoted(error->detail));
+      rejected +=
+          fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", rejected.empty() ? "" : ",",
+                      number, http::json_quoted(error->field), http::json_quoted(error->detail));
     }
   }
   if (auto stored = context.catalog.put_all(ads); !stored) return problem_of(stored.error());
-  return http::json_response(fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}",
-                                         ads.size(), rejected_count, rejected));
+  return http::json_response(
+      fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}", ads.size(),
+                  rejected_count, rejected));
 }
 
 }  // namespace
@@ -129,35 +138,43 @@ void add_ad_routes(http::Router& router, Context& context) {
   using http::Role;
   static constexpr std::initializer_list<Role> kReaders = {Role::advertiser, Role::admin};
   static constexpr std::initializer_list<Role> kWriters = {Role::admin};
-  router.add(http::Method::put, "/v1/ads/{ad_id}",
-             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
-    if (!admit(context, *request, kWriters, "admin", respond)) return;
-    if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
-    run_task(context, std::move(respond), [&context, request, id = params[0]] { return put_ad(context, *request, id); });
-  });
-  router.add(http::Method::get, "/v1/ads/{ad_id}",
-             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
-    const auto who = admit(context, *request, kReaders, "advertiser", respond);
-    if (who) respond(get_ad(context, *who, params[0]));
-  });
-  router.add(http::Method::delete_, "/v1/ads/{ad_id}",
-             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
-    if (!admit(context, *request, kWriters, "admin", respond)) return;
-    if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
-    run_task(context, std::move(respond), [&context, id = params[0]] { return delete_ad(context, id); });
-  });
+  router.add(
+      http::Method::put, "/v1/ads/{ad_id}",
+      [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+        if (!admit(context, *request, kWriters, "admin", respond)) return;
+        if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
+        run_task(context, std::move(respond),
+                 [&context, request, id = params[0]] { return put_ad(context, *request, id); });
+      });
+  router.add(
+      http::Method::get, "/v1/ads/{ad_id}",
+      [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+        const auto who = admit(context, *request, kReaders, "advertiser", respond);
+        if (who) respond(get_ad(context, *who, params[0]));
+      });
+  router.add(
+      http::Method::delete_, "/v1/ads/{ad_id}",
+      [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+        if (!admit(context, *request, kWriters, "admin", respond)) return;
+        if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
+        run_task(context, std::move(respond),
+                 [&context, id = params[0]] { return delete_ad(context, id); });
+      });
   router.add(http::Method::get, "/v1/ads",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    const auto who = admit(context, *request, kReaders, "advertiser", respond);
-    if (!who) return;
-    run_task(context, std::move(respond), [&context, request, who = *who] { return list_ads(context, who, *request); });
-  });
+               const auto who = admit(context, *request, kReaders, "advertiser", respond);
+               if (!who) return;
+               run_task(context, std::move(respond), [&context, request, who = *who] {
+                 return list_ads(context, who, *request);
+               });
+             });
   router.add(http::Method::post, "/v1/ads",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    if (!admit(context, *request, kWriters, "admin", respond)) return;
-    if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
-    run_task(context, std::move(respond), [&context, request] { return bulk_ads(context, *request); });
-  });
+               if (!admit(context, *request, kWriters, "admin", respond)) return;
+               if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
+               run_task(context, std::move(respond),
+                        [&context, request] { return bulk_ads(context, *request); });
+             });
 }
 
 }  // namespace clickmill::api

@@ -25,19 +25,22 @@ std::optional<bool> backfill_of(const http::Request& request, http::Responder& r
 void add_bulk_route(http::Router& router, Context& context) {
   router.add(http::Method::post, "/v1/clicks",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    const auto who = admit(context, *request, {http::Role::ingest, http::Role::admin}, "ingest", respond);
-    if (!who) return;
-    const auto backfill = backfill_of(*request, respond);
-    if (!backfill) return;
-    if (*backfill && who->role != http::Role::admin) {
-      return respond(http::Authenticator::forbidden("admin"));
-    }
-    auto shared = std::make_shared<http::Responder>(std::move(respond));
-    const bool taken = context.tasks.submit([&context, request, shared, backfill = *backfill] {
-      context.bulk.handle(request, backfill, std::move(*shared));
-    });
-    if (!taken) (*shared)(problem_of(Error(Errc::busy, "too many requests wait; try again")));
-  });
+               const auto who = admit(context, *request, {http::Role::ingest, http::Role::admin},
+                                      "ingest", respond);
+               if (!who) return;
+               const auto backfill = backfill_of(*request, respond);
+               if (!backfill) return;
+               if (*backfill && who->role != http::Role::admin) {
+                 return respond(http::Authenticator::forbidden("admin"));
+               }
+               auto shared = std::make_shared<http::Responder>(std::move(respond));
+               const bool taken =
+                   context.tasks.submit([&context, request, shared, backfill = *backfill] {
+                     context.bulk.handle(request, backfill, std::move(*shared));
+                   });
+               if (!taken)
+                 (*shared)(problem_of(Error(Errc::busy, "too many requests wait; try again")));
+             });
 }
 
 }  // namespace clickmill::api

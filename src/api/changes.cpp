@@ -29,7 +29,8 @@ struct Place {
 };
 
 std::string to_string(const Place& place) {
-  return fmt::format("{}-{}-{}-{}", place.at.value(), place.partition.value(), place.record.value(), place.index);
+  return fmt::format("{}-{}-{}-{}", place.at.value(), place.partition.value(), place.record.value(),
+                     place.index);
 }
 
 std::optional<Place> parse_place(std::string_view text) {
@@ -40,9 +41,11 @@ std::optional<Place> parse_place(std::string_view text) {
     if (failure != std::errc() || end != part.data() + part.size()) return std::nullopt;
     text.remove_prefix(std::min(text.size(), part.size() + 1));
   }
-  if (numbers[0] > INT64_MAX - 1 || numbers[1] > UINT32_MAX || numbers[3] >= UINT32_MAX) return std::nullopt;
-  return Place{LogMs(static_cast<int64_t>(numbers[0])), PartitionId(static_cast<uint32_t>(numbers[1])),
-               Offset(numbers[2]), static_cast<uint32_t>(numbers[3])};
+  if (numbers[0] > INT64_MAX - 1 || numbers[1] > UINT32_MAX || numbers[3] >= UINT32_MAX)
+    return std::nullopt;
+  return Place{LogMs(static_cast<int64_t>(numbers[0])),
+               PartitionId(static_cast<uint32_t>(numbers[1])), Offset(numbers[2]),
+               static_cast<uint32_t>(numbers[3])};
 }
 
 struct ChangesParams {
@@ -65,7 +68,9 @@ std::optional<http::Response> parse(const http::Request& request, ChangesParams&
       refused = parse_limit(value, out.limit);
     } else if (name == "after") {
       out.after = parse_place(value);
-      if (!out.after) refused = http::problem(400, click::shown(value) + " is no `next` of an earlier page", "after");
+      if (!out.after)
+        refused =
+            http::problem(400, click::shown(value) + " is no `next` of an earlier page", "after");
     } else {
       refused = unknown_parameter(name);
     }
@@ -78,23 +83,26 @@ void append_json(PartitionId partition, const Changes::Listed& listed, std::stri
   using http::json_quoted;
   const Change& change = listed.change;
   out += fmt::format(
-      "{{\"id\":\"{}\",\"kind\":\"{}\",\"decision\":{},\"reason\":{},\"ad_id\":{},\"by\":{},\"at\":\"{}\",\"effect\":",
-      to_string(ReviewId{partition, change.subject}), to_string(change.kind), json_quoted(change.what),
-      json_quoted(change.reason), json_quoted(change.ad_id), json_quoted(change.by),
-      format_time_ms(listed.position.at.value()));
+      "{{\"id\":\"{}\",\"kind\":\"{}\",\"decision\":{},\"reason\":{},\"ad_id\":{},\"by\":{},\"at\":"
+      "\"{}\",\"effect\":",
+      to_string(ReviewId{partition, change.subject}), to_string(change.kind),
+      json_quoted(change.what), json_quoted(change.reason), json_quoted(change.ad_id),
+      json_quoted(change.by), format_time_ms(listed.position.at.value()));
   // A repair may change visitors or devices alone.
   if (change.clicks == 0 && change.kind == Change::Kind::review) {
     out += "null}";
     return;
   }
   out += fmt::format("{{\"advertiser_id\":{},\"window_start\":\"{}\",\"click_count\":{}}}}}",
-                     json_quoted(change.advertiser_id), format_time_ms(change.minute_ms), change.clicks);
+                     json_quoted(change.advertiser_id), format_time_ms(change.minute_ms),
+                     change.clicks);
 }
 
 /// One partition's changes, read piece by piece.
 class Source {
  public:
-  Source(cluster::ReviewDesk& desk, PartitionId partition, ChangePosition from, LogMs to, size_t piece)
+  Source(cluster::ReviewDesk& desk, PartitionId partition, ChangePosition from, LogMs to,
+         size_t piece)
       : desk_(desk), partition_(partition), from_(from), to_(to), piece_(piece) {}
 
   /// Reads on when what was read is used up. Empty optional: there is no more.
@@ -139,7 +147,8 @@ ChangePosition begin_of(const ChangesParams& params, PartitionId partition) {
 
 Result<std::string> merged(Context& context, const ChangesParams& params) {
   const LogMs to(std::max<int64_t>(params.to_ms, 0));
-  const size_t piece = std::clamp<size_t>(2 * params.limit / context.partitions, 16, params.limit + 16);
+  const size_t piece =
+      std::clamp<size_t>(2 * params.limit / context.partitions, 16, params.limit + 16);
   std::vector<Source> sources;
   sources.reserve(context.partitions);
   std::set<Place> heads;

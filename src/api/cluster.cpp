@@ -15,8 +15,8 @@ std::string partition_json(const std::string& leader, const cluster::Partition::
       "{{\"partition\":{},\"leader\":{},\"term\":{},\"committed_offset\":{},\"applied_offset\":{},"
       "\"log_time\":{},\"low_water\":{},\"digest\":{{\"offset\":{},\"value\":\"{:016x}\"}}}}",
       state.id.value(), http::json_quoted(leader), state.term.value(), state.committed.value(),
-      state.applied.value(), time_or_null(state.log_time.value()), time_or_null(state.low_water.value()),
-      state.digest.offset.value(), state.digest.value);
+      state.applied.value(), time_or_null(state.log_time.value()),
+      time_or_null(state.low_water.value()), state.digest.offset.value(), state.digest.value);
 }
 
 /// A node alone: it is there, since it answers, and leads every partition.
@@ -25,8 +25,9 @@ http::Response describe(Context& context) {
   if (!states) return problem_of(states.error());
   const std::string node = http::json_quoted(context.node_id);
   std::string body = fmt::format(
-      "{{\"node_id\":{},\"nodes\":[{{\"node_id\":{},\"state\":\"up\",\"last_seen\":\"{}\"}}],\"partitions\":[", node,
-      node, format_time_ms(context.clock.wall_ms()));
+      "{{\"node_id\":{},\"nodes\":[{{\"node_id\":{},\"state\":\"up\",\"last_seen\":\"{}\"}}],"
+      "\"partitions\":[",
+      node, node, format_time_ms(context.clock.wall_ms()));
   for (const auto& state : *states) {
     if (state.id != states->front().id) body += ',';
     body += partition_json(context.node_id, state);
@@ -39,10 +40,10 @@ http::Response describe(Context& context) {
 void add_cluster_route(http::Router& router, Context& context) {
   router.add(http::Method::get, "/v1/cluster",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
-    if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
-    run_task(context, std::move(respond), [&context] { return describe(context); });
-  });
+               if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
+               if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
+               run_task(context, std::move(respond), [&context] { return describe(context); });
+             });
 }
 
 }  // namespace clickmill::api

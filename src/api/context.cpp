@@ -57,15 +57,18 @@ http::Response problem_of(const Error& error) {
 }
 
 void add_collector_routes(http::Router& router, Context& context) {
-  const auto click = [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+  const auto click = [&context](http::RequestPtr request, http::Router::Params,
+                                http::Responder respond) {
     context.clicks.handle(std::move(request), std::move(respond));
   };
-  for (const auto method : {http::Method::get, http::Method::post, http::Method::head, http::Method::options}) {
+  for (const auto method :
+       {http::Method::get, http::Method::post, http::Method::head, http::Method::options}) {
     router.add(method, "/v1/click", click);
   }
-  router.add(http::Method::get, "/healthz", [](http::RequestPtr, http::Router::Params, http::Responder respond) {
-    respond(http::json_response("{\"status\":\"ok\"}"));
-  });
+  router.add(http::Method::get, "/healthz",
+             [](http::RequestPtr, http::Router::Params, http::Responder respond) {
+               respond(http::json_response("{\"status\":\"ok\"}"));
+             });
 }
 
 void add_api_routes(http::Router& router, Context& context) {

@@ -70,7 +70,8 @@ std::optional<http::Principal> admit(const Context& context, const http::Request
 std::optional<http::Response> refuse_parameters(const http::Request& request);
 /// Runs `work` on the task pool, or answers 503 when it is full.
 void run_task(Context& context, http::Responder respond, std::function<http::Response()> work);
-/// An Error as a problem: busy and closed are 503 with Retry-After, invalid 400, not_found 404, else 500.
+/// An Error as a problem: busy and closed are 503 with Retry-After, invalid 400, not_found 404,
+/// else 500.
 http::Response problem_of(const Error& error);
 
 }  // namespace clickmill::api

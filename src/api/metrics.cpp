@@ -19,8 +19,10 @@ bool advertiser_has_ads(const catalog::Catalog::Snapshot& ads, std::string_view 
   return !ads.list(advertiser_id, "", 1).empty();
 }
 
-http::Response answer_clicks(Context& context, const http::Principal& who, const query::ClicksRequest& request) {
-  if (!request.advertiser_id.empty() && !may_see(who, request.advertiser_id)) return no_such(request);
+http::Response answer_clicks(Context& context, const http::Principal& who,
+                             const query::ClicksRequest& request) {
+  if (!request.advertiser_id.empty() && !may_see(who, request.advertiser_id))
+    return no_such(request);
   const auto ads = context.catalog.snapshot();
   const catalog::Ad* ad = request.ad_id.empty() ? nullptr : ads->find(request.ad_id);
   std::vector<PartitionId> ids;
@@ -33,7 +35,8 @@ http::Response answer_clicks(Context& context, const http::Principal& who, const
   if (!versions) return problem_of(versions.error());
   auto answer = query::aggregate_clicks(request, *versions);
   if (!answer) return problem_of(answer.error());
-  const bool known = request.ad_id.empty() ? advertiser_has_ads(*ads, request.advertiser_id) : ad != nullptr;
+  const bool known =
+      request.ad_id.empty() ? advertiser_has_ads(*ads, request.advertiser_id) : ad != nullptr;
   if (!known && !answer->any_rows) return no_such(request);
   if (ad != nullptr) answer->advertiser_id = ad->advertiser_id;
   if (!request.ad_id.empty() && !may_see(who, answer->advertiser_id)) return no_such(request);
@@ -57,7 +60,8 @@ http::Response answer_top(Context& context, const http::Principal& who, query::T
 }
 
 template <typename Request, typename Work>
-void run_query(Context& context, std::variant<Request, query::ParamError> parsed, http::Responder respond, Work work) {
+void run_query(Context& context, std::variant<Request, query::ParamError> parsed,
+               http::Responder respond, Work work) {
   if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
     return respond(http::problem(400, error->detail, error->field));
   }
@@ -68,21 +72,30 @@ void run_query(Context& context, std::variant<Request, query::ParamError> parsed
 }  // namespace
 
 void add_metrics_routes(http::Router& router, Context& context) {
-  static constexpr std::initializer_list<http::Role> kReaders = {http::Role::advertiser, http::Role::admin};
+  static constexpr std::initializer_list<http::Role> kReaders = {http::Role::advertiser,
+                                                                 http::Role::admin};
   router.add(http::Method::get, "/v1/metrics/clicks",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    const auto who = admit(context, *request, kReaders, "advertiser", respond);
-    if (!who) return;
-    run_query(context, query::parse_clicks(http::parse_query(request->query), context.max_points), std::move(respond),
-              [&context, who = *who](const query::ClicksRequest& parsed) { return answer_clicks(context, who, parsed); });
-  });
+               const auto who = admit(context, *request, kReaders, "advertiser", respond);
+               if (!who) return;
+               run_query(context,
+                         query::parse_clicks(http::parse_query(request->query), context.max_points),
+                         std::move(respond),
+                         [&context, who = *who](const query::ClicksRequest& parsed) {
+                           return answer_clicks(context, who, parsed);
+                         });
+             });
   router.add(http::Method::get, "/v1/metrics/top",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    const auto who = admit(context, *request, kReaders, "advertiser", respond);
-    if (!who) return;
-    run_query(context, query::parse_top(http::parse_query(request->query), context.clock.wall_ms()), std::move(respond),
-              [&context, who = *who](const query::TopRequest& parsed) { return answer_top(context, who, parsed); });
-  });
+               const auto who = admit(context, *request, kReaders, "advertiser", respond);
+               if (!who) return;
+               run_query(
+                   context,
+                   query::parse_top(http::parse_query(request->query), context.clock.wall_ms()),
+                   std::move(respond), [&context, who = *who](const query::TopRequest& parsed) {
+                     return answer_top(context, who, parsed);
+                   });
+             });
 }
 
 }  // namespace clickmill::api

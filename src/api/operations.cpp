@@ -25,15 +25,15 @@ http::Response readiness(const std::vector<std::string>& reasons,
 void add_operation_routes(http::Router& router, Context& context) {
   router.add(http::Method::get, "/readyz",
              [&context](http::RequestPtr, http::Router::Params, http::Responder respond) {
-    respond(readiness(context.not_ready(), context.warnings()));
-  });
+               respond(readiness(context.not_ready(), context.warnings()));
+             });
   router.add(http::Method::get, "/metrics",
              [&context](http::RequestPtr, http::Router::Params, http::Responder respond) {
-    http::Response response;
-    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = context.metrics.render();
-    respond(std::move(response));
-  });
+               http::Response response;
+               response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+               response.body = context.metrics.render();
+               respond(std::move(response));
+             });
 }
 
 }  // namespace clickmill::api

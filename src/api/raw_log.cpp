@@ -50,7 +50,10 @@ class Search : public std::enable_shared_from_this<Search> {
  public:
   Search(Context& context, PartitionId partition, const query::RawClicksRequest& request,
          std::shared_ptr<std::atomic<unsigned>> streams, http::Responder respond)
-      : context_(context), partition_(partition), request_(request), streams_(std::move(streams)),
+      : context_(context),
+        partition_(partition),
+        request_(request),
+        streams_(std::move(streams)),
         respond_(std::move(respond)),
         deadline_ns_(context.clock.monotonic_ns() + request.wait_ms * 1'000'000) {}
 
@@ -91,7 +94,8 @@ class Search : public std::enable_shared_from_this<Search> {
     switch (why) {
       case Woken::committed: return go_on();
       case Woken::over: return answer({}, false);
-      case Woken::refused: return refuse(Error(Errc::busy, "too many wait at this partition's tail"));
+      case Woken::refused:
+        return refuse(Error(Errc::busy, "too many wait at this partition's tail"));
     }
   }
 
@@ -105,7 +109,8 @@ class Search : public std::enable_shared_from_this<Search> {
     response.body = std::move(lines);
     if (more) {
       auto place = std::make_unique<Place>(streams_);
-      if (!place->fits()) return refuse(Error(Errc::busy, "too many long answers are under way; try again"));
+      if (!place->fits())
+        return refuse(Error(Errc::busy, "too many long answers are under way; try again"));
       response.stream = std::make_unique<LongAnswer>(std::move(clicks_), std::move(place));
     }
     respond_(std::move(response));
@@ -135,8 +140,9 @@ http::Response extents(Context& context) {
   std::string body = "{\"data\":[";
   for (const auto& state : *states) {
     if (state.id != states->front().id) body += ',';
-    body += fmt::format("{{\"partition\":{},\"first_offset\":{},\"last_offset\":{},\"committed_offset\":{}}}",
-                        state.id.value(), state.first.value(), state.last.value(), state.committed.value());
+    body += fmt::format(
+        "{{\"partition\":{},\"first_offset\":{},\"last_offset\":{},\"committed_offset\":{}}}",
+        state.id.value(), state.first.value(), state.last.value(), state.committed.value());
   }
   return http::json_response(body + "]}");
 }
@@ -146,25 +152,28 @@ http::Response extents(Context& context) {
 void add_raw_log_routes(http::Router& router, Context& context) {
   router.add(http::Method::get, "/v1/log/raw-clicks",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
-    if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
-    run_task(context, std::move(respond), [&context] { return extents(context); });
-  });
+               if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
+               if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
+               run_task(context, std::move(respond), [&context] { return extents(context); });
+             });
   auto streams = std::make_shared<std::atomic<unsigned>>(0);
-  router.add(http::Method::get, "/v1/log/raw-clicks/{partition}",
-             [&context, streams](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
-    if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
-    const auto partition = partition_named(params[0], context.partitions);
-    if (!partition) return respond(http::problem(404, "no such partition: " + params[0], "partition"));
-    auto parsed = query::parse_raw_clicks(http::parse_query(request->query));
-    if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
-      return respond(http::problem(400, error->detail, error->field));
-    }
-    auto wanted = std::get<query::RawClicksRequest>(parsed);
-    // Nobody waits for a body that isn't sent.
-    if (request->method == http::Method::head) wanted.wait_ms = 0;
-    std::make_shared<Search>(context, *partition, wanted, streams, std::move(respond))->go_on();
-  });
+  router.add(
+      http::Method::get, "/v1/log/raw-clicks/{partition}",
+      [&context, streams](http::RequestPtr request, http::Router::Params params,
+                          http::Responder respond) {
+        if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
+        const auto partition = partition_named(params[0], context.partitions);
+        if (!partition)
+          return respond(http::problem(404, "no such partition: " + params[0], "partition"));
+        auto parsed = query::parse_raw_clicks(http::parse_query(request->query));
+        if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
+          return respond(http::problem(400, error->detail, error->field));
+        }
+        auto wanted = std::get<query::RawClicksRequest>(parsed);
+        // Nobody waits for a body that isn't sent.
+        if (request->method == http::Method::head) wanted.wait_ms = 0;
+        std::make_shared<Search>(context, *partition, wanted, streams, std::move(respond))->go_on();
+      });
 }
 
 }  // namespace clickmill::api

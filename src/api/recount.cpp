@@ -36,10 +36,12 @@ std::optional<http::Response> parse(const http::Request& request, RecountRequest
       refused = parse_time(name, value, out.to_ms);
     } else if (name == "ad_id") {
       out.ad_id = value;
-      if (!click::valid_ad_id(value)) refused = http::problem(400, click::shown(value) + " is no ad_id", name);
+      if (!click::valid_ad_id(value))
+        refused = http::problem(400, click::shown(value) + " is no ad_id", name);
     } else if (name == "repair") {
       out.repair = value == "true";
-      if (value != "true" && value != "false") refused = http::problem(400, "must be true or false", name);
+      if (value != "true" && value != "false")
+        refused = http::problem(400, "must be true or false", name);
     } else {
       refused = unknown_parameter(name);
     }
@@ -58,10 +60,12 @@ std::string to_json(const Recounter::Found& found) {
     return fmt::format("{{\"click_count\":{},\"unique_users\":{}}}", of.clicks, of.unique_users);
   };
   return fmt::format(
-      "{{\"ad_id\":{},\"advertiser_id\":{},\"window_start\":\"{}\",\"stored\":{},\"recounted\":{},\"detail\":{},"
+      "{{\"ad_id\":{},\"advertiser_id\":{},\"window_start\":\"{}\",\"stored\":{},\"recounted\":{},"
+      "\"detail\":{},"
       "\"repaired\":{}}}",
-      http::json_quoted(found.ad_id), http::json_quoted(found.advertiser_id), format_time_ms(found.minute_ms),
-      side(found.stored), side(found.recounted), http::json_quoted(found.text), found.repaired);
+      http::json_quoted(found.ad_id), http::json_quoted(found.advertiser_id),
+      format_time_ms(found.minute_ms), side(found.stored), side(found.recounted),
+      http::json_quoted(found.text), found.repaired);
 }
 
 std::string to_json(const Recounter::Report& report, size_t after) {
@@ -73,18 +77,23 @@ std::string to_json(const Recounter::Report& report, size_t after) {
   }
   const bool partly = report.judged_from_ms > request.from_ms;
   return fmt::format(
-      "{{\"id\":{},\"state\":\"{}\",\"detail\":{},\"from\":\"{}\",\"to\":\"{}\",\"ad_id\":{},\"repair\":{},"
-      "\"partitions\":{},\"partitions_done\":{},\"entries_read\":{},\"clicks\":{},\"compared\":{},\"differ\":{},"
+      "{{\"id\":{},\"state\":\"{}\",\"detail\":{},\"from\":\"{}\",\"to\":\"{}\",\"ad_id\":{},"
+      "\"repair\":{},"
+      "\"partitions\":{},\"partitions_done\":{},\"entries_read\":{},\"clicks\":{},\"compared\":{},"
+      "\"differ\":{},"
       "\"repaired\":{},\"judged_from\":{},\"data\":[{}],\"next\":{}}}",
-      report.id, to_string(report.state), report.failure.empty() ? "null" : http::json_quoted(report.failure),
+      report.id, to_string(report.state),
+      report.failure.empty() ? "null" : http::json_quoted(report.failure),
       format_time_ms(request.from_ms), format_time_ms(request.to_ms),
-      request.ad_id.empty() ? "null" : http::json_quoted(request.ad_id), request.repair, report.partitions,
-      report.partitions_done, report.entries, report.clicks, report.compared, report.differ, report.repaired,
+      request.ad_id.empty() ? "null" : http::json_quoted(request.ad_id), request.repair,
+      report.partitions, report.partitions_done, report.entries, report.clicks, report.compared,
+      report.differ, report.repaired,
       partly ? '"' + format_time_ms(report.judged_from_ms) + '"' : "null", data,
       report.found.empty() ? "null" : std::to_string(after + report.found.size()));
 }
 
-void begin(Context& context, const http::Request& request, const std::string& who, http::Responder& respond) {
+void begin(Context& context, const http::Request& request, const std::string& who,
+           http::Responder& respond) {
   RecountRequest wanted;
   if (auto refused = parse(request, wanted)) return respond(*std::move(refused));
   wanted.by = who;
@@ -95,7 +104,8 @@ void begin(Context& context, const http::Request& request, const std::string& wh
   respond(std::move(response));
 }
 
-http::Response describe(Context& context, const http::Request& request, const std::string& id_text) {
+http::Response describe(Context& context, const http::Request& request,
+                        const std::string& id_text) {
   const auto params = http::parse_query(request.query);
   if (auto refused = check_query(params)) return *std::move(refused);
   size_t after = 0;
@@ -105,7 +115,8 @@ http::Response describe(Context& context, const http::Request& request, const st
       if (auto refused = parse_limit(value, limit)) return *std::move(refused);
     } else if (name == "after") {
       const auto number = parse_number(value);
-      if (!number) return http::problem(400, click::shown(value) + " is no `next` of an earlier page", name);
+      if (!number)
+        return http::problem(400, click::shown(value) + " is no `next` of an earlier page", name);
       after = *number;
     } else {
       return unknown_parameter(name);
@@ -120,27 +131,30 @@ http::Response describe(Context& context, const http::Request& request, const st
 }  // namespace
 
 void add_recount_routes(http::Router& router, Context& context) {
-  router.add(http::Method::post, "/v1/recounts",
-             [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    if (const auto who = admit(context, *request, {http::Role::admin}, "admin", respond)) {
-      begin(context, *request, who->name, respond);
-    }
-  });
-  router.add(http::Method::get, "/v1/recounts/{id}",
-             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
-    if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
-    respond(describe(context, *request, params[0]));
-  });
-  router.add(http::Method::delete_, "/v1/recounts/{id}",
-             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
-    if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
-    if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
-    const auto ended = context.recounter.cancel(parse_number(params[0]).value_or(0));
-    if (!ended) return respond(problem_of(ended.error()));
-    http::Response response;
-    response.status = 204;
-    respond(std::move(response));
-  });
+  router.add(
+      http::Method::post, "/v1/recounts",
+      [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+        if (const auto who = admit(context, *request, {http::Role::admin}, "admin", respond)) {
+          begin(context, *request, who->name, respond);
+        }
+      });
+  router.add(
+      http::Method::get, "/v1/recounts/{id}",
+      [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+        if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
+        respond(describe(context, *request, params[0]));
+      });
+  router.add(
+      http::Method::delete_, "/v1/recounts/{id}",
+      [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+        if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
+        if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
+        const auto ended = context.recounter.cancel(parse_number(params[0]).value_or(0));
+        if (!ended) return respond(problem_of(ended.error()));
+        http::Response response;
+        response.status = 204;
+        respond(std::move(response));
+      });
 }
 
 }  // namespace clickmill::api

@@ -34,11 +34,14 @@ Status decode(const ReviewEntry& entry, Flagged& out) {
   return {};
 }
 
-void append_json(ReviewId id, const ReviewEntry& entry, const click::ClickView& view, std::string& out) {
+void append_json(ReviewId id, const ReviewEntry& entry, const click::ClickView& view,
+                 std::string& out) {
   using http::json_quoted;
   out += fmt::format(
-      "{{\"id\":\"{}\",\"reason\":\"{}\",\"click_id\":{},\"ad_id\":{},\"timestamp_ms\":{},\"received_ms\":{},"
-      "\"device_type\":\"{}\",\"country\":\"{}\",\"user_id\":{},\"ip\":{},\"user_agent\":{},\"referrer\":{},"
+      "{{\"id\":\"{}\",\"reason\":\"{}\",\"click_id\":{},\"ad_id\":{},\"timestamp_ms\":{},"
+      "\"received_ms\":{},"
+      "\"device_type\":\"{}\",\"country\":\"{}\",\"user_id\":{},\"ip\":{},\"user_agent\":{},"
+      "\"referrer\":{},"
       "\"advertiser_id\":{},\"ad_format\":{}}}",
       to_string(id), to_string(entry.reason), json_quoted(view.click_id), json_quoted(view.ad_id),
       view.timestamp_ms.value(), view.received_ms.value(), to_string(view.device),
@@ -63,7 +66,8 @@ class Listing {
     auto [partition, end] = partitions_of(context_, params_.query);
     if (params_.after) partition = std::max(partition, params_.after->partition.value());
     for (; partition < end && !next_; ++partition) {
-      if (auto read = read_partition(PartitionId(partition)); !read) return problem_of(read.error());
+      if (auto read = read_partition(PartitionId(partition)); !read)
+        return problem_of(read.error());
     }
     return http::json_response(fmt::format("{{\"data\":[{}],\"next\":{}}}", data_,
                                            next_ ? "\"" + to_string(*next_) + "\"" : "null"));
@@ -145,9 +149,10 @@ class DecisionMaker {
 /// The body of a decision: the verdict, or the 400.
 std::optional<http::Response> parse_verdict(std::string_view body, Verdict& out) {
   click::FlatValue value;
-  const auto broken = click::read_flat_json(body, [&](std::string_view name, click::FlatValue&& given) {
-    if (name == "decision") value = std::move(given);
-  });
+  const auto broken =
+      click::read_flat_json(body, [&](std::string_view name, click::FlatValue&& given) {
+        if (name == "decision") value = std::move(given);
+      });
   if (broken) return http::problem(400, broken->detail, broken->member);
   if (value.kind == click::FlatValue::Kind::string && value.text == "accept") {
     out = Verdict::accept;
@@ -160,10 +165,13 @@ std::optional<http::Response> parse_verdict(std::string_view body, Verdict& out)
 }
 
 http::Response no_such_click(std::string_view id) {
-  return http::problem(404, "no flagged click has the id " + click::shown(id) + ", or it has expired", "id");
+  return http::problem(
+      404, "no flagged click has the id " + click::shown(id) + ", or it has expired", "id");
 }
 http::Response decided_before(ReviewId id) {
-  return http::problem(409, fmt::format("{} has been decided before; the first decision stands", to_string(id)), "id");
+  return http::problem(
+      409, fmt::format("{} has been decided before; the first decision stands", to_string(id)),
+      "id");
 }
 
 http::Response decide_one(Context& context, const http::Request& request, const std::string& who,
@@ -179,13 +187,17 @@ http::Response decide_one(Context& context, const http::Request& request, const 
   if (auto decoded = decode(*standing->open, flagged); !decoded) return problem_of(decoded.error());
   DecisionMaker maker(context, verdict, who);
   if (!maker.add(id->offset, flagged.view)) {
-    return http::problem(409, fmt::format("the ad {} is not in the catalog; add it, then accept its clicks",
-                                          flagged.view.ad_id), "ad_id");
+    return http::problem(
+        409,
+        fmt::format("the ad {} is not in the catalog; add it, then accept its clicks",
+                    flagged.view.ad_id),
+        "ad_id");
   }
   const auto decided = context.review.decide(id->partition, maker.take());
   if (!decided) return problem_of(decided.error());
   if (decided->empty()) return decided_before(*id);
-  return http::json_response(fmt::format("{{\"id\":\"{}\",\"decision\":\"{}\"}}", to_string(*id), to_string(verdict)));
+  return http::json_response(
+      fmt::format("{{\"id\":\"{}\",\"decision\":\"{}\"}}", to_string(*id), to_string(verdict)));
 }
 
 /// A decision about everything that matches, partition by partition.
@@ -246,7 +258,8 @@ class Sweep {
 
 http::Response decide_all(Context& context, const http::Request& request, const std::string& who) {
   ReviewParams params;
-  if (auto refused = parse_review_params(request, false, context.partitions, params)) return *std::move(refused);
+  if (auto refused = parse_review_params(request, false, context.partitions, params))
+    return *std::move(refused);
   Verdict verdict{};
   if (auto refused = parse_verdict(request.body, verdict)) return *std::move(refused);
   return Sweep(context, std::move(params.query), verdict, who).answer();
@@ -254,7 +267,8 @@ http::Response decide_all(Context& context, const http::Request& request, const 
 
 http::Response list_review(Context& context, const http::Request& request) {
   ReviewParams params;
-  if (auto refused = parse_review_params(request, true, context.partitions, params)) return *std::move(refused);
+  if (auto refused = parse_review_params(request, true, context.partitions, params))
+    return *std::move(refused);
   return Listing(context, std::move(params)).answer();
 }
 
@@ -272,29 +286,35 @@ void add_review_routes(http::Router& router, Context& context) {
   static constexpr std::initializer_list<http::Role> kOperators = {http::Role::admin};
   router.add(http::Method::get, "/v1/review",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    if (!admit(context, *request, kOperators, "admin", respond)) return;
-    run_task(context, std::move(respond), [&context, request] { return list_review(context, *request); });
-  });
+               if (!admit(context, *request, kOperators, "admin", respond)) return;
+               run_task(context, std::move(respond),
+                        [&context, request] { return list_review(context, *request); });
+             });
   router.add(http::Method::post, "/v1/review",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    const auto who = admit(context, *request, kOperators, "admin", respond);
-    if (!who) return;
-    run_task(context, std::move(respond), [&context, request, name = who->name] { return decide_all(context, *request, name); });
-  });
-  router.add(http::Method::post, "/v1/review/{id}",
-             [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
-    const auto who = admit(context, *request, kOperators, "admin", respond);
-    if (!who) return;
-    if (auto refused = refuse_params(*request)) return respond(*std::move(refused));
-    run_task(context, std::move(respond), [&context, request, name = who->name, id = params[0]] {
-      return decide_one(context, *request, name, id);
-    });
-  });
+               const auto who = admit(context, *request, kOperators, "admin", respond);
+               if (!who) return;
+               run_task(context, std::move(respond), [&context, request, name = who->name] {
+                 return decide_all(context, *request, name);
+               });
+             });
+  router.add(
+      http::Method::post, "/v1/review/{id}",
+      [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+        const auto who = admit(context, *request, kOperators, "admin", respond);
+        if (!who) return;
+        if (auto refused = refuse_params(*request)) return respond(*std::move(refused));
+        run_task(context, std::move(respond),
+                 [&context, request, name = who->name, id = params[0]] {
+                   return decide_one(context, *request, name, id);
+                 });
+      });
   router.add(http::Method::get, "/v1/review/decisions",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-    if (!admit(context, *request, kOperators, "admin", respond)) return;
-    run_task(context, std::move(respond), [&context, request] { return list_changes(context, *request); });
-  });
+               if (!admit(context, *request, kOperators, "admin", respond)) return;
+               run_task(context, std::move(respond),
+                        [&context, request] { return list_changes(context, *request); });
+             });
 }
 
 }  // namespace clickmill::api

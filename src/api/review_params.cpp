@@ -23,21 +23,24 @@ bool read_number(std::string_view text, T& out) {
 std::optional<http::Response> parse_reason(std::string_view value, stream::ReviewQuery& out) {
   out.reason = stream::reason_named(value);
   if (out.reason) return std::nullopt;
-  return http::problem(400, fmt::format("{} is none of late, clock_ahead, unknown_ad, stale", click::shown(value)),
-                       "reason");
+  return http::problem(
+      400, fmt::format("{} is none of late, clock_ahead, unknown_ad, stale", click::shown(value)),
+      "reason");
 }
 
 std::optional<http::Response> parse_ad_id(std::string_view value, stream::ReviewQuery& out) {
   out.ad_id = value;
   if (click::valid_ad_id(value)) return std::nullopt;
-  return http::problem(400, click::shown(value) + " is not 1 to 64 characters of A-Z a-z 0-9 . _ : -", "ad_id");
+  return http::problem(
+      400, click::shown(value) + " is not 1 to 64 characters of A-Z a-z 0-9 . _ : -", "ad_id");
 }
 
 std::optional<http::Response> parse_after(std::string_view value, uint32_t partitions,
                                           std::optional<ReviewId>& out) {
   out = parse_review_id(value, partitions);
   if (out) return std::nullopt;
-  return http::problem(400, click::shown(value) + " is no id of a flagged click, such as 12-81920", "after");
+  return http::problem(400, click::shown(value) + " is no id of a flagged click, such as 12-81920",
+                       "after");
 }
 
 }  // namespace
@@ -51,7 +54,8 @@ std::optional<ReviewId> parse_review_id(std::string_view text, uint32_t partitio
   uint32_t partition = 0;
   uint64_t offset = 0;
   if (dash == std::string_view::npos || !read_number(text.substr(0, dash), partition) ||
-      !read_number(text.substr(dash + 1), offset) || partition >= partitions || offset > kOffsetMost) {
+      !read_number(text.substr(dash + 1), offset) || partition >= partitions ||
+      offset > kOffsetMost) {
     return std::nullopt;
   }
   return ReviewId{PartitionId(partition), Offset(offset)};
@@ -59,15 +63,18 @@ std::optional<ReviewId> parse_review_id(std::string_view text, uint32_t partitio
 
 std::optional<http::Response> parse_limit(std::string_view value, size_t& out) {
   if (read_number(value, out) && out >= 1 && out <= kListMost) return std::nullopt;
-  return http::problem(400, fmt::format("{} is not a number from 1 to {}", click::shown(value), kListMost), "limit");
+  return http::problem(
+      400, fmt::format("{} is not a number from 1 to {}", click::shown(value), kListMost), "limit");
 }
 
-std::optional<http::Response> parse_time(std::string_view name, std::string_view value, int64_t& out) {
+std::optional<http::Response> parse_time(std::string_view name, std::string_view value,
+                                         int64_t& out) {
   const auto time = parse_time_ms(value);
   if (time) out = *time;
   if (time) return std::nullopt;
-  return http::problem(400, click::shown(value) + " is no time such as 2026-06-24T10:00:00Z, nor epoch milliseconds",
-                       name);
+  return http::problem(
+      400, click::shown(value) + " is no time such as 2026-06-24T10:00:00Z, nor epoch milliseconds",
+      name);
 }
 
 std::optional<http::Response> check_range(int64_t from_ms, int64_t to_ms) {

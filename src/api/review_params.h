@@ -32,7 +32,8 @@ std::optional<http::Response> parse_review_params(const http::Request& request, 
 
 /// The parts that other lists share: each gives the 400, or nothing.
 std::optional<http::Response> parse_limit(std::string_view value, size_t& out);
-std::optional<http::Response> parse_time(std::string_view name, std::string_view value, int64_t& out);
+std::optional<http::Response> parse_time(std::string_view name, std::string_view value,
+                                         int64_t& out);
 std::optional<http::Response> check_range(int64_t from_ms, int64_t to_ms);
 http::Response unknown_parameter(std::string_view name);
 /// 400 for a malformed escape or a parameter that is given twice.

@@ -9,8 +9,9 @@ namespace clickmill {
 }  // namespace clickmill
 
 /// Our own invariants, always checked. No byte from outside may reach one unchecked.
-#define CM_ASSERT(expression) \
-  ((expression) ? static_cast<void>(0) : ::clickmill::assertion_failed(#expression, __FILE__, __LINE__))
+#define CM_ASSERT(expression)          \
+  ((expression) ? static_cast<void>(0) \
+                : ::clickmill::assertion_failed(#expression, __FILE__, __LINE__))
 
 #ifdef NDEBUG
 #define CM_DEBUG_ASSERT(expression) static_cast<void>(sizeof(!(expression)))

@@ -127,7 +127,8 @@ inline void append_key_u32(std::string& out, uint32_t value) {
 }
 inline uint64_t read_key_u64(std::string_view key) {
   uint64_t value = 0;
-  for (size_t i = 0; i < 8 && i < key.size(); ++i) value = value << 8 | static_cast<uint8_t>(key[i]);
+  for (size_t i = 0; i < 8 && i < key.size(); ++i)
+    value = value << 8 | static_cast<uint8_t>(key[i]);
   return value;
 }
 

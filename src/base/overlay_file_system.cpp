@@ -15,7 +15,10 @@ class OverlayFileSystem::OverlayFile final : public File {
  public:
   OverlayFile(OverlayFileSystem& disk, const std::string& path, std::unique_ptr<File> below,
               ContentPtr content, bool writable)
-      : File(path), disk_(disk), below_(std::move(below)), content_(std::move(content)),
+      : File(path),
+        disk_(disk),
+        below_(std::move(below)),
+        content_(std::move(content)),
         writable_(writable) {}
 
   Status write_at(uint64_t position, std::string_view bytes) override {

@@ -46,7 +46,7 @@ class OverlayFileSystem final : public FileSystem {
   void put(const std::string& path, ContentPtr content);
 
   FileSystem& below_;
-  std::mutex mutex_;  ///< guards the map; taken before a content's
+  std::mutex mutex_;                           ///< guards the map; taken before a content's
   std::map<std::string, ContentPtr> changed_;  ///< null: removed
 };
 

@@ -46,8 +46,10 @@ double max_fds() {
 
 void add_process_metrics(Metrics& metrics, int64_t start_ms) {
   metrics.counter_from("process_cpu_seconds_total", "User and system CPU time.", cpu_seconds);
-  metrics.gauge_from("process_resident_memory_bytes", "Resident memory.", [] { return memory_bytes(1); });
-  metrics.gauge_from("process_virtual_memory_bytes", "Virtual memory.", [] { return memory_bytes(0); });
+  metrics.gauge_from("process_resident_memory_bytes", "Resident memory.",
+                     [] { return memory_bytes(1); });
+  metrics.gauge_from("process_virtual_memory_bytes", "Virtual memory.",
+                     [] { return memory_bytes(0); });
   // The directory that is read is open meanwhile and counts itself.
   metrics.gauge_from("process_open_fds", "Open file descriptors.",
                      [] { return entries_of("/proc/self/fd") - 1; });

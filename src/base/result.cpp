@@ -17,7 +17,8 @@ std::string_view to_string(Errc code) {
 }
 
 Error::Error(Errc code, std::string message, std::string path, uint64_t position)
-    : detail_(std::make_unique<Detail>(Detail{code, std::move(message), std::move(path), position})) {}
+    : detail_(
+          std::make_unique<Detail>(Detail{code, std::move(message), std::move(path), position})) {}
 
 std::string Error::text() const {
   std::string out;

@@ -54,8 +54,8 @@ class [[nodiscard]] Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}              // NOLINT: implicit by design
-  Result(Error error) : error_(std::move(error)) {}          // NOLINT: implicit by design
+  Result(T value) : value_(std::move(value)) {}      // NOLINT: implicit by design
+  Result(Error error) : error_(std::move(error)) {}  // NOLINT: implicit by design
 
   bool has_value() const { return value_.has_value(); }
   explicit operator bool() const { return has_value(); }
@@ -100,9 +100,9 @@ using Status = Result<void>;
 
 /// Takes the value of a Result or returns its error from the calling function.
 /// Use it as a whole statement or initialiser only.
-#define TRY(expression)                                                   \
-  __extension__({                                                         \
-    auto try_result_ = (expression);                                      \
-    if (!try_result_) return std::move(try_result_).error();              \
-    *std::move(try_result_);                                              \
+#define TRY(expression)                                      \
+  __extension__({                                            \
+    auto try_result_ = (expression);                         \
+    if (!try_result_) return std::move(try_result_).error(); \
+    *std::move(try_result_);                                 \
   })

@@ -86,7 +86,8 @@ CivilDay civil_from_days(int64_t days) {
   const auto day_of_era = static_cast<unsigned>(days - era * 146097);
   const unsigned year_of_era =
       (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-  const unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const unsigned day_of_year =
+      day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
   const unsigned shifted_month = (5 * day_of_year + 2) / 153;
   const unsigned month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
   return CivilDay{era * 400 + static_cast<int64_t>(year_of_era) + (month <= 2 ? 1 : 0), month,
@@ -98,9 +99,8 @@ std::string format_time_ms(int64_t ms) {
   const int64_t days = floor_to(ms, kDayMs) / kDayMs;
   const int64_t rest = ms - days * kDayMs;
   const CivilDay date = civil_from_days(days);
-  std::string out =
-      fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", date.year, date.month, date.day,
-                  rest / kHourMs, rest / kMinuteMs % 60, rest / 1000 % 60);
+  std::string out = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", date.year, date.month,
+                                date.day, rest / kHourMs, rest / kMinuteMs % 60, rest / 1000 % 60);
   if (rest % 1000 != 0) out += fmt::format(".{:03}", rest % 1000);
   out += 'Z';
   return out;
@@ -133,7 +133,8 @@ std::optional<int64_t> parse_time_ms(std::string_view text) {
   }
   const auto zone = parse_zone(text);
   if (!zone || !text.empty()) return std::nullopt;
-  return days_from_civil(*year, static_cast<unsigned>(*month), static_cast<unsigned>(*day)) * kDayMs +
+  return days_from_civil(*year, static_cast<unsigned>(*month), static_cast<unsigned>(*day)) *
+             kDayMs +
          *hour * kHourMs + *minute * kMinuteMs + second * 1000 + fraction - *zone;
 }
 

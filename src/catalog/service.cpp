@@ -22,18 +22,25 @@ Finding finding_of(std::shared_ptr<const Ad> ad) {
 
 }  // namespace
 
-Service::Service(Source& source, Catalog& copy, const Clock& clock, Options options, InBackground in_background,
-                 Metrics& metrics)
-    : source_(source), copy_(copy), clock_(clock), options_(options), in_background_(std::move(in_background)),
-      found_(metrics.counter("clickmill_catalog_answers_total", "Answers of the configuration service.", "result=\"ad\"")),
-      absent_(metrics.counter("clickmill_catalog_answers_total", "Answers of the configuration service.",
-                              "result=\"no_ad\"")),
-      failed_(metrics.counter("clickmill_catalog_answers_total", "Answers of the configuration service.",
-                              "result=\"failed\"")),
+Service::Service(Source& source, Catalog& copy, const Clock& clock, Options options,
+                 InBackground in_background, Metrics& metrics)
+    : source_(source),
+      copy_(copy),
+      clock_(clock),
+      options_(options),
+      in_background_(std::move(in_background)),
+      found_(metrics.counter("clickmill_catalog_answers_total",
+                             "Answers of the configuration service.", "result=\"ad\"")),
+      absent_(metrics.counter("clickmill_catalog_answers_total",
+                              "Answers of the configuration service.", "result=\"no_ad\"")),
+      failed_(metrics.counter("clickmill_catalog_answers_total",
+                              "Answers of the configuration service.", "result=\"failed\"")),
       refused_(metrics.counter("clickmill_catalog_refused_total",
                                "Look-ups not made because too many were open already.")),
-      open_(metrics.gauge("clickmill_catalog_questions", "Questions to the configuration service not yet answered.")),
-      known_ads_(metrics.gauge("clickmill_catalog_known_ads", "Ads of the configuration service in memory.")) {}
+      open_(metrics.gauge("clickmill_catalog_questions",
+                          "Questions to the configuration service not yet answered.")),
+      known_ads_(metrics.gauge("clickmill_catalog_known_ads",
+                               "Ads of the configuration service in memory.")) {}
 
 std::optional<Finding> Service::known(std::string_view ad_id) {
   bool refresh = false;
@@ -78,12 +85,14 @@ void Service::look_up(std::string_view ad_id, Done done) {
     if (!finding) {
       const auto at = questions_.find(ad_id);
       const bool is_new = at == questions_.end();
-      if (callers_ >= options_.callers_most || (is_new && questions_.size() >= options_.questions_most)) {
+      if (callers_ >= options_.callers_most ||
+          (is_new && questions_.size() >= options_.questions_most)) {
         refused_.add();
         finding = Finding{};
       } else {
         Question& question = is_new ? questions_[std::string(ad_id)] : at->second;
-        question.callers.push_back({clock_.monotonic_ns() + ns(options_.timeout_ms), std::move(done)});
+        question.callers.push_back(
+            {clock_.monotonic_ns() + ns(options_.timeout_ms), std::move(done)});
         ++callers_;
         if (is_new) open_.add(1);
         asks = is_new;
@@ -109,7 +118,8 @@ void Service::on_answer(const std::string& ad_id, SourceAnswer&& answer) {
 }
 
 /// Gives those who can be answered now.
-std::vector<Service::Caller> Service::take_in(const std::string& ad_id, SourceAnswer& answer, Finding& finding) {
+std::vector<Service::Caller> Service::take_in(const std::string& ad_id, SourceAnswer& answer,
+                                              Finding& finding) {
   const int64_t now = clock_.monotonic_ns();
   const auto at = questions_.find(ad_id);
   CM_ASSERT(at != questions_.end());
@@ -139,7 +149,8 @@ std::vector<Service::Caller> Service::take_in(const std::string& ad_id, SourceAn
   return callers;
 }
 
-void Service::remember(const std::string& ad_id, std::shared_ptr<const Ad> ad, int64_t fresh_until_ns) {
+void Service::remember(const std::string& ad_id, std::shared_ptr<const Ad> ad,
+                       int64_t fresh_until_ns) {
   if (const auto old = entries_.find(ad_id); old != entries_.end()) forget(old);
   Order& order = ad != nullptr ? ads_order_ : absent_order_;
   const size_t most = ad != nullptr ? options_.ads_most : options_.absent_most;
@@ -185,7 +196,9 @@ void Service::write_changes() {
   }
   if (auto put = copy_.put_all(ads); !put) done = std::move(put).error();
   // They stay in memory all the same, and are written again when they change or are refreshed.
-  if (!done) log_warn("catalog", "what the configuration service told can't be kept: " + done.error().text());
+  if (!done)
+    log_warn("catalog",
+             "what the configuration service told can't be kept: " + done.error().text());
   std::lock_guard lock(mutex_);
   writing_ = false;
 }
@@ -199,8 +212,9 @@ void Service::tick() {
     std::lock_guard lock(mutex_);
     for (auto& [ad_id, question] : questions_) {
       auto& callers = question.callers;
-      const auto in_time = std::find_if(callers.begin(), callers.end(),
-                                        [now](const Caller& caller) { return caller.deadline_ns > now; });
+      const auto in_time =
+          std::find_if(callers.begin(), callers.end(),
+                       [now](const Caller& caller) { return caller.deadline_ns > now; });
       std::move(callers.begin(), in_time, std::back_inserter(late));
       callers.erase(callers.begin(), in_time);
       if (question.ask_at_ns == 0 || question.ask_at_ns > now) continue;
@@ -222,7 +236,8 @@ void Service::complain(const std::string& ad_id, const std::string& why) {
   const int64_t now = clock_.monotonic_ns();
   if (now < next_complaint_ns_) return;
   next_complaint_ns_ = now + kComplaintPauseNs;
-  log_warn("catalog", fmt::format("the configuration service has no answer for ad {}: {}", ad_id, why));
+  log_warn("catalog",
+           fmt::format("the configuration service has no answer for ad {}: {}", ad_id, why));
 }
 
 }  // namespace clickmill::catalog

@@ -48,7 +48,7 @@ class Service {
     int64_t timeout_ms = 200;  ///< a caller waits no longer
     int64_t ttl_ms = 60'000;
     int64_t absent_ttl_ms = 10'000;
-    int64_t retry_ms = 20;      ///< until a failed question is asked again
+    int64_t retry_ms = 20;       ///< until a failed question is asked again
     int64_t recover_ms = 1'000;  ///< until a failed refresh is tried again
     size_t ads_most = 1'000'000;
     size_t absent_most = 100'000;
@@ -60,8 +60,8 @@ class Service {
   using InBackground = std::function<bool(std::function<void()>)>;
 
   /// All but the options are borrowed.
-  Service(Source& source, Catalog& copy, const Clock& clock, Options options, InBackground in_background,
-          Metrics& metrics);
+  Service(Source& source, Catalog& copy, const Clock& clock, Options options,
+          InBackground in_background, Metrics& metrics);
 
   /// What is known without asking: an ad or no_ad; empty: look_up() must ask.
   std::optional<Finding> known(std::string_view ad_id);

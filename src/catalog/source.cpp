@@ -11,9 +11,10 @@ class HttpSource final : public Source {
   void fetch(const std::string& ad_id, std::function<void(SourceAnswer)> done) override {
     // The only ad_ids that mean something else in a path (RFC 3986, 5.2.4), escaped or not.
     if (ad_id == "." || ad_id == "..") return done({SourceAnswer::Kind::no_ad, {}, {}});
-    client_.get("/" + ad_id, timeout_ms_, [ad_id, done = std::move(done)](const Result<http::Client::Reply>& reply) {
-      done(answer_of(ad_id, reply));
-    });
+    client_.get("/" + ad_id, timeout_ms_,
+                [ad_id, done = std::move(done)](const Result<http::Client::Reply>& reply) {
+                  done(answer_of(ad_id, reply));
+                });
   }
 
  private:

@@ -10,9 +10,7 @@
 namespace clickmill::click {
 namespace {
 
-bool is_plain(char c) {
-  return c >= ' ' && c <= '~' && c != '"' && c != '\\';
-}
+bool is_plain(char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
 
 /// Nearly every value is plain; escaping is for the one that does it for all.
 void append_value(std::string_view text, std::string& out) {

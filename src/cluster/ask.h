@@ -34,18 +34,20 @@ Result<T> ask(Owned& owned, PartitionId id,
   };
   auto waiting = std::make_shared<Waiting>();
   Partition* partition = owned.partitions[id.value()].get();
-  const bool taken = owned.worker_of(id).try_post([waiting, partition, question = std::move(question)] {
-    const auto answer = [waiting](Result<T> result) {
-      std::lock_guard lock(waiting->mutex);
-      waiting->answer = std::move(result);
-      waiting->told.notify_one();
-    };
-    if (partition->failure()) return answer(Error(Errc::closed, partition->failure()->message()));
-    if (!partition->caught_up()) {
-      return answer(Error(Errc::busy, "counts are being caught up after a start"));
-    }
-    question(*partition, answer);
-  });
+  const bool taken =
+      owned.worker_of(id).try_post([waiting, partition, question = std::move(question)] {
+        const auto answer = [waiting](Result<T> result) {
+          std::lock_guard lock(waiting->mutex);
+          waiting->answer = std::move(result);
+          waiting->told.notify_one();
+        };
+        if (partition->failure())
+          return answer(Error(Errc::closed, partition->failure()->message()));
+        if (!partition->caught_up()) {
+          return answer(Error(Errc::busy, "counts are being caught up after a start"));
+        }
+        question(*partition, answer);
+      });
   if (!taken) return Error(Errc::busy, "too many requests wait");
   std::unique_lock lock(waiting->mutex);
   if (!waiting->told.wait_for(lock, kAskPatience, [&] { return waiting->answer.has_value(); })) {

@@ -11,10 +11,10 @@ namespace clickmill::cluster {
 
 /// Clicks of one partition on their way from a node's spool to the partition's leader.
 struct Batch {
-  std::string sender;    ///< node_id
-  bool again = false;    ///< may have been sent before
-  ArrivalMs low_water;   ///< the sender's for this partition, not above any click in it
-  ArrivalMs newest;      ///< highest received_ms among the records
+  std::string sender;   ///< node_id
+  bool again = false;   ///< may have been sent before
+  ArrivalMs low_water;  ///< the sender's for this partition, not above any click in it
+  ArrivalMs newest;     ///< highest received_ms among the records
   std::vector<std::string> records;
 };
 /// Called once: success when the batch is committed, else why it may not be.

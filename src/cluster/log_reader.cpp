@@ -16,7 +16,8 @@ bool dropped(const Error& error, const log::Segments& segments, Offset from) {
 Partition::Entries from_block(std::vector<log::Entry>&& block, Offset from) {
   Partition::Entries entries;
   for (log::Entry& entry : block) {
-    if (entry.last() >= from) entries.push_back(std::make_shared<const log::Entry>(std::move(entry)));
+    if (entry.last() >= from)
+      entries.push_back(std::make_shared<const log::Entry>(std::move(entry)));
   }
   return entries;
 }
@@ -40,7 +41,9 @@ Result<Partition::Entries> LogReader::read(PartitionId id, Offset from, size_t m
       continue;
     }
     auto tails = TRY(ask<std::optional<Partition::Entries>>(
-        owned_, {id}, [from, max_bytes](const Partition& partition) { return partition.unsealed(from, max_bytes); }));
+        owned_, {id}, [from, max_bytes](const Partition& partition) {
+          return partition.unsealed(from, max_bytes);
+        }));
     if (tails.front()) return *std::move(tails.front());
     // Sealed between the two questions: it is in a segment now.
   }
@@ -58,7 +61,8 @@ Result<Offset> LogReader::find_time(PartitionId id, LogMs time) const {
   }
 }
 
-void LogReader::follow(PartitionId id, Offset from, int64_t deadline_ns, Followers::Wake wake) const {
+void LogReader::follow(PartitionId id, Offset from, int64_t deadline_ns,
+                       Followers::Wake wake) const {
   Partition* partition = owned_.partitions[id.value()].get();
   const bool posted = owned_.worker_of(id).try_post(
       [partition, from, deadline_ns, wake] { partition->follow(from, deadline_ns, wake); });

@@ -18,7 +18,10 @@ constexpr size_t kPendingReviewMost = 65'536;
 
 Partition::Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segments> segments,
                      std::unique_ptr<stream::Pipeline> pipeline, Options options)
-    : id_(id), clock_(clock), options_(std::move(options)), segments_(std::move(segments)),
+    : id_(id),
+      clock_(clock),
+      options_(std::move(options)),
+      segments_(std::move(segments)),
       pipeline_(std::move(pipeline)) {
   // Staggered, so that the partitions' checkpoints don't fall on one instant.
   next_checkpoint_ns_ = clock_.system().monotonic_ns() +
@@ -31,14 +34,17 @@ Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
     options_.on_worker([this, last, term] { told_durable(last, term); });
   };
   callbacks.on_failed = [this](const Error& error) {
-    options_.on_worker([this, text = error.text()] { fail(Error(Errc::closed, "journal: " + text)); });
+    options_.on_worker(
+        [this, text = error.text()] { fail(Error(Errc::closed, "journal: " + text)); });
   };
-  log_ = TRY(log::PartitionLog::open(id_, *segments_, journal, std::move(recovered), std::move(callbacks)));
+  log_ = TRY(log::PartitionLog::open(id_, *segments_, journal, std::move(recovered),
+                                     std::move(callbacks)));
   if (pipeline_->applied() > log_->last()) {
-    return Error(Errc::corrupt,
-                 fmt::format("partition {}: the checkpoint is at offset {}, but the log ends at {}; "
-                             "journal and state don't belong together",
-                             id_.value(), pipeline_->applied().value(), log_->last().value()));
+    return Error(
+        Errc::corrupt,
+        fmt::format("partition {}: the checkpoint is at offset {}, but the log ends at {}; "
+                    "journal and state don't belong together",
+                    id_.value(), pipeline_->applied().value(), log_->last().value()));
   }
   // A group of one: what was recovered is durable, so it is committed.
   log_->commit(log_->last());
@@ -114,7 +120,8 @@ void Partition::apply_committed() {
     if (!entries) return fail(std::move(entries).error());
     for (const auto& entry : *entries) {
       if (entry->last() > log_->committed()) return;
-      if (auto applied = pipeline_->apply(*entry); !applied) return fail(std::move(applied).error());
+      if (auto applied = pipeline_->apply(*entry); !applied)
+        return fail(std::move(applied).error());
     }
     publish_tally();
     if (!caught_up_) return;
@@ -134,7 +141,8 @@ void Partition::put_settings_in_force() {
   if (pipeline_->settings() == options_.settings) return;
   std::string payload;
   stream::encode_settings(options_.settings, payload);
-  auto done = append_entry(click::EntryKind::settings, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
+  auto done =
+      append_entry(click::EntryKind::settings, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
   if (!done) fail(std::move(done).error());
 }
 
@@ -166,7 +174,8 @@ Status Partition::append_clicks(Batch& batch) {
     std::string payload;
     click::encode_batch_header({batch.sender, batch.again, batch.low_water}, payload);
     for (size_t i = done; i < end; ++i) payload += batch.records[i];
-    TRY(append_entry(click::EntryKind::clicks, static_cast<uint32_t>(end - done), std::move(payload), append_ms));
+    TRY(append_entry(click::EntryKind::clicks, static_cast<uint32_t>(end - done),
+                     std::move(payload), append_ms));
     done = end;
   }
   return {};
@@ -182,7 +191,8 @@ std::optional<Error> Partition::why_not_now() const {
 void Partition::submit(Batch&& batch, Committed committed) {
   owner_.check();
   if (auto error = why_not_now()) return committed(*std::move(error));
-  if (auto appended = append_clicks(batch); !appended) return committed(std::move(appended).error());
+  if (auto appended = append_clicks(batch); !appended)
+    return committed(std::move(appended).error());
   waiting_.push_back({log_->last(), std::move(committed)});
 }
 
@@ -193,8 +203,8 @@ void Partition::propose(click::EntryKind kind, std::string&& payload, Applied ap
   if (!appended) return applied(std::move(appended).error());
   const Offset offset = log_->last();
   waiting_.push_back({offset, [offset, applied = std::move(applied)](Status status) {
-    applied(status ? Result<Offset>(offset) : std::move(status).error());
-  }});
+                        applied(status ? Result<Offset>(offset) : std::move(status).error());
+                      }});
 }
 
 void Partition::told_durable(Offset last, Term term) {
@@ -232,11 +242,13 @@ void Partition::maintain() {
 void Partition::tick_if_due() {
   const int64_t grace = pipeline_->settings().window_grace_ms;
   const int64_t minute = floor_to(clock_.now().value() - grace, kMinuteMs);
-  if (ticked_minute_ == 0) ticked_minute_ = floor_to(pipeline_->horizon().log_time().value() - grace, kMinuteMs);
+  if (ticked_minute_ == 0)
+    ticked_minute_ = floor_to(pipeline_->horizon().log_time().value() - grace, kMinuteMs);
   if (minute <= ticked_minute_) return;
   std::string payload;
   stream::encode_tick({{options_.node_id, options_.low_water(id_)}}, payload);
-  auto done = append_entry(click::EntryKind::tick, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
+  auto done =
+      append_entry(click::EntryKind::tick, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
   if (done) {
     ticked_minute_ = minute;
   } else if (done.error().code() != Errc::busy) {
@@ -247,8 +259,8 @@ void Partition::tick_if_due() {
 void Partition::checkpoint_if_due() {
   const int64_t now = clock_.system().monotonic_ns();
   const uint64_t behind = pipeline_->applied() - pipeline_->checkpointed();
-  const bool much = behind >= options_.checkpoint_entries ||
-                    pipeline_->review().pending() >= kPendingReviewMost;
+  const bool much =
+      behind >= options_.checkpoint_entries || pipeline_->review().pending() >= kPendingReviewMost;
   if (now < next_checkpoint_ns_ && !much) return;
   next_checkpoint_ns_ = now + options_.checkpoint_interval_ms * 1'000'000;
   checkpoint_now();
@@ -274,7 +286,9 @@ void Partition::seal_if_due() {
     for (const auto& entry : entries) copies.push_back(*entry);
     auto sealed = segments_->seal(copies);
     const Offset last = copies.back().last();
-    if (!sealed) log_warn("log", fmt::format("partition {}: can't seal: {}", id_.value(), sealed.error().text()));
+    if (!sealed)
+      log_warn("log",
+               fmt::format("partition {}: can't seal: {}", id_.value(), sealed.error().text()));
     options_.on_worker([this, last, ok = sealed.has_value()] {
       sealing_ = false;
       if (ok) log_->sealed_upto(last);
@@ -289,7 +303,8 @@ void Partition::merge_if_due() {
   merging_ = options_.in_background([this, merge] {
     auto done = merge->run();
     if (!done) {
-      log_error("store", fmt::format("partition {}: can't merge parts: {}", id_.value(), done.error().text()));
+      log_error("store", fmt::format("partition {}: can't merge parts: {}", id_.value(),
+                                     done.error().text()));
     }
     options_.on_worker([this, merge, ok = done.has_value()] {
       // After a failure no more are tried until the next start: a damaged part

@@ -113,7 +113,8 @@ class Partition {
   void told_durable(Offset last, Term term);
   std::optional<Error> why_not_now() const;
   Status append_clicks(Batch& batch);
-  Status append_entry(click::EntryKind kind, uint32_t count, std::string&& payload, LogMs append_ms);
+  Status append_entry(click::EntryKind kind, uint32_t count, std::string&& payload,
+                      LogMs append_ms);
   LogMs next_append_ms(ArrivalMs not_below);
   void apply_committed();
   void answer_waiting();

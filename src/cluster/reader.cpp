@@ -44,7 +44,8 @@ Result<std::vector<store::Version>> Reader::read(const std::vector<PartitionId>&
 }
 
 Result<std::vector<Partition::State>> Reader::states() const {
-  return ask<Partition::State>(owned_, all(), [](const Partition& partition) { return partition.state(); });
+  return ask<Partition::State>(owned_, all(),
+                               [](const Partition& partition) { return partition.state(); });
 }
 
 }  // namespace clickmill::cluster

@@ -28,19 +28,21 @@ struct Stored {
   store::Version version;
 };
 
-Result<Stored> stored_of(Owned& owned, PartitionId partition, const RecountRequest& request, int64_t from_ms,
-                         int64_t to_ms) {
-  return ask<Stored>(owned, partition,
-                     [ad_id = request.ad_id, from_ms, to_ms](Partition& asked, const std::function<void(Result<Stored>)>& answer) {
-    store::Scan scan;
-    scan.ad_id = ad_id;
-    scan.from_ms = from_ms;
-    scan.to_ms = to_ms;
-    scan.countries = true;
-    scan.visitors = true;
-    const stream::Pipeline& pipeline = asked.pipeline();
-    answer(Stored{pipeline.applied(), pipeline.settings(), pipeline.version(scan)});
-  });
+Result<Stored> stored_of(Owned& owned, PartitionId partition, const RecountRequest& request,
+                         int64_t from_ms, int64_t to_ms) {
+  return ask<Stored>(
+      owned, partition,
+      [ad_id = request.ad_id, from_ms, to_ms](Partition& asked,
+                                              const std::function<void(Result<Stored>)>& answer) {
+        store::Scan scan;
+        scan.ad_id = ad_id;
+        scan.from_ms = from_ms;
+        scan.to_ms = to_ms;
+        scan.countries = true;
+        scan.visitors = true;
+        const stream::Pipeline& pipeline = asked.pipeline();
+        answer(Stored{pipeline.applied(), pipeline.settings(), pipeline.version(scan)});
+      });
 }
 
 Recounter::Found found_of(const stream::Difference& difference) {
@@ -56,7 +58,8 @@ Recounter::Found found_of(const stream::Difference& difference) {
 
 /// The order in which differences come.
 bool before(const stream::Difference& a, const stream::Difference& b) {
-  return std::tie(a.advertiser_id, a.ad_id, a.minute_ms) < std::tie(b.advertiser_id, b.ad_id, b.minute_ms);
+  return std::tie(a.advertiser_id, a.ad_id, a.minute_ms) <
+         std::tie(b.advertiser_id, b.ad_id, b.minute_ms);
 }
 
 stream::Repair::Item item_of(const stream::Difference& difference) {
@@ -114,17 +117,20 @@ Result<uint64_t> Recounter::start(RecountRequest request) {
 
 Result<Recounter::Report> Recounter::report(uint64_t id, size_t after, size_t limit) const {
   std::lock_guard lock(mutex_);
-  if (id == 0 || id != report_.id) return Error(Errc::not_found, fmt::format("there is no recount {}", id));
+  if (id == 0 || id != report_.id)
+    return Error(Errc::not_found, fmt::format("there is no recount {}", id));
   Report report = report_;
   const size_t begin = std::min(after, found_.size());
   const size_t end = begin + std::min(limit, found_.size() - begin);
-  report.found.assign(found_.begin() + static_cast<std::ptrdiff_t>(begin), found_.begin() + static_cast<std::ptrdiff_t>(end));
+  report.found.assign(found_.begin() + static_cast<std::ptrdiff_t>(begin),
+                      found_.begin() + static_cast<std::ptrdiff_t>(end));
   return report;
 }
 
 Status Recounter::cancel(uint64_t id) {
   std::lock_guard lock(mutex_);
-  if (id == 0 || id != report_.id) return Error(Errc::not_found, fmt::format("there is no recount {}", id));
+  if (id == 0 || id != report_.id)
+    return Error(Errc::not_found, fmt::format("there is no recount {}", id));
   cancelled_ = true;
   return {};
 }
@@ -139,7 +145,8 @@ void Recounter::run() {
   const auto partitions = static_cast<uint32_t>(owned_.partitions.size());
   for (uint32_t i = 0; i < partitions && done; ++i) {
     const PartitionId partition(i);
-    if (!request_.ad_id.empty() && click::partition_of(request_.ad_id, partitions) != partition) continue;
+    if (!request_.ad_id.empty() && click::partition_of(request_.ad_id, partitions) != partition)
+      continue;
     done = recount_partition(partition);
     std::lock_guard lock(mutex_);
     ++report_.partitions_done;
@@ -147,9 +154,12 @@ void Recounter::run() {
   std::lock_guard lock(mutex_);
   if (!done) report_.failure = done.error().text();
   report_.state = done ? State::done : cancelled_ ? State::cancelled : State::failed;
-  log_info("recount", fmt::format("recount {}, asked for by {}: {}: {} minutes of ads compared, {} differ, {} repaired",
-                                  report_.id, request_.by, to_string(report_.state), report_.compared, report_.differ,
-                                  report_.repaired));
+  log_info(
+      "recount",
+      fmt::format(
+          "recount {}, asked for by {}: {}: {} minutes of ads compared, {} differ, {} repaired",
+          report_.id, request_.by, to_string(report_.state), report_.compared, report_.differ,
+          report_.repaired));
 }
 
 /// In one piece, or in as many as its rows want.
@@ -163,7 +173,8 @@ Status Recounter::recount_partition(PartitionId partition) {
       length_ms = floor_to((to_ms - from_ms) / 2 + kMinuteMs - 1, kMinuteMs);
       continue;
     }
-    if (!done) return std::move(done).error().with_context(fmt::format("partition {}", partition.value()));
+    if (!done)
+      return std::move(done).error().with_context(fmt::format("partition {}", partition.value()));
     from_ms = to_ms;
   }
   return {};
@@ -177,7 +188,8 @@ Status Recounter::recount_piece(PartitionId partition, int64_t from_ms, int64_t 
   return {};
 }
 
-Result<Recounter::Comparison> Recounter::compare(PartitionId partition, int64_t from_ms, int64_t to_ms) {
+Result<Recounter::Comparison> Recounter::compare(PartitionId partition, int64_t from_ms,
+                                                 int64_t to_ms) {
   Comparison comparison;
   comparison.from_ms = from_ms;
   comparison.stored = TRY(stored_of(owned_, partition, request_, from_ms, to_ms));
@@ -201,8 +213,8 @@ Result<Recounter::Comparison> Recounter::compare(PartitionId partition, int64_t 
 /// The log is read from where the range's first clicks, and the ids that make a
 /// click of them a duplicate, can stand; from its start when an operator accepted one
 /// that stands before.
-Result<stream::Recounted> Recounter::recount_log(PartitionId partition, const Comparison& stored, int64_t from_ms,
-                                                 int64_t to_ms) {
+Result<stream::Recounted> Recounter::recount_log(PartitionId partition, const Comparison& stored,
+                                                 int64_t from_ms, int64_t to_ms) {
   stream::RecountOptions options;
   options.from_ms = from_ms;
   options.to_ms = to_ms;
@@ -212,8 +224,8 @@ Result<stream::Recounted> Recounter::recount_log(PartitionId partition, const Co
   options.ids_most = options_.ids_most;
   options.rows_most = options_.rows_most;
   const stream::Settings& settings = options.settings;
-  const int64_t begin_ms =
-      floor_to(from_ms - settings.max_clock_ahead_ms, kHourMs) - (settings.dedup_hours + 2) * kHourMs;
+  const int64_t begin_ms = floor_to(from_ms - settings.max_clock_ahead_ms, kHourMs) -
+                           (settings.dedup_hours + 2) * kHourMs;
   Offset begin(1);
   if (begin_ms > 0) begin = TRY(log_.find_time(partition, LogMs(begin_ms)));
   const Offset first = TRY(log_.state(partition)).first;
@@ -238,12 +250,15 @@ Status Recounter::read_log(PartitionId partition, Offset from, Offset last,
   uint64_t read = 0;
   while (next <= last) {
     const auto entries = TRY(log_.read(partition, next, kReadBytes));
-    if (entries.empty()) return Error(Errc::corrupt, fmt::format("offsets {} to {} are missing", next.value(), last.value()));
+    if (entries.empty())
+      return Error(Errc::corrupt,
+                   fmt::format("offsets {} to {} are missing", next.value(), last.value()));
     for (const auto& entry : entries) {
       if (cancelled_) return Error(Errc::closed, "cancelled");
       if (entry->last() < next) continue;
       if (entry->first > last) return {};
-      if (begun && entry->first != next) return Error(Errc::busy, "retention has dropped what was being read; begin later");
+      if (begun && entry->first != next)
+        return Error(Errc::busy, "retention has dropped what was being read; begin later");
       begun = true;
       TRY(visit(*entry));
       next = entry->last() + 1;
@@ -256,8 +271,8 @@ Status Recounter::read_log(PartitionId partition, Offset from, Offset last,
 }
 
 /// Answers what is left when no more can be done.
-Result<std::vector<stream::Difference>> Recounter::repair(PartitionId partition,
-                                                          std::vector<stream::Difference> differences) {
+Result<std::vector<stream::Difference>> Recounter::repair(
+    PartitionId partition, std::vector<stream::Difference> differences) {
   for (int round = 0; round < kRepairRounds && !differences.empty(); ++round) {
     stream::Repair repair;
     repair.by = request_.by;
@@ -284,7 +299,8 @@ void Recounter::note(const Comparison& comparison, const std::vector<stream::Dif
   std::lock_guard lock(mutex_);
   report_.clicks += comparison.recounted.clicks;
   report_.compared += std::max(comparison.rows.size(), comparison.recounted.rows.size());
-  if (const int64_t judged_from_ms = comparison.recounted.judged_from_ms; judged_from_ms > comparison.from_ms) {
+  if (const int64_t judged_from_ms = comparison.recounted.judged_from_ms;
+      judged_from_ms > comparison.from_ms) {
     report_.judged_from_ms = std::max(report_.judged_from_ms, judged_from_ms);
   }
   for (const auto& difference : comparison.differences) {

@@ -37,7 +37,8 @@ class Recounter {
     size_t rows_most = 100'000;
     size_t listed_most = 10'000;  ///< differences that are kept; the rest are only counted
   };
-  Recounter(Owned& owned, const LogReader& log, Options options) : owned_(owned), log_(log), options_(options) {}
+  Recounter(Owned& owned, const LogReader& log, Options options)
+      : owned_(owned), log_(log), options_(options) {}
   ~Recounter() { stop(); }
   Recounter(const Recounter&) = delete;
   Recounter& operator=(const Recounter&) = delete;
@@ -67,9 +68,9 @@ class Recounter {
     RecountRequest request;
     uint32_t partitions = 0;  ///< to be looked at
     uint32_t partitions_done = 0;
-    uint64_t entries = 0;     ///< read from the log, each reading of it
-    uint64_t clicks = 0;      ///< of the range, copies included
-    uint64_t compared = 0;    ///< minutes of ads
+    uint64_t entries = 0;   ///< read from the log, each reading of it
+    uint64_t clicks = 0;    ///< of the range, copies included
+    uint64_t compared = 0;  ///< minutes of ads
     uint64_t differ = 0;
     uint64_t repaired = 0;
     /// Minutes before it lack clicks or ids that the log no longer holds, and were not compared.
@@ -89,8 +90,10 @@ class Recounter {
   Status recount_partition(PartitionId partition);
   Status recount_piece(PartitionId partition, int64_t from_ms, int64_t to_ms);
   Result<Comparison> compare(PartitionId partition, int64_t from_ms, int64_t to_ms);
-  Result<stream::Recounted> recount_log(PartitionId partition, const Comparison& stored, int64_t from_ms, int64_t to_ms);
-  Result<std::vector<stream::Difference>> repair(PartitionId partition, std::vector<stream::Difference> differences);
+  Result<stream::Recounted> recount_log(PartitionId partition, const Comparison& stored,
+                                        int64_t from_ms, int64_t to_ms);
+  Result<std::vector<stream::Difference>> repair(PartitionId partition,
+                                                 std::vector<stream::Difference> differences);
   void note(const Comparison& comparison, const std::vector<stream::Difference>& left);
   Status read_log(PartitionId partition, Offset from, Offset last,
                   const std::function<Status(const log::Entry&)>& visit);
@@ -103,7 +106,7 @@ class Recounter {
 
   // Guards the report between the recount's thread and those who ask.
   mutable std::mutex mutex_;
-  Report report_;             ///< but for `found`
+  Report report_;  ///< but for `found`
   std::vector<Found> found_;
   std::thread thread_;
 };

@@ -45,15 +45,17 @@ Result<Offset> ReviewDesk::applied(PartitionId partition) const {
 }
 
 Result<ReviewPage> ReviewDesk::list(PartitionId partition, const stream::ReviewQuery& query) const {
-  return ask<ReviewPage>(owned_, partition, [query](Partition& asked, const Answer<ReviewPage>& answer) {
-    answer(asked.pipeline().review().list(query, asked.pipeline().horizon().age_ms()));
-  });
+  return ask<ReviewPage>(
+      owned_, partition, [query](Partition& asked, const Answer<ReviewPage>& answer) {
+        answer(asked.pipeline().review().list(query, asked.pipeline().horizon().age_ms()));
+      });
 }
 
 Result<ReviewDesk::Standing> ReviewDesk::find(PartitionId partition, Offset click) const {
-  return ask<Standing>(owned_, partition, [click](Partition& asked, const Answer<Standing>& answer) {
-    answer(standing_of(asked.pipeline(), click));
-  });
+  return ask<Standing>(owned_, partition,
+                       [click](Partition& asked, const Answer<Standing>& answer) {
+                         answer(standing_of(asked.pipeline(), click));
+                       });
 }
 
 Result<std::vector<Offset>> ReviewDesk::decide(PartitionId partition, Decision decision) const {
@@ -62,10 +64,11 @@ Result<std::vector<Offset>> ReviewDesk::decide(PartitionId partition, Decision d
   return ask<Clicks>(owned_, partition, [shared](Partition& asked, const Answer<Clicks>& answer) {
     std::string payload;
     stream::encode_decision(*shared, payload);
-    asked.propose(click::EntryKind::decision, std::move(payload), [&asked, shared, answer](Result<Offset> record) {
-      if (!record) return answer(std::move(record).error());
-      answer(decided_in(asked.pipeline(), *shared, *record));
-    });
+    asked.propose(click::EntryKind::decision, std::move(payload),
+                  [&asked, shared, answer](Result<Offset> record) {
+                    if (!record) return answer(std::move(record).error());
+                    answer(decided_in(asked.pipeline(), *shared, *record));
+                  });
   });
 }
 
@@ -73,10 +76,11 @@ Result<std::vector<Changes::Listed>> ReviewDesk::changes(PartitionId partition,
                                                          const stream::ChangePosition& from,
                                                          LogMs to, size_t limit) const {
   using Listed = std::vector<Changes::Listed>;
-  return ask<Listed>(owned_, partition, [from, to, limit](Partition& asked, const Answer<Listed>& answer) {
-    const auto& pipeline = asked.pipeline();
-    answer(pipeline.changes().list(from, to, limit, pipeline.horizon().age_ms()));
-  });
+  return ask<Listed>(
+      owned_, partition, [from, to, limit](Partition& asked, const Answer<Listed>& answer) {
+        const auto& pipeline = asked.pipeline();
+        answer(pipeline.changes().list(from, to, limit, pipeline.horizon().age_ms()));
+      });
 }
 
 }  // namespace clickmill::cluster

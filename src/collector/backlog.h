@@ -20,7 +20,7 @@ class Backlog {
  public:
   struct Run {
     JournalPos position;
-    ArrivalMs oldest;     ///< lowest received_ms in it
+    ArrivalMs oldest;  ///< lowest received_ms in it
     uint32_t clicks = 0;
     bool again = false;   ///< may have been sent before
     bool copied = false;  ///< they stand in a record that was copied forward
@@ -33,7 +33,9 @@ class Backlog {
   /// arrival order: a bulk click may wait while users' go ahead of it.
   ArrivalMs oldest() const;
   /// Whether the newest group, at `position`, has such a run.
-  bool has_newest(JournalPos position, bool copied) const { return newest(position, copied) < tail_.size(); }
+  bool has_newest(JournalPos position, bool copied) const {
+    return newest(position, copied) < tail_.size();
+  }
   /// Visits the runs, oldest first, until `visit` answers false.
   template <typename Visit>
   void for_each(const Visit& visit) const {

@@ -15,7 +15,9 @@ constexpr int64_t kPatienceMs = 10'000;
 /// So that one body leaves room for the questions of others.
 constexpr size_t kAskedMost = 1024;
 
-bool blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
+bool blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
 
 }  // namespace
 
@@ -44,7 +46,8 @@ class BulkEndpoint::Answer final : public ClickAnswer {
   /// What was taken stays taken; the sender, who can't know, sends it all again.
   void refuse() {
     if (answered_.exchange(true)) return;
-    auto response = http::problem(503, "the journal can't take these clicks now; send them again later");
+    auto response =
+        http::problem(503, "the journal can't take these clicks now; send them again later");
     response.headers.emplace_back("Retry-After", "1");
     respond_(std::move(response));
   }
@@ -56,10 +59,11 @@ class BulkEndpoint::Answer final : public ClickAnswer {
   std::string report(size_t accepted) const {
     std::string list;
     for (const auto& [line, error] : rejected_) {
-      list += fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", list.empty() ? "" : ",", line,
-                          http::json_quoted(error.field), http::json_quoted(error.detail));
+      list += fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", list.empty() ? "" : ",",
+                          line, http::json_quoted(error.field), http::json_quoted(error.detail));
     }
-    return fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}", accepted, rejected_count_, list);
+    return fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}", accepted,
+                       rejected_count_, list);
   }
 
  private:
@@ -96,17 +100,20 @@ std::optional<click::FieldError> BulkEndpoint::parse_line(std::string_view line,
   if (auto error = click::parse_json(line, true, click)) return error;
   if (auto error = click::check_required(click)) return error;
   if (backfill && *click.timestamp_ms > intake_.clock().now().value()) {
-    return click::FieldError{"timestamp_ms", fmt::format("{} is in the future", *click.timestamp_ms)};
+    return click::FieldError{"timestamp_ms",
+                             fmt::format("{} is in the future", *click.timestamp_ms)};
   }
   return std::nullopt;
 }
 
 /// Where the line's ad leads; empty when the line is put off until that is known.
-std::optional<Intake::Target> BulkEndpoint::target_of(Body& body, size_t number, std::string_view line,
+std::optional<Intake::Target> BulkEndpoint::target_of(Body& body, size_t number,
+                                                      std::string_view line,
                                                       const std::string& ad_id) {
   if (body.all_answered) return body.asked.find(ad_id)->second;
   if (auto target = intake_.known_target(ad_id)) return target;
-  if (body.asked.size() >= kAskedMost && body.asked.find(ad_id) == body.asked.end()) return intake_.untold_target();
+  if (body.asked.size() >= kAskedMost && body.asked.find(ad_id) == body.asked.end())
+    return intake_.untold_target();
   body.asked.try_emplace(ad_id);
   body.put_off.emplace_back(number, line);
   return std::nullopt;
@@ -114,19 +121,22 @@ std::optional<Intake::Target> BulkEndpoint::target_of(Body& body, size_t number,
 
 void BulkEndpoint::take_line(Body& body, size_t number, std::string_view line) {
   click::ParsedClick click;
-  if (auto error = parse_line(line, body.backfill, click)) return body.answer->reject(number, *std::move(error));
+  if (auto error = parse_line(line, body.backfill, click))
+    return body.answer->reject(number, *std::move(error));
   const auto target = target_of(body, number, line, click.ad_id);
   if (!target) return;
   if (target->url.empty()) {
-    const char* const why = target->not_told ? "the configuration service does not say whether there is such an ad; "
-                                               "send this line again later: "
-                                             : "no such ad: ";
+    const char* const why =
+        target->not_told ? "the configuration service does not say whether there is such an ad; "
+                           "send this line again later: "
+                         : "no such ad: ";
     return body.answer->reject(number, {"ad_id", why + click.ad_id});
   }
   ++body.accepted;
   body.answer->expect_one();
   const uint8_t flags = body.backfill ? click::kBackfill : 0;
-  if (!intake_.spool(click, body.connection, *target, flags, log::Lane::bulk, body.answer)) body.answer->failed();
+  if (!intake_.spool(click, body.connection, *target, flags, log::Lane::bulk, body.answer))
+    body.answer->failed();
 }
 
 void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Responder respond) {
@@ -170,7 +180,8 @@ void BulkEndpoint::take_put_off(Body& body) {
 }
 
 void BulkEndpoint::sweep_deadlines() {
-  for (const auto& answer : deadlines_.take_due(intake_.clock().system().monotonic_ns())) answer->refuse();
+  for (const auto& answer : deadlines_.take_due(intake_.clock().system().monotonic_ns()))
+    answer->refuse();
 }
 
 }  // namespace clickmill::collector

@@ -31,8 +31,10 @@ class BulkEndpoint {
   class Answer;
   struct Body;
   void take_line(Body& body, size_t number, std::string_view line);
-  std::optional<click::FieldError> parse_line(std::string_view line, bool backfill, click::ParsedClick& click);
-  std::optional<Intake::Target> target_of(Body& body, size_t number, std::string_view line, const std::string& ad_id);
+  std::optional<click::FieldError> parse_line(std::string_view line, bool backfill,
+                                              click::ParsedClick& click);
+  std::optional<Intake::Target> target_of(Body& body, size_t number, std::string_view line,
+                                          const std::string& ad_id);
   void ask(const std::shared_ptr<Body>& body);
   void take_put_off(Body& body);
 

@@ -41,10 +41,12 @@ bool begins_with_brace(std::string_view text) {
 }
 
 std::optional<click::FieldError> parse(const http::Request& request, click::ParsedClick& out) {
-  if (request.method != http::Method::post) return click::parse_params(http::parse_query(request.query), out);
+  if (request.method != http::Method::post)
+    return click::parse_params(http::parse_query(request.query), out);
   std::optional<click::FieldError> error;
   // curl -d calls everything a form; one that begins with a brace is JSON.
-  const bool form = contains_word(request.header("Content-Type"), "application/x-www-form-urlencoded");
+  const bool form =
+      contains_word(request.header("Content-Type"), "application/x-www-form-urlencoded");
   if (form && !begins_with_brace(request.body)) {
     error = click::parse_params(http::parse_query(request.body), out);
   } else {
@@ -60,7 +62,10 @@ std::optional<click::FieldError> parse(const http::Request& request, click::Pars
 class ClickEndpoint::Answer final : public ClickAnswer {
  public:
   Answer(Durability durability, http::Response response, http::Responder respond, Counter& dropped)
-      : durability_(durability), response_(std::move(response)), respond_(std::move(respond)), dropped_(dropped) {}
+      : durability_(durability),
+        response_(std::move(response)),
+        respond_(std::move(respond)),
+        dropped_(dropped) {}
   void written() override {
     if (durability_ == Durability::written) answer();
   }
@@ -84,7 +89,8 @@ class ClickEndpoint::Answer final : public ClickAnswer {
   Counter& dropped_;
 };
 
-http::Response ClickEndpoint::with_cors(const http::Request& request, http::Response response) const {
+http::Response ClickEndpoint::with_cors(const http::Request& request,
+                                        http::Response response) const {
   const auto& origins = intake_.options().cors_origins;
   const auto origin = request.header("Origin");
   if (std::find(origins.begin(), origins.end(), "*") != origins.end()) {
@@ -108,53 +114,62 @@ void ClickEndpoint::handle(http::RequestPtr request, http::Responder respond) {
     return respond(with_cors(*request, std::move(response)));
   }
   if (is_prefetch(*request)) {
-    auto response = http::problem(503, "prefetched clicks are not counted; ask again when the person clicks");
+    auto response =
+        http::problem(503, "prefetched clicks are not counted; ask again when the person clicks");
     response.headers.emplace_back("Cache-Control", "no-store");
     return respond(with_cors(*request, std::move(response)));
   }
   click::ParsedClick click;
-  if (const auto error = parse(*request, click)) return respond(with_cors(*request, refused(*error)));
-  if (const auto target = intake_.known_target(click.ad_id)) return take(*request, click, *target, std::move(respond));
+  if (const auto error = parse(*request, click))
+    return respond(with_cors(*request, refused(*error)));
+  if (const auto target = intake_.known_target(click.ad_id))
+    return take(*request, click, *target, std::move(respond));
   ask_and_take(std::move(request), std::move(click), std::move(respond));
 }
 
-void ClickEndpoint::ask_and_take(http::RequestPtr request, click::ParsedClick&& click, http::Responder respond) {
+void ClickEndpoint::ask_and_take(http::RequestPtr request, click::ParsedClick&& click,
+                                 http::Responder respond) {
   struct Held {
     http::RequestPtr request;
     click::ParsedClick click;
     http::Responder respond;
   };
-  auto held = std::make_shared<Held>(Held{std::move(request), std::move(click), std::move(respond)});
+  auto held =
+      std::make_shared<Held>(Held{std::move(request), std::move(click), std::move(respond)});
   intake_.ask_target(held->click.ad_id, [this, held](const Intake::Target& target) {
     take(*held->request, held->click, target, std::move(held->respond));
   });
 }
 
-http::Response ClickEndpoint::nowhere_to_go(const std::string& ad_id, const Intake::Target& target) const {
+http::Response ClickEndpoint::nowhere_to_go(const std::string& ad_id,
+                                            const Intake::Target& target) const {
   if (!target.not_told) return http::problem(404, "no such ad: " + ad_id, "ad_id");
-  auto response = http::problem(503, "the configuration service does not say where ad " + ad_id + " leads; try again");
+  auto response = http::problem(
+      503, "the configuration service does not say where ad " + ad_id + " leads; try again");
   response.headers.emplace_back("Retry-After", "1");
   response.headers.emplace_back("Cache-Control", "no-store");
   return response;
 }
 
-void ClickEndpoint::take(const http::Request& request, const click::ParsedClick& click, const Intake::Target& target,
-                         http::Responder respond) {
+void ClickEndpoint::take(const http::Request& request, const click::ParsedClick& click,
+                         const Intake::Target& target, http::Responder respond) {
   if (target.url.empty()) return respond(with_cors(request, nowhere_to_go(click.ad_id, target)));
   auto response = with_cors(request, redirect_to(target.url));
   if (request.method == http::Method::head) return respond(std::move(response));
   const auto durability = intake_.options().durability;
   const auto connection = intake_.connection_of(request);
-  auto answer = std::make_shared<Answer>(durability, std::move(response), std::move(respond), intake_.dropped());
+  auto answer = std::make_shared<Answer>(durability, std::move(response), std::move(respond),
+                                         intake_.dropped());
   // A click that could not be spooled is counted as dropped; the person is redirected all the same.
-  const bool spooled = intake_.spool(click, connection, target, 0, log::Lane::redirects, answer).has_value();
+  const bool spooled =
+      intake_.spool(click, connection, target, 0, log::Lane::redirects, answer).has_value();
   if (!spooled) return answer->failed();
   if (durability == Durability::memory) {
     answer->answer();
     return;
   }
-  const int64_t deadline = intake_.clock().system().monotonic_ns() +
-                           intake_.options().redirect_deadline_ms * 1'000'000;
+  const int64_t deadline =
+      intake_.clock().system().monotonic_ns() + intake_.options().redirect_deadline_ms * 1'000'000;
   deadlines_.add(deadline, answer);
 }
 

@@ -22,8 +22,8 @@ class ClickEndpoint {
 
  private:
   class Answer;
-  void take(const http::Request& request, const click::ParsedClick& click, const Intake::Target& target,
-            http::Responder respond);
+  void take(const http::Request& request, const click::ParsedClick& click,
+            const Intake::Target& target, http::Responder respond);
   void ask_and_take(http::RequestPtr request, click::ParsedClick&& click, http::Responder respond);
   http::Response nowhere_to_go(const std::string& ad_id, const Intake::Target& target) const;
   http::Response with_cors(const http::Request& request, http::Response response) const;

@@ -2,12 +2,17 @@
 
 namespace clickmill::collector {
 
-Enricher::Enricher(catalog::Service& service, const Clock& clock, Options options, Tell tell, Metrics& metrics)
-    : service_(service), clock_(clock), options_(options), tell_(std::move(tell)),
+Enricher::Enricher(catalog::Service& service, const Clock& clock, Options options, Tell tell,
+                   Metrics& metrics)
+    : service_(service),
+      clock_(clock),
+      options_(options),
+      tell_(std::move(tell)),
       enriched_(metrics.counter("clickmill_spool_enriched_total",
                                 "Clicks whose ad was told while they stood in the spool.")),
-      given_up_(metrics.counter("clickmill_spool_ad_not_told_total",
-                                "Clicks sent as unknown_ad because the configuration service never told their ad.")) {}
+      given_up_(metrics.counter(
+          "clickmill_spool_ad_not_told_total",
+          "Clicks sent as unknown_ad because the configuration service never told their ad.")) {}
 
 void Enricher::add(PartitionId partition, Spool::UntoldClick click, const std::string& ad_id) {
   const int64_t now = clock_.monotonic_ns();
@@ -36,10 +41,12 @@ void Enricher::tick() {
       const auto at = ads_.find(give_ups_.front().second);
       if (at == ads_.end()) continue;
       auto& clicks = at->second.clicks;
-      for (; !clicks.empty() && clicks.front().give_up_ns <= now; clicks.pop_front()) late.push_back(clicks.front());
+      for (; !clicks.empty() && clicks.front().give_up_ns <= now; clicks.pop_front())
+        late.push_back(clicks.front());
       if (clicks.empty() && !at->second.asked) ads_.erase(at);
     }
-    for (; !asks_.empty() && asks_.begin()->first <= now && asked_ < options_.asked_most; asks_.erase(asks_.begin())) {
+    for (; !asks_.empty() && asks_.begin()->first <= now && asked_ < options_.asked_most;
+         asks_.erase(asks_.begin())) {
       const auto at = ads_.find(asks_.begin()->second);
       if (at == ads_.end() || at->second.asked) continue;
       at->second.asked = true;
@@ -50,7 +57,8 @@ void Enricher::tick() {
   given_up_.add(late.size());
   for (const Click& click : late) tell_(click.partition, click.click, nullptr);
   for (const std::string& ad_id : due) {
-    service_.look_up(ad_id, [this, ad_id](const catalog::Finding& finding) { on_finding(ad_id, finding); });
+    service_.look_up(
+        ad_id, [this, ad_id](const catalog::Finding& finding) { on_finding(ad_id, finding); });
   }
 }
 

@@ -34,7 +34,8 @@ class Enricher {
   /// Spool::told.
   using Tell = std::function<void(PartitionId, Spool::UntoldClick, const catalog::Ad*)>;
   /// `service` is borrowed.
-  Enricher(catalog::Service& service, const Clock& clock, Options options, Tell tell, Metrics& metrics);
+  Enricher(catalog::Service& service, const Clock& clock, Options options, Tell tell,
+           Metrics& metrics);
 
   void add(PartitionId partition, Spool::UntoldClick click, const std::string& ad_id);
   /// Asks what is due, gives up on what waited too long. Call a few times a second or more.
@@ -61,7 +62,7 @@ class Enricher {
 
   std::mutex mutex_;
   std::unordered_map<std::string, Ad> ads_;
-  std::multimap<int64_t, std::string> asks_;               ///< by when they are due
+  std::multimap<int64_t, std::string> asks_;              ///< by when they are due
   std::deque<std::pair<int64_t, std::string>> give_ups_;  ///< one per click that came, in order
   size_t asked_ = 0;
 };

@@ -6,7 +6,11 @@ namespace clickmill::collector {
 
 Forwarder::Forwarder(Spool& spool, cluster::Router& router, const Clock& clock, Options options,
                      uint64_t jitter_seed)
-    : spool_(spool), router_(router), clock_(clock), options_(std::move(options)), jitter_(jitter_seed),
+    : spool_(spool),
+      router_(router),
+      clock_(clock),
+      options_(std::move(options)),
+      jitter_(jitter_seed),
       journal_(spool.reader()) {}
 
 Forwarder::Lane& Forwarder::lane_of(PartitionId partition) {
@@ -32,7 +36,8 @@ void Forwarder::forward() {
   const int64_t now = clock_.monotonic_ns();
   for (size_t i = 0; i < lanes_.size(); ++i) {
     const PartitionId partition(static_cast<uint32_t>(i));
-    if (lanes_[i].holding && !lanes_[i].under_way && lanes_[i].retry_at_ns <= now) send(partition, lanes_[i]);
+    if (lanes_[i].holding && !lanes_[i].under_way && lanes_[i].retry_at_ns <= now)
+      send(partition, lanes_[i]);
     if (!lanes_[i].ours || lanes_[i].holding) continue;
     // The disk may have refused to give the backlog back.
     if (lanes_[i].wanted || spool_.has_backlog(partition)) take_next(partition);
@@ -79,7 +84,8 @@ void Forwarder::on_answer(PartitionId partition, Status status) {
     if (lane.taken.more) take_next(partition);
     return;
   }
-  lane.backoff_ms = std::clamp(lane.backoff_ms * 2, options_.backoff_first_ms, options_.backoff_most_ms);
+  lane.backoff_ms =
+      std::clamp(lane.backoff_ms * 2, options_.backoff_first_ms, options_.backoff_most_ms);
   // Half of it at random, so that the partitions don't come back in step.
   const auto half = static_cast<uint64_t>(lane.backoff_ms * 500'000);
   lane.retry_at_ns = clock_.monotonic_ns() + static_cast<int64_t>(half + jitter_.below(half + 1));

@@ -13,14 +13,20 @@ std::string_view cut(std::string_view text) { return text.substr(0, kHeaderBytes
 
 }  // namespace
 
-Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, NodeClock& clock, Options options,
-               Metrics& metrics)
-    : spool_(spool), catalog_(catalog), service_(service), clock_(clock), options_(std::move(options)),
+Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, NodeClock& clock,
+               Options options, Metrics& metrics)
+    : spool_(spool),
+      catalog_(catalog),
+      service_(service),
+      clock_(clock),
+      options_(std::move(options)),
       proxies_(options_.trusted_proxies),
-      answered_unsynced_(metrics.counter("clickmill_collector_answered_unsynced_total",
-                                         "Clicks answered at the deadline, before they were synced.")),
-      dropped_(metrics.counter("clickmill_collector_dropped_total",
-                               "Clicks redirected but not recorded: journal closed or buffer full.")) {}
+      answered_unsynced_(
+          metrics.counter("clickmill_collector_answered_unsynced_total",
+                          "Clicks answered at the deadline, before they were synced.")),
+      dropped_(
+          metrics.counter("clickmill_collector_dropped_total",
+                          "Clicks redirected but not recorded: journal closed or buffer full.")) {}
 
 Intake::Connection Intake::connection_of(const http::Request& request) const {
   Connection connection;
@@ -29,7 +35,8 @@ Intake::Connection Intake::connection_of(const http::Request& request) const {
   connection.referrer = request.header("Referer");
   if (!options_.country_header.empty()) {
     const auto value = request.header(options_.country_header);
-    if (value.size() == 2 && value[0] >= 'A' && value[0] <= 'Z' && value[1] >= 'A' && value[1] <= 'Z') {
+    if (value.size() == 2 && value[0] >= 'A' && value[0] <= 'Z' && value[1] >= 'A' &&
+        value[1] <= 'Z') {
       connection.country = click::country_of(value[0], value[1]);
     }
   }
@@ -63,12 +70,15 @@ void Intake::ask_target(std::string_view ad_id, std::function<void(const Target&
   });
 }
 
-Status Intake::spool(const click::ParsedClick& parsed, const Connection& connection, const Target& target,
-                     uint8_t flags, log::Lane lane, std::shared_ptr<ClickAnswer> answer) {
+Status Intake::spool(const click::ParsedClick& parsed, const Connection& connection,
+                     const Target& target, uint8_t flags, log::Lane lane,
+                     std::shared_ptr<ClickAnswer> answer) {
   const std::string generated = parsed.click_id ? std::string() : random_uuid();
-  const std::string_view agent = cut(parsed.user_agent ? std::string_view(*parsed.user_agent) : connection.user_agent);
+  const std::string_view agent =
+      cut(parsed.user_agent ? std::string_view(*parsed.user_agent) : connection.user_agent);
   click::ClickView click;
-  click.click_id = parsed.click_id ? std::string_view(*parsed.click_id) : std::string_view(generated);
+  click.click_id =
+      parsed.click_id ? std::string_view(*parsed.click_id) : std::string_view(generated);
   click.ad_id = parsed.ad_id;
   click.flags = flags;
   if (target.ad != nullptr) {
@@ -81,7 +91,8 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
   click.device = parsed.device ? *parsed.device : click::device_of_user_agent(agent);
   click.country = parsed.country.value_or(connection.country.value_or(click::kUnknownCountry));
   click.user_id = parsed.user_id;
-  click.ip = parsed.ip ? std::string_view(*parsed.ip).substr(0, 64) : std::string_view(connection.ip);
+  click.ip =
+      parsed.ip ? std::string_view(*parsed.ip).substr(0, 64) : std::string_view(connection.ip);
   click.user_agent = agent;
   click.referrer = cut(parsed.referrer ? std::string_view(*parsed.referrer) : connection.referrer);
   std::string record;

@@ -31,8 +31,8 @@ class Intake {
     uint32_t partitions = 64;
   };
   /// `service`: where ads are asked for; null: the catalog has them all.
-  Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, NodeClock& clock, Options options,
-         Metrics& metrics);
+  Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, NodeClock& clock,
+         Options options, Metrics& metrics);
 
   /// Facts of the connection that a click takes over when it doesn't carry them.
   struct Connection {
@@ -46,8 +46,9 @@ class Intake {
   /// Where an ad leads.
   struct Target {
     std::shared_ptr<const catalog::Ad> ad;  ///< null: to the default redirect, if there is one
-    bool not_told = false;  ///< the configuration service didn't say in time whether there is such an ad
-    std::string_view url;   ///< empty: nowhere
+    bool not_told =
+        false;  ///< the configuration service didn't say in time whether there is such an ad
+    std::string_view url;  ///< empty: nowhere
   };
   /// What is known without asking the configuration service; empty: ask_target().
   std::optional<Target> known_target(std::string_view ad_id) const;

@@ -16,7 +16,8 @@ namespace {
 constexpr uint64_t kClickOverhead = 64;
 
 bool is_untold(std::string_view record) {
-  return record.size() > click::kFlagsAt && (static_cast<uint8_t>(record[click::kFlagsAt]) & click::kAdNotTold) != 0;
+  return record.size() > click::kFlagsAt &&
+         (static_cast<uint8_t>(record[click::kFlagsAt]) & click::kAdNotTold) != 0;
 }
 
 std::string ad_id_of(std::string_view record) {
@@ -74,7 +75,10 @@ class Spool::Waiter final : public log::JournalWaiter {
 
 Spool::Spool(log::Journal& journal, NodeClock& clock, Options options,
              std::function<void(PartitionId)> ready)
-    : journal_(journal), clock_(clock), options_(options), ready_(std::move(ready)),
+    : journal_(journal),
+      clock_(clock),
+      options_(options),
+      ready_(std::move(ready)),
       copy_reader_(journal.reader()) {
   for (uint32_t i = 0; i < options_.partitions; ++i) shares_.push_back(std::make_unique<Share>());
 }
@@ -93,8 +97,8 @@ void Spool::recover(RecoveredSpool&& recovered) {
   clock_.raise(recovered.newest_);
 }
 
-Status Spool::append(PartitionId partition, std::string&& record, bool timestamp_too, log::Lane lane,
-                     std::shared_ptr<ClickAnswer> answer) {
+Status Spool::append(PartitionId partition, std::string&& record, bool timestamp_too,
+                     log::Lane lane, std::shared_ptr<ClickAnswer> answer) {
   CM_ASSERT(partition.value() < shares_.size());
   const Queue queue = lane == log::Lane::redirects ? Queue::redirects : Queue::bulk;
   log::Append append;
@@ -115,7 +119,8 @@ Status Spool::append(PartitionId partition, std::string&& record, bool timestamp
   return {};
 }
 
-void Spool::mark_durable(PartitionId partition, Queue queue, JournalPos position, std::string&& record) {
+void Spool::mark_durable(PartitionId partition, Queue queue, JournalPos position,
+                         std::string&& record) {
   Share& share = *shares_[partition.value()];
   {
     std::lock_guard lock(share.mutex);
@@ -173,8 +178,9 @@ std::optional<Spool::Taken> Spool::take(PartitionId partition, size_t count_most
   }
   for (size_t i = 0; i < kQueues; ++i) {
     const auto queue = static_cast<Queue>((first + i) % kQueues);
-    auto taken = queue == Queue::backlog ? take_from_disk(partition, share, count_most, bytes_most, journal)
-                                         : take_from_memory(share, queue, count_most, bytes_most);
+    auto taken = queue == Queue::backlog
+                     ? take_from_disk(partition, share, count_most, bytes_most, journal)
+                     : take_from_memory(share, queue, count_most, bytes_most);
     if (!taken) continue;
     put_untold_aside(partition, share, *taken);
     std::lock_guard lock(share.mutex);
@@ -194,8 +200,8 @@ std::optional<Spool::Taken> Spool::take_told(Share& share, size_t count_most, si
   taken.queue = Queue::told;
   taken.again = aside.ready.front()->again;
   size_t bytes = 0;
-  while (!aside.ready.empty() && aside.ready.front()->again == taken.again && taken.records.size() < count_most &&
-         bytes < bytes_most) {
+  while (!aside.ready.empty() && aside.ready.front()->again == taken.again &&
+         taken.records.size() < count_most && bytes < bytes_most) {
     const UntoldClick click = aside.ready.front();
     aside.ready.pop_front();
     aside.taken.push_back(click);
@@ -224,7 +230,8 @@ void Spool::put_untold_aside(PartitionId partition, Share& share, Taken& taken) 
     taken.held -= untold.size();
   }
   untold_.add(static_cast<int64_t>(untold.size()));
-  for (const UntoldClick click : untold) options_.on_untold(partition, click, ad_id_of(click->record));
+  for (const UntoldClick click : untold)
+    options_.on_untold(partition, click, ad_id_of(click->record));
 }
 
 void Spool::told(PartitionId partition, UntoldClick click, const catalog::Ad* ad) {
@@ -270,8 +277,9 @@ std::string Spool::pop_ready(Share& share, Lane& lane) {
 
 /// Reads without the lock, so that no user waits for the disk. `reading` keeps
 /// the runs at the front where they are meanwhile; others are added at the end.
-std::optional<Spool::Taken> Spool::take_from_disk(PartitionId partition, Share& share, size_t count_most,
-                                                  size_t bytes_most, log::GroupReader& journal) {
+std::optional<Spool::Taken> Spool::take_from_disk(PartitionId partition, Share& share,
+                                                  size_t count_most, size_t bytes_most,
+                                                  log::GroupReader& journal) {
   std::vector<Backlog::Run> runs;
   {
     std::lock_guard lock(share.mutex);
@@ -297,8 +305,8 @@ std::optional<Spool::Taken> Spool::take_from_disk(PartitionId partition, Share& 
 }
 
 /// How many of the runs are in `taken` now.
-size_t Spool::read_runs(PartitionId partition, const std::vector<Backlog::Run>& runs, size_t bytes_most,
-                        log::GroupReader& journal, Taken& taken) {
+size_t Spool::read_runs(PartitionId partition, const std::vector<Backlog::Run>& runs,
+                        size_t bytes_most, log::GroupReader& journal, Taken& taken) {
   size_t done = 0;
   for (size_t bytes = 0; done < runs.size() && bytes < bytes_most; ++done) {
     const Backlog::Run& run = runs[done];
@@ -334,7 +342,8 @@ void Spool::committed(PartitionId partition, const Taken& taken) {
   Share& share = *shares_[partition.value()];
   std::lock_guard lock(share.mutex);
   if (taken.queue == Queue::told) {
-    for (const UntoldClick click : std::exchange(share.aside.taken, {})) share.aside.held.erase(click);
+    for (const UntoldClick click : std::exchange(share.aside.taken, {}))
+      share.aside.held.erase(click);
   } else {
     share.taken.clear();
   }
@@ -363,7 +372,8 @@ ArrivalMs Spool::low_water(PartitionId partition) {
 }
 
 void Spool::Share::take(JournalPos position, ArrivalMs received) {
-  if (taken.empty() || taken.back().position != position) taken.push_back({position, received, 0, false, false});
+  if (taken.empty() || taken.back().position != position)
+    taken.push_back({position, received, 0, false, false});
   ++taken.back().clicks;
   taken.back().oldest = std::min(taken.back().oldest, received);
 }
@@ -395,12 +405,14 @@ uint64_t Spool::Share::clicks_before(JournalPos end) const {
 
 bool Spool::Share::any_ready() const {
   return !aside.ready.empty() || !backlog.empty() ||
-         std::any_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return !lane.ready.empty(); });
+         std::any_of(lanes.begin(), lanes.end(),
+                     [](const Lane& lane) { return !lane.ready.empty(); });
 }
 
 /// Whether clicks wait for the journal.
 bool Spool::Share::on_its_way() const {
-  return std::any_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return lane.ready.size() < lane.held.size(); });
+  return std::any_of(lanes.begin(), lanes.end(),
+                     [](const Lane& lane) { return lane.ready.size() < lane.held.size(); });
 }
 
 void Spool::write_trims() {

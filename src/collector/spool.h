@@ -15,8 +15,8 @@
 #include "catalog/catalog.h"
 #include "collector/backlog.h"
 #include "collector/spool_records.h"
-#include "log/journal.h"
 #include "log/group_reader.h"
+#include "log/journal.h"
 
 namespace clickmill::collector {
 
@@ -159,7 +159,8 @@ class Spool {
   void mark_durable(PartitionId partition, Queue queue, JournalPos position, std::string&& record);
   void mark_failed(PartitionId partition, Queue queue);
   bool leaves_on_disk(const Share& share, JournalPos position) const;
-  std::optional<Taken> take_from_memory(Share& share, Queue queue, size_t count_most, size_t bytes_most);
+  std::optional<Taken> take_from_memory(Share& share, Queue queue, size_t count_most,
+                                        size_t bytes_most);
   std::optional<Taken> take_from_disk(PartitionId partition, Share& share, size_t count_most,
                                       size_t bytes_most, log::GroupReader& journal);
   size_t read_runs(PartitionId partition, const std::vector<Backlog::Run>& runs, size_t bytes_most,

@@ -1,8 +1,8 @@
 // Copying forward: what holds an old journal file back (a stuck partition's
 // clicks) is appended again, a group at a time, so that the file can go.
-#include "collector/spool.h"
-
 #include <algorithm>
+
+#include "collector/spool.h"
 
 namespace clickmill::collector {
 
@@ -38,7 +38,8 @@ void Spool::copy_forward(JournalPos before, uint64_t bytes_most) {
     // A file that is still full of them is not worth it: it stays.
     if (clicks > clicks_most) return;
   }
-  for (uint32_t i = 0; i < shares_.size(); ++i) copy_oldest(PartitionId(i), std::min(before, file_end));
+  for (uint32_t i = 0; i < shares_.size(); ++i)
+    copy_oldest(PartitionId(i), std::min(before, file_end));
 }
 
 /// One group at a time: the next round takes the next one.
@@ -84,9 +85,11 @@ void Spool::moved(PartitionId partition, JournalPos from, const Backlog::Run& co
   uint64_t here = 0;
   bool again = false;
   for (Lane& lane : share.lanes) {
-    for (; !lane.ready.empty() && lane.held.front().position == from; ++here) pop_ready(share, lane);
+    for (; !lane.ready.empty() && lane.held.front().position == from; ++here)
+      pop_ready(share, lane);
   }
-  for (; !share.backlog.empty() && share.backlog.front().position == from; share.backlog.pop_front()) {
+  for (; !share.backlog.empty() && share.backlog.front().position == from;
+       share.backlog.pop_front()) {
     here += share.backlog.front().clicks;
     again = again || share.backlog.front().again;
   }

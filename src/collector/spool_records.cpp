@@ -13,7 +13,8 @@
 
 namespace clickmill::collector {
 
-Status for_each_click(const log::RecordView& record, const std::function<void(std::string_view)>& take) {
+Status for_each_click(const log::RecordView& record,
+                      const std::function<void(std::string_view)>& take) {
   if (record.kind == log::RecordKind::click) {
     take(record.payload);
     return {};
@@ -70,7 +71,8 @@ Status RecoveredSpool::replay_trim(std::string_view payload) {
   // All that a trim covers stands before it. It is forgotten here and now: a later
   // record, of a run that didn't know of it any more, may say less.
   for (size_t i = 0; i < std::min(trims.size(), backlogs_.size()); ++i) {
-    while (!backlogs_[i].empty() && backlogs_[i].front().position < trims[i]) backlogs_[i].pop_front();
+    while (!backlogs_[i].empty() && backlogs_[i].front().position < trims[i])
+      backlogs_[i].pop_front();
   }
   return {};
 }

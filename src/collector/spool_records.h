@@ -16,7 +16,8 @@ namespace clickmill::collector {
 class RecoveredSpool {
  public:
   static bool is_of_spool(log::RecordKind kind) {
-    return kind == log::RecordKind::click || kind == log::RecordKind::copied_clicks || kind == log::RecordKind::trim;
+    return kind == log::RecordKind::click || kind == log::RecordKind::copied_clicks ||
+           kind == log::RecordKind::trim;
   }
   Status replay(JournalPos position, const log::RecordView& record);
 
@@ -29,7 +30,8 @@ class RecoveredSpool {
 };
 
 /// Calls `take` with each click record that a journal record holds, whatever trims say.
-Status for_each_click(const log::RecordView& record, const std::function<void(std::string_view)>& take);
+Status for_each_click(const log::RecordView& record,
+                      const std::function<void(std::string_view)>& take);
 /// received_ms of a click record.
 ArrivalMs received_of(std::string_view record);
 /// The journal record's payload that holds a group's clicks, copied forward.

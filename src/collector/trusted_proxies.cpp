@@ -65,12 +65,15 @@ bool TrustedProxies::trusts(std::string_view ip) const {
   return false;
 }
 
-std::string TrustedProxies::client_ip(std::string_view peer_ip, std::string_view forwarded_for) const {
+std::string TrustedProxies::client_ip(std::string_view peer_ip,
+                                      std::string_view forwarded_for) const {
   std::string client(peer_ip);
   while (trusts(client) && !forwarded_for.empty()) {
     const auto comma = forwarded_for.rfind(',');
-    const auto hop = trimmed(comma == std::string_view::npos ? forwarded_for : forwarded_for.substr(comma + 1));
-    forwarded_for = comma == std::string_view::npos ? std::string_view() : forwarded_for.substr(0, comma);
+    const auto hop =
+        trimmed(comma == std::string_view::npos ? forwarded_for : forwarded_for.substr(comma + 1));
+    forwarded_for =
+        comma == std::string_view::npos ? std::string_view() : forwarded_for.substr(0, comma);
     bool ipv4 = false;
     if (!parse_ip(hop, ipv4)) break;
     client = hop;

@@ -134,7 +134,8 @@ void read_log(ConfigReader& in, Config::Log& out) {
                                {"zstd", log::Compression::zstd}});
   in.number("log.journal_bytes", out.journal_bytes, 0);
   if (out.journal_bytes != 0 && out.journal_bytes < kSmallestJournal) {
-    in.problem("log.journal_bytes", std::to_string(out.journal_bytes) + " is neither 0 nor at least " +
+    in.problem("log.journal_bytes", std::to_string(out.journal_bytes) +
+                                        " is neither 0 nor at least " +
                                         std::to_string(kSmallestJournal));
   }
 }
@@ -194,7 +195,8 @@ void read_store(ConfigReader& in, Config::Store& out) {
 void read_catalog_url(ConfigReader& in, Config::CatalogSource& out) {
   in.text("catalog.url", out.url);
   if (out.url.empty()) {
-    if (out.source == "http") in.problem("catalog.url", "is missing: catalog.source \"http\" needs it");
+    if (out.source == "http")
+      in.problem("catalog.url", "is missing: catalog.source \"http\" needs it");
   } else if (out.source != "http") {
     in.problem("catalog.url", "only catalog.source \"http\" has one");
   } else if (const auto url = http::parse_url(out.url); !url) {
@@ -216,7 +218,8 @@ void read_catalog(ConfigReader& in, const std::filesystem::path& folder,
   }
   read_catalog_url(in, out);
   if (out.source == "http") {
-    if (is_named && !file.empty()) in.problem("catalog.file", "only catalog.source \"builtin\" has one");
+    if (is_named && !file.empty())
+      in.problem("catalog.file", "only catalog.source \"builtin\" has one");
     out.file.clear();
   }
   in.number("catalog.timeout_ms", out.timeout_ms, 1, 10'000);

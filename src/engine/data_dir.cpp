@@ -38,8 +38,10 @@ Result<NodeFile> read_node(FileSystem& files, const std::string& file) {
   const std::string text = TRY(read_file(files, file));
   NodeFile node = TRY(from_json(text, file));
   if (node.format_version != kFormatVersion) {
-    return Error(Errc::invalid, fmt::format("format version {} is not {}, which this binary reads",
-                                            node.format_version, kFormatVersion), file);
+    return Error(Errc::invalid,
+                 fmt::format("format version {} is not {}, which this binary reads",
+                             node.format_version, kFormatVersion),
+                 file);
   }
   return node;
 }
@@ -52,7 +54,9 @@ Result<std::unique_ptr<FileLock>> lock_directory(FileSystem& files, const std::s
 
 }  // namespace
 
-std::string DataDir::log(uint32_t partition) const { return fmt::format("{}/log/{}", path_, partition); }
+std::string DataDir::log(uint32_t partition) const {
+  return fmt::format("{}/log/{}", path_, partition);
+}
 
 Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::string& path,
                                                const std::string& node_id, uint32_t partitions) {
@@ -65,7 +69,8 @@ Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::str
     dir->node_ = {kFormatVersion, node_id, partitions, secure_random_u64()};
     // A directory with clicks but without its seed would count them all anew.
     if (files.exists(path + "/journal")) {
-      return Error(Errc::corrupt, "the node file is missing, but the directory holds a journal", file);
+      return Error(Errc::corrupt, "the node file is missing, but the directory holds a journal",
+                   file);
     }
     TRY(write_file_atomically(files, file, to_json(dir->node_)));
     return dir;
@@ -73,20 +78,26 @@ Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::str
   dir->node_ = TRY(read_node(files, file));
   const NodeFile& node = dir->node_;
   if (node.node_id != node_id) {
-    return Error(Errc::invalid, fmt::format("the directory belongs to node_id \"{}\", the config says \"{}\"",
-                                            node.node_id, node_id), file);
+    return Error(Errc::invalid,
+                 fmt::format("the directory belongs to node_id \"{}\", the config says \"{}\"",
+                             node.node_id, node_id),
+                 file);
   }
   if (node.partitions != partitions) {
-    return Error(Errc::invalid, fmt::format("the directory has {} partitions, log.partitions says {}; "
-                                            "the number is fixed at the first start",
-                                            node.partitions, partitions), file);
+    return Error(Errc::invalid,
+                 fmt::format("the directory has {} partitions, log.partitions says {}; "
+                             "the number is fixed at the first start",
+                             node.partitions, partitions),
+                 file);
   }
   return dir;
 }
 
-Result<std::unique_ptr<DataDir>> DataDir::open_existing(FileSystem& files, const std::string& path) {
+Result<std::unique_ptr<DataDir>> DataDir::open_existing(FileSystem& files,
+                                                        const std::string& path) {
   const std::string file = path + "/node";
-  if (!files.exists(file)) return Error(Errc::not_found, "not a data directory: it has no node file", path);
+  if (!files.exists(file))
+    return Error(Errc::not_found, "not a data directory: it has no node file", path);
   auto lock = TRY(lock_directory(files, path));
   auto dir = std::unique_ptr<DataDir>(new DataDir(path, std::move(lock)));
   dir->node_ = TRY(read_node(files, file));

@@ -36,7 +36,8 @@ class DataDir {
   std::string store() const { return path_ + "/store"; }
 
  private:
-  DataDir(std::string path, std::unique_ptr<FileLock> lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  DataDir(std::string path, std::unique_ptr<FileLock> lock)
+      : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
   std::unique_ptr<FileLock> lock_;
   NodeFile node_;

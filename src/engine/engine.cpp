@@ -69,8 +69,9 @@ class LocalRouter final : public cluster::Router {
 Error with_way_out(Error error) {
   if (error.code() != Errc::corrupt) return error;
   return Error(Errc::corrupt,
-               error.message() + " (clickmill recover --force-quorum --config FILE goes on with what is "
-                                 "readable and says what is gone)",
+               error.message() +
+                   " (clickmill recover --force-quorum --config FILE goes on with what is "
+                   "readable and says what is gone)",
                error.path(), error.position());
 }
 
@@ -79,7 +80,11 @@ Error with_way_out(Error error) {
 class Engine::Impl {
  public:
   Impl(Config config, FileSystem& files, Clock& clock)
-      : config_(std::move(config)), files_(files), clock_(clock), node_clock_(clock), auth_(config_.keys) {}
+      : config_(std::move(config)),
+        files_(files),
+        clock_(clock),
+        node_clock_(clock),
+        auth_(config_.keys) {}
   ~Impl() { stop(); }
 
   Status start();
@@ -95,7 +100,8 @@ class Engine::Impl {
   Status start_upkeep();
   Status open_catalog();
   Status reload_catalog();
-  void ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click, const std::string& ad_id);
+  void ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click,
+                  const std::string& ad_id);
   void start_workers();
   bool idle(size_t worker);
   void maintain_journal(JournalPos leave_before);
@@ -193,7 +199,8 @@ Status Engine::Impl::open_state() {
   images_ = std::make_unique<stream::TableImages>(
       files_, stream::TableImages::Options{dir_->ids(), hooks.in_background});
   hooks.images = images_.get();
-  owned_.partitions = TRY(open_partitions(config_, *dir_, files_, node_clock_, *state_, owned_, hooks));
+  owned_.partitions =
+      TRY(open_partitions(config_, *dir_, files_, node_clock_, *state_, owned_, hooks));
   return {};
 }
 
@@ -208,18 +215,22 @@ Status Engine::Impl::open_catalog() {
   options.timeout_ms = config_.catalog.timeout_ms;
   options.ttl_ms = int64_t{config_.catalog.ttl_s} * 1000;
   options.absent_ttl_ms = std::min(options.ttl_ms, options.absent_ttl_ms);
-  const auto in_background = [this](std::function<void()> task) { return background_->submit(std::move(task)); };
-  catalog_service_ = std::make_unique<catalog::Service>(*catalog_source_, *catalog_, clock_, options, in_background, metrics_);
-  const auto tell = [this](PartitionId partition, collector::Spool::UntoldClick click, const catalog::Ad* ad) {
-    spool_->told(partition, click, ad);
+  const auto in_background = [this](std::function<void()> task) {
+    return background_->submit(std::move(task));
   };
-  enricher_ = std::make_unique<collector::Enricher>(*catalog_service_, clock_, collector::Enricher::Options{}, tell, metrics_);
+  catalog_service_ = std::make_unique<catalog::Service>(*catalog_source_, *catalog_, clock_,
+                                                        options, in_background, metrics_);
+  const auto tell = [this](PartitionId partition, collector::Spool::UntoldClick click,
+                           const catalog::Ad* ad) { spool_->told(partition, click, ad); };
+  enricher_ = std::make_unique<collector::Enricher>(*catalog_service_, clock_,
+                                                    collector::Enricher::Options{}, tell, metrics_);
   catalog_client_->every(kDeadlineSweepMs, [this] { catalog_service_->tick(); });
   catalog_client_->every(kEnrichMs, [this] { enricher_->tick(); });
   return {};
 }
 
-void Engine::Impl::ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click, const std::string& ad_id) {
+void Engine::Impl::ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click,
+                              const std::string& ad_id) {
   if (enricher_) return enricher_->add(partition, click, ad_id);
   // Left by a run with another catalog.source.
   const auto ads = catalog_->snapshot();
@@ -231,8 +242,10 @@ Status Engine::Impl::open_journal() {
   for (const auto& partition : owned_.partitions) logs.emplace_back(partition->segments().last());
   collector::RecoveredSpool spooled;
   const auto replay = [&](JournalPos position, const log::RecordView& record) -> Status {
-    if (record.partition.value() >= logs.size()) return Error(Errc::corrupt, "record of an unknown partition");
-    if (collector::RecoveredSpool::is_of_spool(record.kind)) return spooled.replay(position, record);
+    if (record.partition.value() >= logs.size())
+      return Error(Errc::corrupt, "record of an unknown partition");
+    if (collector::RecoveredSpool::is_of_spool(record.kind))
+      return spooled.replay(position, record);
     return logs[record.partition.value()].replay(position, record);
   };
   const auto options = TRY(journal_options(config_, files_, dir_->path()));
@@ -245,13 +258,13 @@ Status Engine::Impl::open_journal() {
   }
   collector::Spool::Options spool_options;
   spool_options.partitions = config_.log.partitions;
-  spool_options.on_untold = [this](PartitionId partition, collector::Spool::UntoldClick click, const std::string& ad_id) {
+  spool_options.on_untold = [this](PartitionId partition, collector::Spool::UntoldClick click,
+                                   const std::string& ad_id) {
     ask_for_ad(partition, click, ad_id);
   };
   spool_ = std::make_unique<collector::Spool>(
-      *journal_, node_clock_, std::move(spool_options), [this](PartitionId id) {
-        forwarders_[id.value() % forwarders_.size()]->ready(id);
-      });
+      *journal_, node_clock_, std::move(spool_options),
+      [this](PartitionId id) { forwarders_[id.value() % forwarders_.size()]->ready(id); });
   spool_->recover(std::move(spooled));
   return {};
 }
@@ -270,7 +283,8 @@ Status Engine::Impl::start_upkeep() {
   LogMs newest(0);
   for (const auto& partition : owned_.partitions) {
     segments.push_back(&partition->segments());
-    newest = std::max({newest, partition->log().last_append_ms(), partition->pipeline().horizon().log_time()});
+    newest = std::max(
+        {newest, partition->log().last_append_ms(), partition->pipeline().horizon().log_time()});
   }
   upkeep_ = TRY(LogUpkeep::open(files_, clock_, std::move(segments), newest, std::move(options)));
   upkeep_->add_metrics(metrics_);
@@ -332,9 +346,11 @@ void Engine::Impl::maintain_ids() {
   const int64_t now = clock_.monotonic_ns();
   if (now < next_ids_ns_) return;
   next_ids_ns_ = now + kIdsPeriodNs;
-  const double table_bytes = status_->sum(
-      [](const PartitionStatus::Share& share) { return static_cast<double>(share.dedup.memory_bytes); });
-  if (auto alarm = memory_alarm_.check(static_cast<uint64_t>(table_bytes))) log_warn("dedup", *alarm);
+  const double table_bytes = status_->sum([](const PartitionStatus::Share& share) {
+    return static_cast<double>(share.dedup.memory_bytes);
+  });
+  if (auto alarm = memory_alarm_.check(static_cast<uint64_t>(table_bytes)))
+    log_warn("dedup", *alarm);
   const int64_t oldest = status_->oldest_durable_hour();
   // When the queue is full, the next period does it.
   (void)background_->submit([this, oldest] {
@@ -346,16 +362,18 @@ Status Engine::Impl::start_http() {
   reader_ = std::make_unique<cluster::Reader>(owned_);
   review_ = std::make_unique<cluster::ReviewDesk>(owned_);
   log_reader_ = std::make_unique<cluster::LogReader>(owned_);
-  recounter_ = std::make_unique<cluster::Recounter>(owned_, *log_reader_, cluster::Recounter::Options{.seed = dir_->node().seed});
+  recounter_ = std::make_unique<cluster::Recounter>(
+      owned_, *log_reader_, cluster::Recounter::Options{.seed = dir_->node().seed});
   queries_ = std::make_unique<TaskPool>("query", std::max(2U, threads_of(config_)), 1024);
-  intake_ = std::make_unique<collector::Intake>(*spool_, *catalog_, catalog_service_.get(), node_clock_, intake_options(config_), metrics_);
+  intake_ = std::make_unique<collector::Intake>(*spool_, *catalog_, catalog_service_.get(),
+                                                node_clock_, intake_options(config_), metrics_);
   clicks_ = std::make_unique<collector::ClickEndpoint>(*intake_);
   bulk_ = std::make_unique<collector::BulkEndpoint>(
       *intake_, [this](std::function<void()> task) { return queries_->submit(std::move(task)); });
-  context_ = std::make_unique<api::Context>(
-      api::Context{clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *log_reader_, *recounter_, *clicks_, *bulk_, config_.node_id,
-                   config_.log.partitions, config_.query.max_points, [this] { return not_ready(); },
-                   [this] { return upkeep_->warnings(); }});
+  context_ = std::make_unique<api::Context>(api::Context{
+      clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *log_reader_, *recounter_,
+      *clicks_, *bulk_, config_.node_id, config_.log.partitions, config_.query.max_points,
+      [this] { return not_ready(); }, [this] { return upkeep_->warnings(); }});
   context_->catalog_url = config_.catalog.url;
   api::add_collector_routes(collector_routes_, *context_);
   api::add_api_routes(api_routes_, *context_);
@@ -392,20 +410,28 @@ std::vector<std::string> Engine::Impl::not_ready() {
   switch (journal_->health()) {
     case log::Journal::Health::ok:
       if (journal_->clicks_wait()) {
-        reasons.push_back("journal: the disk (or log.journal_bytes) is full but for its reserve; clicks wait in memory");
+        reasons.push_back(
+            "journal: the disk (or log.journal_bytes) is full but for its reserve; clicks wait in "
+            "memory");
       }
       break;
-    case log::Journal::Health::no_room: reasons.push_back("journal: no room for a new file; clicks and log wait in memory"); break;
-    case log::Journal::Health::closed: reasons.push_back("journal: closed after failed writes; clicks are not recorded"); break;
+    case log::Journal::Health::no_room:
+      reasons.push_back("journal: no room for a new file; clicks and log wait in memory");
+      break;
+    case log::Journal::Health::closed:
+      reasons.push_back("journal: closed after failed writes; clicks are not recorded");
+      break;
   }
-  if (std::string trouble = node_clock_.trouble(); !trouble.empty()) reasons.push_back(std::move(trouble));
+  if (std::string trouble = node_clock_.trouble(); !trouble.empty())
+    reasons.push_back(std::move(trouble));
   return reasons;
 }
 
 Status Engine::Impl::reload_catalog() {
   if (config_.catalog.source != "builtin" || config_.catalog.file.empty()) return {};
   const size_t taken = TRY(catalog_->take_in_file(config_.catalog.file));
-  if (taken > 0) log_info("catalog", fmt::format("took in {} ads from {}", taken, config_.catalog.file));
+  if (taken > 0)
+    log_info("catalog", fmt::format("took in {} ads from {}", taken, config_.catalog.file));
   return {};
 }
 
@@ -420,7 +446,8 @@ Status Engine::Impl::reload(const Config& next) {
   set_logging(config_.log_level, config_.log_format);
   auth_.replace(config_.keys);
   log_info("config", "taken in again");
-  if (!(config_ == next)) log_warn("config", "some of what changed comes into force at the next start only");
+  if (!(config_ == next))
+    log_warn("config", "some of what changed comes into force at the next start only");
   return reload_catalog();
 }
 
@@ -429,7 +456,8 @@ Status Engine::Impl::reload(const Config& next) {
 void Engine::Impl::drain_spool() {
   const auto deadline = std::chrono::steady_clock::now() + kSpoolDrain;
   // Those that wait for the configuration service may wait longer than that.
-  while (spool_->held_clicks() > spool_->untold_clicks() && std::chrono::steady_clock::now() < deadline &&
+  while (spool_->held_clicks() > spool_->untold_clicks() &&
+         std::chrono::steady_clock::now() < deadline &&
          journal_->health() == log::Journal::Health::ok && status_->reasons().empty()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }

@@ -123,7 +123,8 @@ void append_settings(std::string_view payload, std::string& out) {
   const auto settings = stream::decode_settings(payload);
   if (!settings) return;
   out += fmt::format(
-      ",\"dedup_hours\":{},\"window_grace_ms\":{},\"max_clock_ahead_ms\":{},\"stale_after_hours\":{},"
+      ",\"dedup_hours\":{},\"window_grace_ms\":{},\"max_clock_ahead_ms\":{},\"stale_after_hours\":{"
+      "},"
       "\"nodes\":[",
       settings->dedup_hours, settings->window_grace_ms, settings->max_clock_ahead_ms,
       settings->stale_after_hours);
@@ -136,7 +137,8 @@ void append_settings(std::string_view payload, std::string& out) {
 
 /// An entry that holds no clicks, as one line.
 void append_other(const log::Entry& entry, std::string& out) {
-  out += fmt::format("{{\"offset\":{},\"append_ms\":{},", entry.first.value(), entry.append_ms.value());
+  out += fmt::format("{{\"offset\":{},\"append_ms\":{},", entry.first.value(),
+                     entry.append_ms.value());
   switch (static_cast<click::EntryKind>(entry.kind)) {
     case click::EntryKind::noop: out += "\"kind\":\"noop\""; break;
     case click::EntryKind::tick:
@@ -270,8 +272,9 @@ int verify(const OfflineLog& log, const LogArguments& arguments) {
     for (const auto& entry : log.unsealed(i)) {
       ++unsealed;
       if (entry_is_whole(entry)) continue;
-      damage.push_back(fmt::format("partition {}: the entry of offset {} in the journal is malformed",
-                                   i, entry.first.value()));
+      damage.push_back(
+          fmt::format("partition {}: the entry of offset {} in the journal is malformed", i,
+                      entry.first.value()));
     }
     std::fputs(fmt::format("partition {} ({} of {}): {} blocks so far, {}\n", i, i + 1 - begin,
                            end - begin, blocks, damage.size() == before ? "ok" : "DAMAGED")
@@ -279,12 +282,13 @@ int verify(const OfflineLog& log, const LogArguments& arguments) {
                stderr);
   }
   for (const auto& line : damage) std::fputs(("damage: " + line + "\n").c_str(), stdout);
-  std::fputs(fmt::format("{} partitions, {} blocks, {} entries; journal: {} records, {} entries not "
-                         "sealed yet; {}\n",
-                         end - begin, blocks, entries, log.journal_records(), unsealed,
-                         damage.empty() ? "no damage" : fmt::format("{} places damaged", damage.size()))
-                 .c_str(),
-             stdout);
+  std::fputs(
+      fmt::format("{} partitions, {} blocks, {} entries; journal: {} records, {} entries not "
+                  "sealed yet; {}\n",
+                  end - begin, blocks, entries, log.journal_records(), unsealed,
+                  damage.empty() ? "no damage" : fmt::format("{} places damaged", damage.size()))
+          .c_str(),
+      stdout);
   return damage.empty() ? kOk : kFoundWrong;
 }
 
@@ -299,9 +303,10 @@ int log_command(const std::vector<std::string>& arguments) {
   PosixFileSystem files;
   const auto log = OfflineLog::open(files, parsed.directory);
   if (!log) {
-    const char* hint = log.error().code() == Errc::busy
-                           ? " (of a running node, read GET /v1/log/raw-clicks; it checks its segments itself)"
-                           : "";
+    const char* hint =
+        log.error().code() == Errc::busy
+            ? " (of a running node, read GET /v1/log/raw-clicks; it checks its segments itself)"
+            : "";
     return could_not_run(log.error().text() + hint);
   }
   return is_dump ? dump(**log, parsed) : verify(**log, parsed);

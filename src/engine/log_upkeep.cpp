@@ -13,7 +13,6 @@
 #include "engine/log_upkeep.h"
 
 #include <fmt/format.h>
-
 #include <pthread.h>
 
 #include <algorithm>
@@ -106,7 +105,8 @@ Status LogUpkeep::save() const {
 void LogUpkeep::add_metrics(Metrics& metrics) {
   metrics.gauge_from("clickmill_log_sealed_bytes", "Bytes of sealed segments on disk.",
                      [this] { return static_cast<double>(log_bytes()); });
-  metrics.counter_from("clickmill_log_dropped_bytes_total", "Bytes of segments that retention deleted.",
+  metrics.counter_from("clickmill_log_dropped_bytes_total",
+                       "Bytes of segments that retention deleted.",
                        [this] { return static_cast<double>(stats_.dropped_bytes.value()); });
   metrics.gauge_from("clickmill_log_retention_held",
                      "1 while nothing is deleted by age because the clock may be wrong.", [this] {
@@ -200,8 +200,9 @@ void LogUpkeep::sweep(bool by_age) {
       if (segment.last < before[i]) bytes += segment.bytes;
     }
     stats_.dropped_bytes.add(bytes);
-    log_info("log", fmt::format("partition {}: retention dropped {} bytes, everything before offset {}",
-                                i, bytes, before[i].value()));
+    log_info("log",
+             fmt::format("partition {}: retention dropped {} bytes, everything before offset {}", i,
+                         bytes, before[i].value()));
   }
 }
 

@@ -43,8 +43,8 @@ class LogUpkeep {
   /// `newest`: the newest log time that the node found; 0: none. What is decided
   /// about the clock is durable on return, thus before new log time can hide a jump.
   static Result<std::unique_ptr<LogUpkeep>> open(FileSystem& files, const Clock& clock,
-                                                 std::vector<log::Segments*> segments,
-                                                 LogMs newest, Options options);
+                                                 std::vector<log::Segments*> segments, LogMs newest,
+                                                 Options options);
   ~LogUpkeep() { stop(); }
   LogUpkeep(const LogUpkeep&) = delete;
   LogUpkeep& operator=(const LogUpkeep&) = delete;
@@ -58,7 +58,9 @@ class LogUpkeep {
   std::vector<std::string> warnings() const;
 
   /// The marker that `clickmill retention --now` leaves.
-  static std::string lift_marker(const std::string& directory) { return directory + "/retention.now"; }
+  static std::string lift_marker(const std::string& directory) {
+    return directory + "/retention.now";
+  }
 
  private:
   LogUpkeep(FileSystem& files, const Clock& clock, std::vector<log::Segments*> segments,

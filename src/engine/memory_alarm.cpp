@@ -26,8 +26,8 @@ std::optional<std::string> MemoryAlarm::check(uint64_t table_bytes) {
 
 uint64_t memory_limit(uint64_t machine_bytes, std::string_view cgroup_memory_max) {
   uint64_t group = 0;
-  const auto read = std::from_chars(
-      cgroup_memory_max.data(), cgroup_memory_max.data() + cgroup_memory_max.size(), group);
+  const auto read = std::from_chars(cgroup_memory_max.data(),
+                                    cgroup_memory_max.data() + cgroup_memory_max.size(), group);
   // "max", or no such file, is no number.
   if (read.ec != std::errc() || group == 0) return machine_bytes;
   return std::min(machine_bytes, group);

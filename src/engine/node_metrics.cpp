@@ -53,7 +53,8 @@ void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
                          });
                        });
   metrics.gauge_from("clickmill_dedup_table_fill",
-                     "Share of the id tables' slots in use; a table grows at about 0.8.", [&status] {
+                     "Share of the id tables' slots in use; a table grows at about 0.8.",
+                     [&status] {
                        const double slots = status.sum([](const Share& share) {
                          return static_cast<double>(share.dedup.table_slots);
                        });
@@ -68,48 +69,63 @@ void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
 }
 
 void add_checkpoint_metrics(Metrics& metrics, const PartitionStatus& status) {
-  metrics.counter_from("clickmill_checkpoints_total", "Checkpoints committed since the start.", [&status] {
-    return status.sum([](const Share& share) { return static_cast<double>(share.pauses.checkpoints); });
-  });
-  metrics.gauge_from("clickmill_checkpoint_pause_seconds",
-                     "How long a partition's last checkpoint held its stream up, the longest of all.", [&status] {
-    return status.highest([](const Share& share) { return static_cast<double>(share.pauses.last_ns) / 1e9; });
-  });
+  metrics.counter_from(
+      "clickmill_checkpoints_total", "Checkpoints committed since the start.", [&status] {
+        return status.sum(
+            [](const Share& share) { return static_cast<double>(share.pauses.checkpoints); });
+      });
+  metrics.gauge_from(
+      "clickmill_checkpoint_pause_seconds",
+      "How long a partition's last checkpoint held its stream up, the longest of all.", [&status] {
+        return status.highest(
+            [](const Share& share) { return static_cast<double>(share.pauses.last_ns) / 1e9; });
+      });
   metrics.gauge_from("clickmill_checkpoint_pause_longest_seconds",
                      "The longest that a checkpoint held a stream up since the start.", [&status] {
-    return status.highest([](const Share& share) { return static_cast<double>(share.pauses.longest_ns) / 1e9; });
-  });
+                       return status.highest([](const Share& share) {
+                         return static_cast<double>(share.pauses.longest_ns) / 1e9;
+                       });
+                     });
 }
 
 }  // namespace
 
-void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const PartitionStatus& status, const log::Journal& journal,
-                      const collector::Spool& spool, const stream::StateStore& state) {
-  metrics.gauge_from("clickmill_build_info", "1; the label tells the version.", [] { return 1.0; },
-                     "version=\"" CLICKMILL_VERSION "\"");
+void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const PartitionStatus& status,
+                      const log::Journal& journal, const collector::Spool& spool,
+                      const stream::StateStore& state) {
+  metrics.gauge_from(
+      "clickmill_build_info", "1; the label tells the version.", [] { return 1.0; },
+      "version=\"" CLICKMILL_VERSION "\"");
   add_click_counters(metrics, owned);
   add_stream_gauges(metrics, status);
   add_checkpoint_metrics(metrics, status);
   metrics.gauge_from("clickmill_spool_clicks", "Clicks answered and not yet committed.",
                      [&spool] { return static_cast<double>(spool.held_clicks()); });
-  metrics.gauge_from("clickmill_spool_waiting_clicks", "Clicks that wait in memory to be written to the journal.",
+  metrics.gauge_from("clickmill_spool_waiting_clicks",
+                     "Clicks that wait in memory to be written to the journal.",
                      [&spool] { return static_cast<double>(spool.waiting_clicks()); });
-  metrics.gauge_from("clickmill_spool_memory_bytes", "Bytes of spooled clicks in memory; the rest stands on disk alone.",
+  metrics.gauge_from("clickmill_spool_memory_bytes",
+                     "Bytes of spooled clicks in memory; the rest stands on disk alone.",
                      [&spool] { return static_cast<double>(spool.memory_bytes()); });
-  metrics.counter_from("clickmill_spool_lost_total", "Answered clicks that were durable and could not be read back: damage.",
+  metrics.counter_from("clickmill_spool_lost_total",
+                       "Answered clicks that were durable and could not be read back: damage.",
                        [&spool] { return static_cast<double>(spool.lost_clicks()); });
   metrics.gauge_from("clickmill_journal_files", "Journal files in use.",
                      [&journal] { return static_cast<double>(journal.file_count()); });
-  metrics.gauge_from("clickmill_journal_queued_bytes", "Bytes that wait to be written to the journal.",
+  metrics.gauge_from("clickmill_journal_queued_bytes",
+                     "Bytes that wait to be written to the journal.",
                      [&journal] { return static_cast<double>(journal.queued_bytes()); });
   metrics.counter_from("clickmill_journal_groups_total", "Groups written to the journal.",
                        [&journal] { return static_cast<double>(journal.stats().groups.value()); });
   metrics.counter_from("clickmill_journal_syncs_total", "fdatasync calls of the journal.",
                        [&journal] { return static_cast<double>(journal.stats().syncs.value()); });
-  metrics.counter_from("clickmill_journal_bytes_total", "Bytes written to the journal, padding included.",
+  metrics.counter_from("clickmill_journal_bytes_total",
+                       "Bytes written to the journal, padding included.",
                        [&journal] { return static_cast<double>(journal.stats().bytes.value()); });
-  metrics.counter_from("clickmill_journal_rewrites_total", "Failed writes or syncs that were rewritten to a new file.",
-                       [&journal] { return static_cast<double>(journal.stats().rewrites.value()); });
+  metrics.counter_from("clickmill_journal_rewrites_total",
+                       "Failed writes or syncs that were rewritten to a new file.", [&journal] {
+                         return static_cast<double>(journal.stats().rewrites.value());
+                       });
   metrics.gauge_from("clickmill_state_memory_bytes", "Memory of the state store.",
                      [&state] { return static_cast<double>(state.memory_bytes()); });
 }

@@ -9,7 +9,8 @@ namespace clickmill::engine {
 
 /// Registers what the node exports beside what its parts register themselves.
 /// All are borrowed and must outlive `metrics`' use.
-void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const PartitionStatus& status, const log::Journal& journal,
-                      const collector::Spool& spool, const stream::StateStore& state);
+void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const PartitionStatus& status,
+                      const log::Journal& journal, const collector::Spool& spool,
+                      const stream::StateStore& state);
 
 }  // namespace clickmill::engine

@@ -41,9 +41,11 @@ void OfflineLog::open_segments() {
 void OfflineLog::read_journal() {
   recovered_.resize(partitions());
   if (!files_.exists(dir_->journal())) return;
-  const auto read = log::recover_journal(
-      files_, dir_->journal(), log::Journal::Options{}.unsynced_bytes,
-      [this](JournalPos position, const log::RecordView& record) { return take(position, record); });
+  const auto read =
+      log::recover_journal(files_, dir_->journal(), log::Journal::Options{}.unsynced_bytes,
+                           [this](JournalPos position, const log::RecordView& record) {
+                             return take(position, record);
+                           });
   if (!read) damage_.push_back(read.error().text());
   for (uint32_t i = 0; i < partitions() && read; ++i) {
     if (!segments_[i]) continue;
@@ -51,8 +53,8 @@ void OfflineLog::read_journal() {
     Offset next = sealed + 1;
     for (const auto& entry : recovered_[i].entries_after(sealed)) {
       if (entry.first != next) {
-        damage_.push_back(fmt::format("partition {}: the journal goes on at offset {}, expected {}", i,
-                                      entry.first.value(), next.value()));
+        damage_.push_back(fmt::format("partition {}: the journal goes on at offset {}, expected {}",
+                                      i, entry.first.value(), next.value()));
       }
       next = entry.last() + 1;
     }
@@ -63,8 +65,9 @@ Status OfflineLog::take(JournalPos position, const log::RecordView& record) {
   ++journal_records_;
   if (record.kind == log::RecordKind::click || record.kind == log::RecordKind::trim) return {};
   if (record.partition.value() >= recovered_.size()) {
-    return Error(Errc::corrupt, fmt::format("journal position {}: a record of partition {}, there are {}",
-                                            position.value(), record.partition.value(), recovered_.size()));
+    return Error(Errc::corrupt,
+                 fmt::format("journal position {}: a record of partition {}, there are {}",
+                             position.value(), record.partition.value(), recovered_.size()));
   }
   return recovered_[record.partition.value()].replay(position, record);
 }

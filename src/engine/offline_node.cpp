@@ -55,19 +55,20 @@ Status OfflineNode::read_parts(const stream::Checkpoint& checkpoint, const store
   return {};
 }
 
-Status OfflineNode::read_head(PartitionId partition, const store::Scan& scan, std::vector<store::Row>& out) {
+Status OfflineNode::read_head(PartitionId partition, const store::Scan& scan,
+                              std::vector<store::Row>& out) {
   Status decoded;
   TRY(state_->scan(stream::kRowsSpace, key_of(partition), key_of(partition + 1),
                    [&](std::string_view, std::string_view value) {
-    ByteCursor cursor(value);
-    auto row = store::decode_row(cursor);
-    if (!row || !cursor.done()) {
-      decoded = Error(Errc::corrupt, "a head row in the state store is malformed");
-      return false;
-    }
-    if (matches(*row, scan)) out.push_back(*std::move(row));
-    return true;
-  }));
+                     ByteCursor cursor(value);
+                     auto row = store::decode_row(cursor);
+                     if (!row || !cursor.done()) {
+                       decoded = Error(Errc::corrupt, "a head row in the state store is malformed");
+                       return false;
+                     }
+                     if (matches(*row, scan)) out.push_back(*std::move(row));
+                     return true;
+                   }));
   return decoded;
 }
 
@@ -87,12 +88,15 @@ Status OfflineNode::visit_log(PartitionId partition, Offset last,
   for (const log::Entry& entry : unsealed) {
     if (entry.first < next || entry.last() > last) continue;
     if (entry.first != next) {
-      return Error(Errc::corrupt, fmt::format("offsets {} to {} are missing", next.value(), entry.first.value() - 1));
+      return Error(Errc::corrupt, fmt::format("offsets {} to {} are missing", next.value(),
+                                              entry.first.value() - 1));
     }
     TRY(visit(entry));
     next = entry.last() + 1;
   }
-  if (next <= last) return Error(Errc::corrupt, fmt::format("offsets {} to {} are missing", next.value(), last.value()));
+  if (next <= last)
+    return Error(Errc::corrupt,
+                 fmt::format("offsets {} to {} are missing", next.value(), last.value()));
   return {};
 }
 

@@ -33,11 +33,13 @@ class OfflineNode {
   Result<Stored> stored(PartitionId partition, const store::Scan& scan);
 
   /// The partition's entries up to `last`, oldest first. Errc::corrupt when some are missing.
-  Status visit_log(PartitionId partition, Offset last, const std::function<Status(const log::Entry&)>& visit);
+  Status visit_log(PartitionId partition, Offset last,
+                   const std::function<Status(const log::Entry&)>& visit);
 
  private:
   OfflineNode(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
-  Status read_parts(const stream::Checkpoint& checkpoint, const store::Scan& scan, std::vector<store::Row>& out);
+  Status read_parts(const stream::Checkpoint& checkpoint, const store::Scan& scan,
+                    std::vector<store::Row>& out);
   Status read_head(PartitionId partition, const store::Scan& scan, std::vector<store::Row>& out);
 
   FileSystem& files_;

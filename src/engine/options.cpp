@@ -5,7 +5,8 @@
 namespace clickmill::engine {
 namespace {
 
-constexpr uint64_t kJournalFilesLeast = 16;  // a bounded journal has smaller files rather than fewer
+constexpr uint64_t kJournalFilesLeast =
+    16;  // a bounded journal has smaller files rather than fewer
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kReserveLeast = 1024 * kMiB;
 
@@ -20,7 +21,8 @@ collector::Durability durability_of(Durability durability) {
 
 }  // namespace
 
-Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files, const std::string& directory) {
+Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files,
+                                              const std::string& directory) {
   log::Journal::Options options;
   options.queue_bytes = config.collector.buffer_bytes;
   options.reserve_bytes = std::max(TRY(files.space(directory)).total_bytes / 20, kReserveLeast);

@@ -13,7 +13,8 @@ namespace clickmill::engine {
 
 /// Clicks leave 5 % of the disk, at least 1 GiB, to log, checkpoints and votes; a
 /// bound on the journal bounds that too. `directory`: the data's.
-Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files, const std::string& directory);
+Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files,
+                                              const std::string& directory);
 collector::Intake::Options intake_options(const Config& config);
 
 }  // namespace clickmill::engine

@@ -43,8 +43,10 @@ Result<std::vector<std::unique_ptr<cluster::Partition>>> open_partitions(
     pipeline_options.images = hooks.images;
     auto pipeline = TRY(stream::Pipeline::open(id, state, files, std::move(pipeline_options)));
     if (pipeline->applied() + 1 < segments->first()) {
-      return Error(Errc::corrupt, fmt::format("partition {}: the state ends at offset {}, but the log begins at {}",
-                                              i, pipeline->applied().value(), segments->first().value()));
+      return Error(
+          Errc::corrupt,
+          fmt::format("partition {}: the state ends at offset {}, but the log begins at {}", i,
+                      pipeline->applied().value(), segments->first().value()));
     }
     cluster::Partition::Options options;
     options.node_id = config.node_id;
@@ -52,9 +54,11 @@ Result<std::vector<std::unique_ptr<cluster::Partition>>> open_partitions(
     options.checkpoint_interval_ms = int64_t{config.stream.checkpoint_interval_s} * 1000;
     options.low_water = hooks.low_water;
     options.in_background = hooks.in_background;
-    options.on_worker = [&owned, id](std::function<void()> task) { owned.worker_of(id).post(std::move(task)); };
-    partitions.push_back(std::make_unique<cluster::Partition>(id, clock, std::move(segments),
-                                                              std::move(pipeline), std::move(options)));
+    options.on_worker = [&owned, id](std::function<void()> task) {
+      owned.worker_of(id).post(std::move(task));
+    };
+    partitions.push_back(std::make_unique<cluster::Partition>(
+        id, clock, std::move(segments), std::move(pipeline), std::move(options)));
   }
   return partitions;
 }
@@ -134,7 +138,8 @@ std::vector<std::string> PartitionStatus::reasons() const {
       ++behind;
     }
   }
-  if (behind > 0) reasons.push_back(fmt::format("stream: {} partitions are replaying the log", behind));
+  if (behind > 0)
+    reasons.push_back(fmt::format("stream: {} partitions are replaying the log", behind));
   return reasons;
 }
 

@@ -12,7 +12,8 @@
 namespace clickmill::engine {
 
 const char* const kRecountUsage =
-    "recount (--config FILE | --data-dir DIR | --node URL [--key-file FILE] [--repair]) --from TIME --to TIME [--ad AD_ID]";
+    "recount (--config FILE | --data-dir DIR | --node URL [--key-file FILE] [--repair]) --from "
+    "TIME --to TIME [--ad AD_ID]";
 
 namespace {
 
@@ -20,7 +21,9 @@ constexpr int kCouldNotRun = 2;
 
 Result<int64_t> time_of(const std::string& option, const std::string& text) {
   const auto time = parse_time_ms(text);
-  if (!time) return Error(Errc::invalid, option + ": \"" + text + "\" is no time such as 2026-06-24T10:00:00Z");
+  if (!time)
+    return Error(Errc::invalid,
+                 option + ": \"" + text + "\" is no time such as 2026-06-24T10:00:00Z");
   return *time;
 }
 
@@ -49,7 +52,8 @@ Result<RecountRequest> parse(const std::vector<std::string>& arguments) {
     } else if (option == "--to") {
       to = TRY(time_of(option, value));
     } else if (option == "--ad") {
-      if (!click::valid_ad_id(value)) return Error(Errc::invalid, "--ad: " + click::shown(value) + " is no ad_id");
+      if (!click::valid_ad_id(value))
+        return Error(Errc::invalid, "--ad: " + click::shown(value) + " is no ad_id");
       request.ad_id = value;
     } else {
       return Error(Errc::invalid, "unknown option " + option);
@@ -62,9 +66,11 @@ Result<RecountRequest> parse(const std::vector<std::string>& arguments) {
     return Error(Errc::invalid, "--node and a data directory at once");
   }
   if (request.repair && request.node.empty()) {
-    return Error(Errc::invalid, "--repair needs a running node, which writes the repair into its log: --node URL");
+    return Error(Errc::invalid,
+                 "--repair needs a running node, which writes the repair into its log: --node URL");
   }
-  if (!from || !to) return Error(Errc::invalid, std::string(from ? "--to" : "--from") + " is missing");
+  if (!from || !to)
+    return Error(Errc::invalid, std::string(from ? "--to" : "--from") + " is missing");
   if (*from >= *to) return Error(Errc::invalid, "--from is not before --to");
   request.from_ms = floor_to(*from, kMinuteMs);
   request.to_ms = floor_to(*to + kMinuteMs - 1, kMinuteMs);
@@ -75,13 +81,15 @@ Result<int> run(const std::vector<std::string>& arguments, const Print& print, c
   const RecountRequest request = TRY(parse(arguments));
   if (!request.node.empty()) return recount_node(request, print, tell);
   auto code = recount_offline(request, print, tell);
-  if (!code && code.error().code() == Errc::busy) tell("a running node recounts itself: recount --node URL");
+  if (!code && code.error().code() == Errc::busy)
+    tell("a running node recounts itself: recount --node URL");
   return code;
 }
 
 }  // namespace
 
-int recount_command(const std::vector<std::string>& arguments, const Print& print, const Print& tell) {
+int recount_command(const std::vector<std::string>& arguments, const Print& print,
+                    const Print& tell) {
   auto code = run(arguments, print, tell);
   if (code) return *code;
   tell("clickmill: recount: " + code.error().text());

@@ -27,7 +27,8 @@ constexpr uint64_t kReplyMost = 8 << 20;
 /// One recount on a running node: begun, followed to its end, and told.
 class NodeRecount {
  public:
-  NodeRecount(http::Client& client, const RecountRequest& request, const Print& print, const Print& tell)
+  NodeRecount(http::Client& client, const RecountRequest& request, const Print& print,
+              const Print& tell)
       : client_(client), request_(request), print_(print), tell_(tell) {}
 
   Result<int> run() {
@@ -37,12 +38,14 @@ class NodeRecount {
     if (request_.repair) path += "&repair=true";
     const json begun = TRY(call(http::Method::post, path));
     path_ = fmt::format("/v1/recounts/{}", begun.at("id").get<uint64_t>());
-    tell_(fmt::format("recounting {} to {} on {} ({}; DELETE it to end it early)", format_time_ms(request_.from_ms),
-                      format_time_ms(request_.to_ms), request_.node, path_));
+    tell_(fmt::format("recounting {} to {} on {} ({}; DELETE it to end it early)",
+                      format_time_ms(request_.from_ms), format_time_ms(request_.to_ms),
+                      request_.node, path_));
     int failures = 0;
     while (true) {
       auto report = look();
-      if (report && report->at("state") != "running" && report->at("data").empty()) return finish(*report);
+      if (report && report->at("state") != "running" && report->at("data").empty())
+        return finish(*report);
       failures = report ? 0 : failures + 1;
       if (failures > kPatience) return std::move(report).error();
       if (!report || report->at("data").empty()) std::this_thread::sleep_for(kPollEvery);
@@ -53,27 +56,33 @@ class NodeRecount {
   Result<json> call(http::Method method, const std::string& path) {
     std::promise<Result<http::Client::Reply>> promise;
     auto answered = promise.get_future();
-    client_.send(method, path, kTimeoutMs, [&promise](Result<http::Client::Reply> reply) { promise.set_value(std::move(reply)); });
+    client_.send(method, path, kTimeoutMs, [&promise](Result<http::Client::Reply> reply) {
+      promise.set_value(std::move(reply));
+    });
     const auto reply = TRY(answered.get());
     json body = json::parse(reply.body, nullptr, false);
     if (reply.status >= 200 && reply.status < 300 && body.is_object()) return body;
     const bool says_why = body.is_object() && body.contains("detail") && body["detail"].is_string();
-    return Error(Errc::invalid, fmt::format("{} answered {}: {}", request_.node, reply.status,
-                                            says_why ? body["detail"].get<std::string>() : "no clickmill api?"));
+    return Error(Errc::invalid,
+                 fmt::format("{} answered {}: {}", request_.node, reply.status,
+                             says_why ? body["detail"].get<std::string>() : "no clickmill api?"));
   }
 
   /// What is new: lists the differences, says how far it is.
   Result<json> look() {
-    json report = TRY(call(http::Method::get, fmt::format("{}?after={}&limit={}", path_, listed_, kPage)));
+    json report =
+        TRY(call(http::Method::get, fmt::format("{}?after={}&limit={}", path_, listed_, kPage)));
     for (const json& one : report.at("data")) {
-      print_(one.at("detail").get<std::string>() + (one.at("repaired").get<bool>() ? " (repaired)" : ""));
+      print_(one.at("detail").get<std::string>() +
+             (one.at("repaired").get<bool>() ? " (repaired)" : ""));
       ++listed_;
     }
     const auto done = report.at("partitions_done").get<uint64_t>();
     const auto read = report.at("entries_read").get<uint64_t>();
     if (done != told_done_ || read >= told_read_ + kToldEvery) {
       tell_(fmt::format("{} of {} partitions, {} log entries read, {} differ", done,
-                        report.at("partitions").get<uint64_t>(), read, report.at("differ").get<uint64_t>()));
+                        report.at("partitions").get<uint64_t>(), read,
+                        report.at("differ").get<uint64_t>()));
       told_done_ = done;
       told_read_ = read;
     }
@@ -83,18 +92,22 @@ class NodeRecount {
   Result<int> finish(const json& report) {
     if (report.at("state") != "done") {
       const json& why = report.at("detail");
-      return Error(Errc::closed, fmt::format("the recount was {}: {}", report.at("state").get<std::string>(),
-                                             why.is_string() ? why.get<std::string>() : ""));
+      return Error(Errc::closed,
+                   fmt::format("the recount was {}: {}", report.at("state").get<std::string>(),
+                               why.is_string() ? why.get<std::string>() : ""));
     }
     const auto differ = report.at("differ").get<uint64_t>();
     if (const json& from = report.at("judged_from"); from.is_string()) {
       const int64_t until_ms = parse_time_ms(from.get<std::string>()).value_or(request_.to_ms);
       tell_(cant_be_judged(request_, until_ms));
     }
-    if (differ > listed_) tell_(fmt::format("{} more differ, which are not listed", differ - listed_));
-    tell_(fmt::format("{} clicks in the range, {} minutes of ads compared, {} differ{}", report.at("clicks").get<uint64_t>(),
-                      report.at("compared").get<uint64_t>(), differ,
-                      request_.repair ? fmt::format(", {} repaired", report.at("repaired").get<uint64_t>()) : ""));
+    if (differ > listed_)
+      tell_(fmt::format("{} more differ, which are not listed", differ - listed_));
+    tell_(fmt::format(
+        "{} clicks in the range, {} minutes of ads compared, {} differ{}",
+        report.at("clicks").get<uint64_t>(), report.at("compared").get<uint64_t>(), differ,
+        request_.repair ? fmt::format(", {} repaired", report.at("repaired").get<uint64_t>())
+                        : ""));
     return differ == 0 ? 0 : 1;
   }
 
@@ -121,7 +134,8 @@ Result<int> recount_node(const RecountRequest& request, const Print& print, cons
     PosixFileSystem files;
     std::string key = TRY(read_file(files, request.key_file));
     key.erase(key.find_last_not_of(" \r\n\t") + 1);
-    if (key.find_first_of("\r\n") != std::string::npos) return Error(Errc::invalid, "--key-file: more than one line");
+    if (key.find_first_of("\r\n") != std::string::npos)
+      return Error(Errc::invalid, "--key-file: more than one line");
     options.headers.emplace_back("Authorization", "Bearer " + key);
   }
   http::Client client(std::move(options));

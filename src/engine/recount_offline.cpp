@@ -14,16 +14,18 @@ constexpr uint64_t kProgressEvery = 100'000;
 /// The comparison of a data directory's partitions, one after the other.
 class OfflineRecount {
  public:
-  OfflineRecount(OfflineNode& node, const RecountRequest& request, const Print& print, const Print& tell)
+  OfflineRecount(OfflineNode& node, const RecountRequest& request, const Print& print,
+                 const Print& tell)
       : node_(node), request_(request), tell_(tell), report_(request, print, tell) {}
 
   Result<int> run() {
-    tell_(fmt::format("recounting {} to {}, as of each partition's last checkpoint", format_time_ms(request_.from_ms),
-                      format_time_ms(request_.to_ms)));
+    tell_(fmt::format("recounting {} to {}, as of each partition's last checkpoint",
+                      format_time_ms(request_.from_ms), format_time_ms(request_.to_ms)));
     const uint32_t partitions = node_.node().partitions;
     for (uint32_t i = 0; i < partitions; ++i) {
       const PartitionId partition(i);
-      if (!request_.ad_id.empty() && click::partition_of(request_.ad_id, partitions) != partition) continue;
+      if (!request_.ad_id.empty() && click::partition_of(request_.ad_id, partitions) != partition)
+        continue;
       auto done = compare(partition);
       if (!done) return std::move(done).error().with_context(fmt::format("partition {}", i));
     }
@@ -50,16 +52,18 @@ class OfflineRecount {
     }));
     report_.add(recounted, std::max(stored.rows.size(), recounted.rows.size()),
                 stream::differences(stored.rows, recounted.rows));
-    tell_(fmt::format("partition {}: {} entries, {} clicks in the range", partition.value(), recounted.entries,
-                      recounted.clicks));
+    tell_(fmt::format("partition {}: {} entries, {} clicks in the range", partition.value(),
+                      recounted.entries, recounted.clicks));
     return {};
   }
 
-  Status read_log(PartitionId partition, Offset last, const std::function<Status(const log::Entry&)>& visit) {
+  Status read_log(PartitionId partition, Offset last,
+                  const std::function<Status(const log::Entry&)>& visit) {
     uint64_t count = 0;
     return node_.visit_log(partition, last, [&](const log::Entry& entry) {
       if (++count % kProgressEvery == 0) {
-        tell_(fmt::format("partition {}: read up to {}", partition.value(), format_time_ms(entry.append_ms.value())));
+        tell_(fmt::format("partition {}: read up to {}", partition.value(),
+                          format_time_ms(entry.append_ms.value())));
       }
       return visit(entry);
     });

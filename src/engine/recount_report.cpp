@@ -10,7 +10,8 @@ namespace clickmill::engine {
 
 std::string cant_be_judged(const RecountRequest& request, int64_t judged_from_ms) {
   return fmt::format("can't be judged, since clicks or ids lie before the log's start: {} to {}",
-                     format_time_ms(request.from_ms), format_time_ms(std::min(judged_from_ms, request.to_ms)));
+                     format_time_ms(request.from_ms),
+                     format_time_ms(std::min(judged_from_ms, request.to_ms)));
 }
 
 void RecountReport::add(const stream::Recounted& recounted, size_t compared,
@@ -29,7 +30,8 @@ int RecountReport::finish() const {
   if (unjudged_until_ms_ > request_.from_ms) {
     tell_(cant_be_judged(request_, unjudged_until_ms_));
   }
-  tell_(fmt::format("{} clicks in the range, {} minutes of ads compared, {} differ", clicks_, compared_, differ_));
+  tell_(fmt::format("{} clicks in the range, {} minutes of ads compared, {} differ", clicks_,
+                    compared_, differ_));
   return differ_ == 0 ? 0 : 1;
 }
 

@@ -17,7 +17,7 @@ struct RecountRequest {
   bool repair = false;   ///< of a running node
   int64_t from_ms = 0;   ///< whole minutes
   int64_t to_ms = 0;
-  std::string ad_id;     ///< empty: every ad
+  std::string ad_id;  ///< empty: every ad
 };
 /// Answers the exit code, or why it could not be found out.
 Result<int> recount_offline(const RecountRequest& request, const Print& print, const Print& tell);
@@ -33,7 +33,8 @@ class RecountReport {
   RecountReport(const RecountRequest& request, const Print& print, const Print& tell)
       : request_(request), print_(print), tell_(tell) {}
   /// `compared`: rows looked at. Differences that can't be judged are left out.
-  void add(const stream::Recounted& recounted, size_t compared, const std::vector<stream::Difference>& differences);
+  void add(const stream::Recounted& recounted, size_t compared,
+           const std::vector<stream::Difference>& differences);
   /// The exit code.
   int finish() const;
 

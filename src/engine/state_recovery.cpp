@@ -19,11 +19,12 @@ Status check_log_is_whole(const DataDir& dir, FileSystem& files, const Error& wh
           why.text()));
     }
     if ((*segments)->first() == Offset(1)) continue;
-    return Error(Errc::corrupt,
-                 fmt::format("the stream's state is damaged ({}) and can't be rebuilt: the log of "
-                             "partition {} begins at offset {}, what is older is gone; restore {} "
-                             "and {} from a backup",
-                             why.text(), i, (*segments)->first().value(), dir.state(), dir.store()));
+    return Error(
+        Errc::corrupt,
+        fmt::format("the stream's state is damaged ({}) and can't be rebuilt: the log of "
+                    "partition {} begins at offset {}, what is older is gone; restore {} "
+                    "and {} from a backup",
+                    why.text(), i, (*segments)->first().value(), dir.state(), dir.store()));
   }
   return {};
 }
@@ -41,9 +42,10 @@ Status set_state_aside(const DataDir& dir, FileSystem& files, const Error& why) 
     return fmt::format("{}.damaged-{}", folder, number);
   };
   while (files.exists(aside(dir.state())) || files.exists(aside(dir.store()))) ++number;
-  log_error("engine", fmt::format("the stream's state is damaged: {}; it is rebuilt from the log, the "
-                                  "damaged files are kept as {} and {}",
-                                  why.text(), aside(dir.state()), aside(dir.store())));
+  log_error("engine",
+            fmt::format("the stream's state is damaged: {}; it is rebuilt from the log, the "
+                        "damaged files are kept as {} and {}",
+                        why.text(), aside(dir.state()), aside(dir.store())));
   for (const auto& folder : {dir.state(), dir.store()}) {
     if (files.exists(folder)) TRY(files.rename(folder, aside(folder)));
   }

@@ -34,7 +34,9 @@ using boost::system::error_code;
 constexpr uint32_t kSweepMs = 5;
 
 int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 /// One request on its way. Whoever holds it answers it.
@@ -64,7 +66,9 @@ beast_http::verb verb_of(Method method) {
   }
 }
 
-Error timed_out(const Url& url) { return Error(Errc::busy, host_header(url) + ": no answer in time"); }
+Error timed_out(const Url& url) {
+  return Error(Errc::busy, host_header(url) + ": no answer in time");
+}
 
 /// What a connection tells its client.
 struct Owner {
@@ -95,7 +99,10 @@ template <typename Stream>
 class StreamLink final : public Link, public std::enable_shared_from_this<StreamLink<Stream>> {
  public:
   StreamLink(std::shared_ptr<Owner> owner, Stream stream)
-      : owner_(std::move(owner)), url_(owner_->options->url), stream_(std::move(stream)), resolver_(*owner_->context) {}
+      : owner_(std::move(owner)),
+        url_(owner_->options->url),
+        stream_(std::move(stream)),
+        resolver_(*owner_->context) {}
 
   bool idle() const override { return !call_ && !closed_; }
   bool closed() const override { return closed_; }
@@ -106,16 +113,18 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
     auto self = this->shared_from_this();
     resolver_.async_resolve(url_.host, std::to_string(url_.port),
                             [self](const error_code& ec, const tcp::resolver::results_type& found) {
-      if (self->closed_) return;
-      if (ec) return self->fail(io_error(self->url_, ec));
-      asio::async_connect(lowest(self->stream_), found, [self](const error_code& failure, const tcp::endpoint&) {
-        if (self->closed_) return;
-        if (failure) return self->fail(io_error(self->url_, failure));
-        error_code ignored;
-        lowest(self->stream_).set_option(tcp::no_delay(true), ignored);
-        self->shake_hands();
-      });
-    });
+                              if (self->closed_) return;
+                              if (ec) return self->fail(io_error(self->url_, ec));
+                              asio::async_connect(
+                                  lowest(self->stream_), found,
+                                  [self](const error_code& failure, const tcp::endpoint&) {
+                                    if (self->closed_) return;
+                                    if (failure) return self->fail(io_error(self->url_, failure));
+                                    error_code ignored;
+                                    lowest(self->stream_).set_option(tcp::no_delay(true), ignored);
+                                    self->shake_hands();
+                                  });
+                            });
   }
 
   void sweep(int64_t now) override {
@@ -128,7 +137,8 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
     resolver_.cancel();
     error_code ignored;
     lowest(stream_).close(ignored);
-    if (auto call = std::exchange(call_, std::nullopt)) call->done(Error(Errc::closed, "the client was stopped"));
+    if (auto call = std::exchange(call_, std::nullopt))
+      call->done(Error(Errc::closed, "the client was stopped"));
   }
 
  private:
@@ -141,12 +151,13 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
       SSL_ctrl(stream_.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
                const_cast<char*>(url_.host.c_str()));
       stream_.set_verify_callback(asio::ssl::host_name_verification(url_.host));
-      stream_.async_handshake(asio::ssl::stream_base::client, [self = this->shared_from_this()](const error_code& ec) {
-        if (self->closed_) return;
-        if (ec) return self->fail(io_error(self->url_, ec));
-        self->connected_ = true;
-        self->send();
-      });
+      stream_.async_handshake(asio::ssl::stream_base::client,
+                              [self = this->shared_from_this()](const error_code& ec) {
+                                if (self->closed_) return;
+                                if (ec) return self->fail(io_error(self->url_, ec));
+                                self->connected_ = true;
+                                self->send();
+                              });
     }
   }
 
@@ -162,23 +173,26 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
     request_.prepare_payload();
     parser_.emplace();
     parser_->body_limit(owner_->options->body_bytes_most);
-    beast_http::async_write(stream_, request_, [self = this->shared_from_this()](const error_code& ec, size_t) {
-      if (self->closed_) return;
-      if (ec) return self->lose(ec);
-      self->read();
-    });
+    beast_http::async_write(stream_, request_,
+                            [self = this->shared_from_this()](const error_code& ec, size_t) {
+                              if (self->closed_) return;
+                              if (ec) return self->lose(ec);
+                              self->read();
+                            });
   }
 
   void read() {
-    beast_http::async_read(stream_, buffer_, *parser_, [self = this->shared_from_this()](const error_code& ec, size_t) {
-      if (self->closed_) return;
-      if (ec) return self->lose(ec);
-      self->finish();
-    });
+    beast_http::async_read(stream_, buffer_, *parser_,
+                           [self = this->shared_from_this()](const error_code& ec, size_t) {
+                             if (self->closed_) return;
+                             if (ec) return self->lose(ec);
+                             self->finish();
+                           });
   }
 
   void finish() {
-    Client::Reply reply{static_cast<int>(parser_->get().result_int()), std::move(parser_->get().body())};
+    Client::Reply reply{static_cast<int>(parser_->get().result_int()),
+                        std::move(parser_->get().body())};
     const bool keep = parser_->get().keep_alive();
     auto call = std::exchange(call_, std::nullopt);
     used_ = true;
@@ -191,7 +205,8 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
   /// A server may close a kept connection just as a request is on its way there.
   void lose(const error_code& ec) {
     const bool nothing_came = !parser_->got_some() && buffer_.size() == 0;
-    if (!used_ || !nothing_came || call_->again || call_->method != Method::get) return fail(io_error(url_, ec));
+    if (!used_ || !nothing_came || call_->again || call_->method != Method::get)
+      return fail(io_error(url_, ec));
     auto call = std::exchange(call_, std::nullopt);
     close();
     call->again = true;
@@ -225,7 +240,10 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
 class Client::Impl {
  public:
   explicit Impl(Options options)
-      : options_(std::move(options)), context_(1), work_(context_.get_executor()), tls_(asio::ssl::context::tls_client) {
+      : options_(std::move(options)),
+        context_(1),
+        work_(context_.get_executor()),
+        tls_(asio::ssl::context::tls_client) {
     error_code ignored;
     tls_.set_default_verify_paths(ignored);
     tls_.set_verify_mode(asio::ssl::verify_peer, ignored);
@@ -250,7 +268,8 @@ class Client::Impl {
     asio::post(context_, [this] {
       stopping_ = true;
       for (auto& periodic : periodics_) periodic->timer.cancel();
-      for (auto& call : std::exchange(waiting_, {})) call.done(Error(Errc::closed, "the client was stopped"));
+      for (auto& call : std::exchange(waiting_, {}))
+        call.done(Error(Errc::closed, "the client was stopped"));
       for (const auto& link : std::exchange(links_, {})) link->close();
       work_.reset();
     });
@@ -262,15 +281,16 @@ class Client::Impl {
     Call call{method, std::move(path), now_ms() + timeout_ms, std::move(done), false};
     asio::post(context_, [this, call = std::make_shared<Call>(std::move(call))] {
       if (stopping_) return call->done(Error(Errc::closed, "the client was stopped"));
-      if (waiting_.size() >= options_.waiting_most) return call->done(Error(Errc::busy, "too many requests wait"));
+      if (waiting_.size() >= options_.waiting_most)
+        return call->done(Error(Errc::busy, "too many requests wait"));
       waiting_.push_back(std::move(*call));
       pump();
     });
   }
 
   void every(uint32_t interval_ms, std::function<void()> task) {
-    auto periodic = std::make_unique<Periodic>(
-        Periodic{asio::steady_timer(context_), std::chrono::milliseconds(interval_ms), std::move(task)});
+    auto periodic = std::make_unique<Periodic>(Periodic{
+        asio::steady_timer(context_), std::chrono::milliseconds(interval_ms), std::move(task)});
     arm(*periodic);
     periodics_.push_back(std::move(periodic));
   }
@@ -359,7 +379,9 @@ Client::~Client() { stop(); }
 void Client::send(Method method, std::string path, int64_t timeout_ms, Done done) {
   impl_->send(method, std::move(path), timeout_ms, std::move(done));
 }
-void Client::every(uint32_t interval_ms, std::function<void()> task) { impl_->every(interval_ms, std::move(task)); }
+void Client::every(uint32_t interval_ms, std::function<void()> task) {
+  impl_->every(interval_ms, std::move(task));
+}
 void Client::start() { impl_->start(); }
 void Client::stop() { impl_->stop(); }
 

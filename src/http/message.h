@@ -41,7 +41,7 @@ class BodyStream {
 struct Response {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;  ///< without Content-Length, Date
-  std::string content_type;                                   ///< empty: none
+  std::string content_type;                                  ///< empty: none
   std::string body;
   std::unique_ptr<BodyStream> stream;  ///< when set, sent chunked after `body`
 };

@@ -88,9 +88,10 @@ Response method_not_allowed(const std::vector<Method>& known) {
 void Router::add(Method method, std::string_view pattern, RouteHandler handler) {
   Route route{{}, method, std::move(handler), nullptr};
   if (metrics_ != nullptr) {
-    route.requests = &metrics_->counter(
-        "clickmill_http_route_requests_total", "HTTP requests by route.",
-        fmt::format(R"(listener="{}",method="{}",route="{}")", listener_, method_name(method), pattern));
+    route.requests =
+        &metrics_->counter("clickmill_http_route_requests_total", "HTTP requests by route.",
+                           fmt::format(R"(listener="{}",method="{}",route="{}")", listener_,
+                                       method_name(method), pattern));
   }
   for_each_segment(pattern, [&](std::string_view s) { route.segments.emplace_back(s); });
   routes_.push_back(std::move(route));

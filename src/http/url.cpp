@@ -24,7 +24,8 @@ bool cut_scheme(std::string_view& rest, Url& out) {
 /// Whether the authority ends in a port, given that the colons in brackets are no such sign.
 bool has_port(std::string_view authority) {
   const size_t bracket = authority.rfind(']');
-  return authority.find(':', bracket == std::string_view::npos ? 0 : bracket) != std::string_view::npos;
+  return authority.find(':', bracket == std::string_view::npos ? 0 : bracket) !=
+         std::string_view::npos;
 }
 
 }  // namespace
@@ -33,9 +34,11 @@ Result<Url> parse_url(std::string_view text) {
   Url out;
   std::string_view rest = text;
   if (!cut_scheme(rest, out)) return bad(text, "expected http:// or https://");
-  const bool visible = std::all_of(rest.begin(), rest.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  const bool visible =
+      std::all_of(rest.begin(), rest.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (!visible) return bad(text, "a character that is no visible ASCII");
-  if (rest.find_first_of("?#") != std::string_view::npos) return bad(text, "a query or a fragment has no place in it");
+  if (rest.find_first_of("?#") != std::string_view::npos)
+    return bad(text, "a query or a fragment has no place in it");
   const size_t slash = rest.find('/');
   std::string authority(rest.substr(0, slash));
   if (authority.find('@') != std::string::npos) return bad(text, "a user name has no place in it");

@@ -5,8 +5,11 @@
 namespace clickmill::log {
 
 GroupReader::GroupReader(FileSystem& files, std::string directory, uint64_t journal_id,
-                             uint64_t file_bytes)
-    : files_(files), directory_(std::move(directory)), journal_id_(journal_id), file_bytes_(file_bytes) {}
+                         uint64_t file_bytes)
+    : files_(files),
+      directory_(std::move(directory)),
+      journal_id_(journal_id),
+      file_bytes_(file_bytes) {}
 
 Status GroupReader::open(uint64_t number) {
   if (file_ && number_ == number) return {};

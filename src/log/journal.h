@@ -12,8 +12,8 @@
 #include "base/file_system.h"
 #include "base/metrics.h"
 #include "base/node_clock.h"
-#include "log/journal_files.h"
 #include "log/group_reader.h"
+#include "log/journal_files.h"
 #include "log/journal_recovery.h"
 
 namespace clickmill::log {

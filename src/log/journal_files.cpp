@@ -250,7 +250,8 @@ void JournalFiles::prepare_loop() {
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [&] {
-        return !preparing_ || (!failed && ((spares_.empty() && may_make_spare()) || has_released()));
+        return !preparing_ ||
+               (!failed && ((spares_.empty() && may_make_spare()) || has_released()));
       };
       // After a failure (a full disk) it tries again by itself each second.
       changed_.wait_for(lock, std::chrono::seconds(1), has_work);

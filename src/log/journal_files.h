@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "base/file_system.h"
-#include "log/journal_format.h"
 #include "log/group_reader.h"
+#include "log/journal_format.h"
 
 namespace clickmill::log {
 

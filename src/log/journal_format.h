@@ -13,12 +13,12 @@ namespace clickmill::log {
 
 /// What a record in the journal is. Stands in files: never renumber.
 enum class RecordKind : uint8_t {
-  click = 1,         ///< spool: one click record, opaque here
-  entry = 2,         ///< log entry of a partition
-  hard_state = 3,    ///< term, vote, commit of a partition
-  truncate = 4,      ///< cuts a partition's log from an offset on
-  trim = 5,          ///< spool: positions below which a partition's clicks are committed
-  copied_entry = 6,  ///< a live entry copied forward, so that its old file can go
+  click = 1,          ///< spool: one click record, opaque here
+  entry = 2,          ///< log entry of a partition
+  hard_state = 3,     ///< term, vote, commit of a partition
+  truncate = 4,       ///< cuts a partition's log from an offset on
+  trim = 5,           ///< spool: positions below which a partition's clicks are committed
+  copied_entry = 6,   ///< a live entry copied forward, so that its old file can go
   copied_clicks = 7,  ///< spool: clicks copied forward, opaque here
 };
 

@@ -265,9 +265,10 @@ Result<ParsedManifest> parse_manifest(std::string_view bytes, const std::string&
     out.end += kEditBytes;
   }
   if (out.durable_upto > out.end) {
-    return Error(Errc::corrupt,
-                 fmt::format("manifest: the file ends here, it once had {} bytes", out.durable_upto),
-                 path, out.end);
+    return Error(
+        Errc::corrupt,
+        fmt::format("manifest: the file ends here, it once had {} bytes", out.durable_upto), path,
+        out.end);
   }
   return out;
 }

@@ -99,7 +99,12 @@ std::vector<Entry> RecoveredLog::entries_after(Offset sealed) const {
 class PartitionLog::EntryWaiter final : public JournalWaiter {
  public:
   EntryWaiter(const PartitionLog& log, RecordKind kind, Offset first, Offset last, Term term)
-      : placed_(log.placed_), callbacks_(log.callbacks_), kind_(kind), first_(first), last_(last), term_(term) {}
+      : placed_(log.placed_),
+        callbacks_(log.callbacks_),
+        kind_(kind),
+        first_(first),
+        last_(last),
+        term_(term) {}
 
   void durable(JournalPos position, std::string&&) override {
     {
@@ -121,15 +126,18 @@ class PartitionLog::EntryWaiter final : public JournalWaiter {
   Term term_;
 };
 
-PartitionLog::PartitionLog(PartitionId id, Segments& segments, Journal& journal, Callbacks callbacks)
-    : id_(id), segments_(segments), journal_(journal),
+PartitionLog::PartitionLog(PartitionId id, Segments& segments, Journal& journal,
+                           Callbacks callbacks)
+    : id_(id),
+      segments_(segments),
+      journal_(journal),
       callbacks_(std::make_shared<const Callbacks>(std::move(callbacks))) {}
 
 Result<std::unique_ptr<PartitionLog>> PartitionLog::open(PartitionId id, Segments& segments,
                                                          Journal& journal, RecoveredLog&& recovered,
                                                          Callbacks callbacks) {
-  auto log = std::unique_ptr<PartitionLog>(
-      new PartitionLog(id, segments, journal, std::move(callbacks)));
+  auto log =
+      std::unique_ptr<PartitionLog>(new PartitionLog(id, segments, journal, std::move(callbacks)));
   TRY(log->take_over(std::move(recovered)));
   return log;
 }
@@ -140,9 +148,10 @@ Status PartitionLog::take_over(RecoveredLog&& recovered) {
   for (auto& [first, held] : recovered.entries_) {
     if (held.entry.last() <= segments_.last()) continue;  // sealed before its file was freed
     if (first != last_ + 1) {
-      return Error(Errc::corrupt,
-                   fmt::format("partition {}: offsets {} to {} are in no journal file and no segment",
-                               id_.value(), last_.value() + 1, first.value() - 1));
+      return Error(
+          Errc::corrupt,
+          fmt::format("partition {}: offsets {} to {} are in no journal file and no segment",
+                      id_.value(), last_.value() + 1, first.value() - 1));
     }
     push(std::move(held.entry), held.position);
   }
@@ -170,9 +179,8 @@ Offset PartitionLog::first() const {
 
 /// Index in held_ of the entry that holds `offset`; held_.size() when past the end.
 size_t PartitionLog::index_of(Offset offset) const {
-  const auto at = std::partition_point(held_.begin(), held_.end(), [&](const Held& held) {
-    return held.entry->last() < offset;
-  });
+  const auto at = std::partition_point(
+      held_.begin(), held_.end(), [&](const Held& held) { return held.entry->last() < offset; });
   return static_cast<size_t>(at - held_.begin());
 }
 
@@ -235,7 +243,8 @@ void PartitionLog::commit(Offset upto) {
   committed_ = std::max(committed_, upto);
 }
 
-Result<std::vector<PartitionLog::EntryPtr>> PartitionLog::read(Offset from, size_t max_bytes) const {
+Result<std::vector<PartitionLog::EntryPtr>> PartitionLog::read(Offset from,
+                                                               size_t max_bytes) const {
   std::vector<EntryPtr> out;
   if (from > last_) return out;
   if (from <= segments_.last()) {
@@ -261,7 +270,8 @@ Status PartitionLog::set_hard_state(HardState state) {
   ByteWriter writer(record.payload);
   writer.varint(state.term.value());
   writer.bytes(state.vote);
-  record.waiter = std::make_shared<EntryWaiter>(*this, RecordKind::hard_state, Offset(0), Offset(0), state.term);
+  record.waiter = std::make_shared<EntryWaiter>(*this, RecordKind::hard_state, Offset(0), Offset(0),
+                                                state.term);
   TRY(journal_.append(std::move(record)));
   hard_state_ = std::move(state);
   return {};

@@ -86,8 +86,8 @@ std::vector<Offset> plan_sweep(const std::vector<Sweepable>& partitions,
   for (size_t i = 0; i < partitions.size(); ++i) {
     const int64_t now = std::min(partitions[i].log_time.value(), wall_ms);
     if (by_age) {
-      gone[i] = std::min(older_than(partitions[i], LogMs(now - rules.age_ms)),
-                         droppable(partitions[i]));
+      gone[i] =
+          std::min(older_than(partitions[i], LogMs(now - rules.age_ms)), droppable(partitions[i]));
     }
     bytes += bytes_after(partitions[i], gone[i]);
   }

@@ -53,9 +53,9 @@ struct RetentionRules {
 /// One partition's log before a sweep.
 struct Sweepable {
   std::vector<Segments::Closed> closed;
-  uint64_t bytes = 0;   ///< the open segment included
-  Offset needed_from;   ///< first offset that the stream's durable checkpoint doesn't cover
-  LogMs log_time;       ///< 0: not known, nothing is old then
+  uint64_t bytes = 0;  ///< the open segment included
+  Offset needed_from;  ///< first offset that the stream's durable checkpoint doesn't cover
+  LogMs log_time;      ///< 0: not known, nothing is old then
 };
 
 /// For each partition the offset before which whole segments go: those older than

@@ -10,7 +10,8 @@
 
 namespace clickmill::query {
 
-Result<std::unique_ptr<RawClicks>> RawClicks::begin(const cluster::LogReader& log, PartitionId partition,
+Result<std::unique_ptr<RawClicks>> RawClicks::begin(const cluster::LogReader& log,
+                                                    PartitionId partition,
                                                     const RawClicksRequest& request) {
   auto clicks = std::unique_ptr<RawClicks>(new RawClicks(log, partition, request));
   if (request.from) clicks->next_ = TRY(log.find_time(partition, *request.from));
@@ -44,7 +45,8 @@ Result<bool> RawClicks::read(std::string& out) {
 
 /// Writes lines of one entry until it is done or the piece is full.
 Status RawClicks::append_entry(const log::Entry& entry, std::string& out) {
-  const bool wanted = entry.kind == static_cast<uint8_t>(click::EntryKind::clicks) && entry.append_ms >= from_;
+  const bool wanted =
+      entry.kind == static_cast<uint8_t>(click::EntryKind::clicks) && entry.append_ms >= from_;
   if (wanted && !records_) TRY(open_entry(entry));
   if (!wanted) next_ = std::max(next_, entry.last() + 1);
   while (next_ <= entry.last() && !full(out)) TRY(append_line(entry, out));
@@ -67,7 +69,8 @@ Status RawClicks::open_entry(const log::Entry& entry) {
 Status RawClicks::append_line(const log::Entry& entry, std::string& out) {
   click::RecordScratch scratch;
   const auto click = TRY(click::decode_record(*records_, scratch));
-  fmt::format_to(std::back_inserter(out), "{{\"offset\":{},\"append_ms\":{},", next_.value(), entry.append_ms.value());
+  fmt::format_to(std::back_inserter(out), "{{\"offset\":{},\"append_ms\":{},", next_.value(),
+                 entry.append_ms.value());
   click::append_json(click, out);
   out += again_ ? ",\"again\":true}\n" : "}\n";
   ++next_;

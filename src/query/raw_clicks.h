@@ -18,7 +18,8 @@ namespace clickmill::query {
 /// Thread: query (one at a time).
 class RawClicks final : public http::BodyStream {
  public:
-  static Result<std::unique_ptr<RawClicks>> begin(const cluster::LogReader& log, PartitionId partition,
+  static Result<std::unique_ptr<RawClicks>> begin(const cluster::LogReader& log,
+                                                  PartitionId partition,
                                                   const RawClicksRequest& request);
 
   /// Appends some lines, or none for a stretch without clicks; false at the end.
@@ -35,7 +36,10 @@ class RawClicks final : public http::BodyStream {
 
  private:
   RawClicks(const cluster::LogReader& log, PartitionId partition, const RawClicksRequest& request)
-      : log_(log), partition_(partition), from_(request.from.value_or(LogMs(0))), lines_left_(request.limit) {}
+      : log_(log),
+        partition_(partition),
+        from_(request.from.value_or(LogMs(0))),
+        lines_left_(request.limit) {}
   bool ended() const { return lines_left_ == 0 || next_ > until_; }
   bool full(const std::string& out) const { return out.size() >= kPieceBytes || ended(); }
   Status append_entry(const log::Entry& entry, std::string& out);

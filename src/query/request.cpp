@@ -275,9 +275,11 @@ std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const http::QueryPar
   Reader reader(params);
   RawClicksRequest out;
   reader.expect_only({"offset", "from", "limit", "wait_ms"});
-  if (reader.find("offset") != nullptr) out.offset = Offset(reader.number("offset", 0, 0, kOffsetMax));
+  if (reader.find("offset") != nullptr)
+    out.offset = Offset(reader.number("offset", 0, 0, kOffsetMax));
   if (reader.find("from") != nullptr) out.from = LogMs(reader.time("from"));
-  if (out.offset && out.from) reader.fail(reader.later("offset", "from"), "give offset or from, not both");
+  if (out.offset && out.from)
+    reader.fail(reader.later("offset", "from"), "give offset or from, not both");
   out.limit = reader.number("limit", out.limit, 1, kRawClicksMax);
   out.wait_ms = static_cast<int64_t>(reader.number("wait_ms", 0, 0, kWaitMsMax));
   if (reader.failure()) return *reader.failure();

@@ -71,8 +71,8 @@ bool apart(const PartMeta& meta, const Scan& scan) {
   return meta.max_bucket_ms < scan.from_ms || meta.min_bucket_ms >= scan.to_ms;
 }
 
-Status read_rows(const std::vector<std::shared_ptr<const Part>>& parts, const Scan& scan, std::vector<Row>& rows,
-                 size_t rows_most) {
+Status read_rows(const std::vector<std::shared_ptr<const Part>>& parts, const Scan& scan,
+                 std::vector<Row>& rows, size_t rows_most) {
   for (const auto& part : parts) {
     if (!apart(part->meta(), scan)) TRY(read_part(*part, scan, rows, rows_most));
   }

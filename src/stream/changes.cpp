@@ -65,7 +65,8 @@ std::string_view to_string(Change::Kind kind) {
 }
 
 Changes::Changes(PartitionId partition, StateStore& store)
-    : partition_(partition), overlay_(store, kChangesSpace),
+    : partition_(partition),
+      overlay_(store, kChangesSpace),
       expiry_(first_key(partition), first_key(partition + 1)) {}
 
 void Changes::add(ChangePosition position, const Change& change, int64_t age_ms) {
@@ -90,19 +91,20 @@ Result<std::vector<Changes::Listed>> Changes::list(const ChangePosition& from, L
   std::optional<Error> wrong;
   TRY(overlay_.scan(key_of(partition_, from), key_of(partition_, {to, Offset(0), 0}),
                     [&](std::string_view key, std::string_view value) {
-    if (listed.size() == limit) return false;
-    ByteCursor cursor(value);
-    const uint8_t version = cursor.u8();
-    if (expired(static_cast<int64_t>(cursor.varint()), age_ms)) return true;
-    auto change = decode(cursor, version);
-    if (change && key.size() == kKeyBytes) {
-      listed.push_back({position_of(key), *std::move(change)});
-    } else {
-      wrong = change ? Error(Errc::corrupt, "a change's key in the state store is malformed")
-                     : std::move(change).error();
-    }
-    return !wrong;
-  }));
+                      if (listed.size() == limit) return false;
+                      ByteCursor cursor(value);
+                      const uint8_t version = cursor.u8();
+                      if (expired(static_cast<int64_t>(cursor.varint()), age_ms)) return true;
+                      auto change = decode(cursor, version);
+                      if (change && key.size() == kKeyBytes) {
+                        listed.push_back({position_of(key), *std::move(change)});
+                      } else {
+                        wrong = change ? Error(Errc::corrupt,
+                                               "a change's key in the state store is malformed")
+                                       : std::move(change).error();
+                      }
+                      return !wrong;
+                    }));
   if (wrong) return *std::move(wrong);
   return listed;
 }

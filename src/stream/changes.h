@@ -17,14 +17,14 @@ namespace clickmill::stream {
 struct Change {
   enum class Kind : uint8_t { review = 1, repair = 2 };
   Kind kind = Kind::review;
-  Offset subject;        ///< the click that was decided, or the repair record itself
-  std::string by;        ///< name of the key
-  std::string what;      ///< of a review: accept or reject
-  std::string reason;    ///< why: of a review, what the click was flagged for
+  Offset subject;      ///< the click that was decided, or the repair record itself
+  std::string by;      ///< name of the key
+  std::string what;    ///< of a review: accept or reject
+  std::string reason;  ///< why: of a review, what the click was flagged for
   std::string ad_id;
   std::string advertiser_id;
   int64_t minute_ms = 0;
-  int64_t clicks = 0;    ///< added to that minute's count; below zero: taken away
+  int64_t clicks = 0;  ///< added to that minute's count; below zero: taken away
   friend bool operator==(const Change&, const Change&) = default;
 };
 std::string_view to_string(Change::Kind kind);

@@ -22,7 +22,7 @@ class ClickBatch {
   struct Click {
     Head::Click counting;
     ArrivalMs received_ms;
-    uint8_t flags = 0;         ///< click::Flag
+    uint8_t flags = 0;        ///< click::Flag
     std::string_view record;  ///< as it stands in the log
   };
 

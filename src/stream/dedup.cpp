@@ -76,7 +76,8 @@ class PartitionDedup final : public Dedup {
       table_->prefetch(identities[i].id);
     }
     for (size_t i = 0; i < identities.size(); ++i) {
-      if (i + kPrefetchAhead < identities.size()) table_->prefetch(identities[i + kPrefetchAhead].id);
+      if (i + kPrefetchAhead < identities.size())
+        table_->prefetch(identities[i + kPrefetchAhead].id);
       const auto& [id, received] = identities[i];
       const int64_t from = std::max(first_hour_, hour_of(received.value()) - dedup_hours_);
       bool stands = false;
@@ -147,7 +148,8 @@ class PartitionDedup final : public Dedup {
 
   Usage usage() const override {
     Usage usage;
-    usage.memory_bytes = recent_.memory_bytes() + in_flight_.memory_bytes() + sharpener_.memory_bytes();
+    usage.memory_bytes =
+        recent_.memory_bytes() + in_flight_.memory_bytes() + sharpener_.memory_bytes();
     usage.store_lookups = store_lookups_;
     usage.read_ids = read_ids_;
     usage.images = images_.written();
@@ -168,9 +170,7 @@ class PartitionDedup final : public Dedup {
     const int64_t hours = std::max<int64_t>(dedup_hours, 0) + 2;
     return (hours + IdTable::kBandsKept - 1) / IdTable::kBandsKept;
   }
-  int64_t band_of(int64_t hour) const {
-    return floor_to(hour, hours_per_band_) / hours_per_band_;
-  }
+  int64_t band_of(int64_t hour) const { return floor_to(hour, hours_per_band_) / hours_per_band_; }
 
   /// Fills the table from its image and the ids since, or else from the ids of
   /// the newest bands, oldest first as the table wants it.

@@ -72,14 +72,14 @@ class Dedup {
   virtual int64_t oldest_durable_hour() const = 0;
 
   struct Usage {
-    uint64_t ids = 0;           ///< in hours not forgotten, about
+    uint64_t ids = 0;  ///< in hours not forgotten, about
     uint64_t memory_bytes = 0;
     uint64_t table_slots = 0;
     uint64_t table_used = 0;
     uint64_t store_lookups = 0;  ///< ids that had to be looked up in the state store
     uint64_t read_ids = 0;       ///< ids read from the state store to fill the table
-    uint64_t sharpened = 0;      ///< shards of the table filled anew, so that they match less falsely
-    uint64_t images = 0;         ///< table images written and named by a checkpoint
+    uint64_t sharpened = 0;  ///< shards of the table filled anew, so that they match less falsely
+    uint64_t images = 0;     ///< table images written and named by a checkpoint
   };
   virtual Usage usage() const = 0;
 };

@@ -41,7 +41,7 @@ class Horizon {
   /// Log time as silence counts it, since the partition began: what is kept for
   /// so many days is measured by it, so that a clock that jumped deletes nothing.
   int64_t age_ms() const { return age_ms_; }
-  ArrivalMs t() const { return t_; }                 ///< T
+  ArrivalMs t() const { return t_; }                  ///< T
   int64_t first_hour() const { return first_hour_; }  ///< F, hours since 1970
   /// Minimum of the low-waters of nodes not silent, at most log time.
   ArrivalMs low_water(int64_t stale_after_hours) const;

@@ -121,7 +121,8 @@ uint32_t IdTable::match_line(const Shard& shard, uint32_t index, uint32_t wanted
   line.for_each_with(static_cast<uint8_t>(wanted), look);
   // After more than 6 doublings a slot's low byte may have lost bits as well.
   for (size_t lost = 7; lost <= shard.doublings.size() && lost <= kFingerprintBits; ++lost) {
-    const auto known = static_cast<uint32_t>(low_bits(kFingerprintBits - static_cast<uint32_t>(lost)));
+    const auto known =
+        static_cast<uint32_t>(low_bits(kFingerprintBits - static_cast<uint32_t>(lost)));
     if ((wanted & known) != (wanted & (2 * known + 1))) {
       line.for_each_with(static_cast<uint8_t>(wanted & known), look);
     }
@@ -164,14 +165,12 @@ void IdTable::insert(const Hash128& id, int64_t band) {
   if (std::min(in_first, in_second) == shard.capacity) {
     spill(shard, chosen, slot);
   } else {
-    line_of(shard, chosen).append(where.fingerprint,
-                                  static_cast<uint32_t>(band - shard.first_band));
+    line_of(shard, chosen)
+        .append(where.fingerprint, static_cast<uint32_t>(band - shard.first_band));
   }
 }
 
-void IdTable::forget_before(int64_t band) {
-  forgotten_before_ = std::max(forgotten_before_, band);
-}
+void IdTable::forget_before(int64_t band) { forgotten_before_ = std::max(forgotten_before_, band); }
 
 uint32_t IdTable::clean(Shard& shard, uint32_t index) const {
   Line line = line_of(shard, index);
@@ -190,15 +189,15 @@ void IdTable::spill(Shard& shard, uint32_t line, Slot slot) {
   line_of(shard, line).set_spilled();
   const Spill spilled{line, static_cast<uint16_t>(slot.fingerprint),
                       static_cast<uint8_t>(slot.band - shard.first_band)};
-  shard.spills.insert(std::upper_bound(shard.spills.begin(), shard.spills.end(), spilled),
-                      spilled);
+  shard.spills.insert(std::upper_bound(shard.spills.begin(), shard.spills.end(), spilled), spilled);
 }
 
 IdTable::Shard IdTable::empty_shard(uint32_t line_bits, uint32_t width, int64_t first_band) {
   Shard shard;
   const uint64_t bytes = bytes_of(line_bits, width);
   // So that the two lines of an id, which are among 64 neighbours, mostly share a page.
-  shard.bytes.reset(static_cast<uint8_t*>(std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage)));
+  shard.bytes.reset(
+      static_cast<uint8_t*>(std::aligned_alloc(kPage, (bytes + kPage - 1) / kPage * kPage)));
   CM_ASSERT(shard.bytes != nullptr);
   want_huge_pages(shard.bytes.get(), bytes);
   std::memset(shard.bytes.get(), 0, bytes);
@@ -266,8 +265,7 @@ bool IdTable::copy_line(const Shard& shard, Shard& next, uint32_t index, int64_t
   return true;
 }
 
-void IdTable::rebuild(Shard& shard, uint32_t line_bits, uint32_t width,
-                      int64_t first_band) const {
+void IdTable::rebuild(Shard& shard, uint32_t line_bits, uint32_t width, int64_t first_band) const {
   CM_ASSERT(line_bits == shard.line_bits || line_bits == shard.line_bits + 1);
   const bool doubles = line_bits > shard.line_bits;
   const int64_t live_from = std::max(first_band, forgotten_before_);
@@ -325,9 +323,12 @@ void IdTable::make_room(Shard& shard, int64_t band) const {
 }
 
 std::optional<size_t> IdTable::bluntest_shard() const {
-  const auto lost = [this](const Shard& shard) { return lost_bits(shard, std::max(shard.first_band, forgotten_before_)); };
-  const auto most = std::max_element(shards_.begin(), shards_.end(),
-                                     [&](const Shard& a, const Shard& b) { return lost(a) < lost(b); });
+  const auto lost = [this](const Shard& shard) {
+    return lost_bits(shard, std::max(shard.first_band, forgotten_before_));
+  };
+  const auto most =
+      std::max_element(shards_.begin(), shards_.end(),
+                       [&](const Shard& a, const Shard& b) { return lost(a) < lost(b); });
   if (lost(*most) == 0) return std::nullopt;
   return static_cast<size_t>(most - shards_.begin());
 }
@@ -340,7 +341,9 @@ IdTable IdTable::empty_like(size_t index) const {
   return table;
 }
 
-void IdTable::take_shard(size_t index, IdTable&& from) { shards_[index] = std::move(from.shards_[index]); }
+void IdTable::take_shard(size_t index, IdTable&& from) {
+  shards_[index] = std::move(from.shards_[index]);
+}
 
 void IdTable::encode_shard(size_t index, std::string& out) const {
   const auto& shard = shards_[index];
@@ -398,8 +401,8 @@ bool IdTable::decode_shard(size_t index, std::string_view bytes, int64_t newest_
 
 /// Whether everything in the shard is in range and in order; counts what is filed.
 bool IdTable::check_lines(Shard& shard, int64_t newest_band) {
-  const auto last = static_cast<uint32_t>(
-      std::min<int64_t>(newest_band - shard.first_band, int64_t{kOffsetMax}));
+  const auto last =
+      static_cast<uint32_t>(std::min<int64_t>(newest_band - shard.first_band, int64_t{kOffsetMax}));
   const auto in_range = [&](const Spill& spill) {
     return spill.line >> shard.line_bits == 0 && spill.fingerprint <= kFingerprintMask &&
            spill.offset <= last;

@@ -10,12 +10,8 @@ void apply(const StateBatch& batch, MemoryStateStore::Image& image) {
   for (const auto& operation : batch.operations()) {
     auto& keys = image[operation.space];
     switch (operation.kind) {
-      case Kind::put:
-        keys[operation.key] = operation.value;
-        break;
-      case Kind::remove:
-        keys.erase(operation.key);
-        break;
+      case Kind::put: keys[operation.key] = operation.value; break;
+      case Kind::remove: keys.erase(operation.key); break;
       case Kind::remove_range:
         if (operation.key < operation.value) {
           keys.erase(keys.lower_bound(operation.key), keys.lower_bound(operation.value));
@@ -46,8 +42,7 @@ Status MemoryStateStore::commit(const StateBatch& batch, bool sync) {
   return {};
 }
 
-Result<std::optional<std::string>> MemoryStateStore::get(const Space& space,
-                                                         std::string_view key) {
+Result<std::optional<std::string>> MemoryStateStore::get(const Space& space, std::string_view key) {
   const std::lock_guard lock(mutex_);
   TRY(check(Call::read));
   const auto keys = visible_.find(space);

@@ -61,7 +61,7 @@ class MinuteRows {
   std::vector<Slot> slots_;  // a power of two of them, at most three quarters used
   std::deque<Row> rows_;
   std::vector<std::unique_ptr<char[]>> texts_;
-  size_t text_used_ = 0;  // of the last block
+  size_t text_used_ = 0;   // of the last block
   size_t text_bytes_ = 0;  // of the last block
   size_t texts_total_ = 0;
 };

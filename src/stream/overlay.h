@@ -25,7 +25,8 @@ class Overlay {
   void remove(std::string key);
   Result<std::optional<std::string>> get(std::string_view key) const;
   /// Values in the order of `keys`.
-  Result<std::vector<std::optional<std::string>>> get_all(const std::vector<std::string>& keys) const;
+  Result<std::vector<std::optional<std::string>>> get_all(
+      const std::vector<std::string>& keys) const;
   /// As StateStore::scan.
   Status scan(std::string_view from, std::string_view to, const StateStore::Visit& visit) const;
 

@@ -45,8 +45,8 @@ void PartitionImages::maintain(const IdTable& table, int64_t newest_band) {
   // start adds again, and bands must not decrease.
   if (newest_band != newest_band_of(writer_->cover())) return give_up();
   if (const auto failure = writer_->failure()) {
-    log_warn("dedup", "partition " + std::to_string(partition_.value()) +
-                          ": no table image: " + *failure);
+    log_warn("dedup",
+             "partition " + std::to_string(partition_.value()) + ": no table image: " + *failure);
     // Not again before as much has come as for a new one.
     new_ids_ = 0;
     return give_up();

@@ -39,7 +39,8 @@ Result<bool> holds_any(const store::Part& part, const std::vector<store::Row>& k
 /// For each bucket of `table` that holds one of the shorter rows, which are sorted: what the
 /// rows of the next shorter table give. Nothing where there are none left.
 Result<std::vector<store::Row>> summed_up(const std::array<store::PartList, store::kTables>& lists,
-                                          const std::vector<store::Row>& shorter, store::Table table) {
+                                          const std::vector<store::Row>& shorter,
+                                          store::Table table) {
   std::vector<store::Row> out;
   for (const store::Row& row : roll_up(shorter, table)) {
     out.push_back(TRY(sum_of(lists[static_cast<size_t>(table) - 1], row, store::bucket_ms(table))));
@@ -89,7 +90,9 @@ std::vector<store::Row> roll_up(const std::vector<store::Row>& rows, store::Tabl
 }
 
 Parts::Parts(PartitionId partition, FileSystem& files, std::string directory)
-    : partition_(partition), disk_(files), directory_(std::move(directory)),
+    : partition_(partition),
+      disk_(files),
+      directory_(std::move(directory)),
       current_(std::make_shared<std::array<store::PartList, store::kTables>>()) {}
 
 Status Parts::open(const std::vector<store::PartMeta>& metas, uint64_t next_part) {

@@ -19,15 +19,17 @@ constexpr size_t kPrefetchAhead = 4;
 /// What a digest mixes in for a click's fate; part of the digest's definition.
 enum class Fate : uint8_t { counted = 1, duplicate = 2, resent = 3, review = 16 };
 
-int64_t minute_end(EventMs timestamp) {
-  return floor_to(timestamp.value(), kMinuteMs) + kMinuteMs;
-}
+int64_t minute_end(EventMs timestamp) { return floor_to(timestamp.value(), kMinuteMs) + kMinuteMs; }
 
 }  // namespace
 
 Pipeline::Pipeline(PartitionId partition, StateStore& store, FileSystem& files, Options options)
-    : partition_(partition), store_(store), options_(std::move(options)), head_(partition),
-      parts_(partition, files, options_.store_directory), review_(partition, store),
+    : partition_(partition),
+      store_(store),
+      options_(std::move(options)),
+      head_(partition),
+      parts_(partition, files, options_.store_directory),
+      review_(partition, store),
       changes_(partition, store) {}
 
 Result<std::unique_ptr<Pipeline>> Pipeline::open(PartitionId partition, StateStore& store,
@@ -129,7 +131,8 @@ Status Pipeline::apply_decision(const log::Entry& entry) {
 /// What is stored under the key now, all in all.
 Result<store::Row> Pipeline::stored_row(const store::Row& key) const {
   const auto parts = parts_.snapshot();
-  return sum_of((*parts)[static_cast<size_t>(store::Table::minute)], key, kMinuteMs, head_.matching(scan_of(key, kMinuteMs)));
+  return sum_of((*parts)[static_cast<size_t>(store::Table::minute)], key, kMinuteMs,
+                head_.matching(scan_of(key, kMinuteMs)));
 }
 
 /// Makes minute rows what they should be. The digest takes in the record and not its
@@ -153,7 +156,8 @@ Status Pipeline::apply_repair(const log::Entry& entry) {
     change.advertiser_id = item.row.advertiser_id;
     change.minute_ms = item.row.bucket_ms;
     change.clicks = static_cast<int64_t>(item.row.counts.clicks - stored.counts.clicks);
-    changes_.add({entry.append_ms, entry.first, static_cast<uint32_t>(wrong.size())}, change, state_.horizon.age_ms());
+    changes_.add({entry.append_ms, entry.first, static_cast<uint32_t>(wrong.size())}, change,
+                 state_.horizon.age_ms());
     wrong.push_back(item.row);
   }
   return wrong.empty() ? Status() : replace_rows(wrong);

@@ -30,11 +30,11 @@ namespace clickmill::stream {
 class Pipeline {
  public:
   struct Options {
-    uint64_t seed = 0;                ///< the data's secret seed
-    std::string store_directory;      ///< of part files
-    size_t flush_rows = 1024;         ///< closed head rows that make a part
-    int64_t flush_age_ms = kHourMs;   ///< log time after which closed rows make a part
-    TableImages* images = nullptr;    ///< of the id tables; borrowed, null: none are kept
+    uint64_t seed = 0;               ///< the data's secret seed
+    std::string store_directory;     ///< of part files
+    size_t flush_rows = 1024;        ///< closed head rows that make a part
+    int64_t flush_age_ms = kHourMs;  ///< log time after which closed rows make a part
+    TableImages* images = nullptr;   ///< of the id tables; borrowed, null: none are kept
   };
   /// `store` and `files` are borrowed and outlive it.
   static Result<std::unique_ptr<Pipeline>> open(PartitionId partition, StateStore& store,

@@ -35,8 +35,8 @@ std::vector<RecentIds::Run> RecentIds::runs() const {
   std::vector<Run> runs;
   for (size_t i = 0; i < starts_.size(); ++i) {
     const size_t end = i + 1 < starts_.size() ? starts_[i + 1].index : ids_.size();
-    runs.push_back({starts_[i].hour,
-                    std::span(ids_).subspan(starts_[i].index, end - starts_[i].index)});
+    runs.push_back(
+        {starts_[i].hour, std::span(ids_).subspan(starts_[i].index, end - starts_[i].index)});
   }
   return runs;
 }
@@ -53,7 +53,8 @@ void RecentIds::clear() {
 }
 
 uint64_t RecentIds::memory_bytes() const {
-  uint64_t bytes = ids_.capacity() * sizeof(Hash128) + starts_.capacity() * sizeof(Start) + lists_.capacity() * sizeof(Lists::value_type);
+  uint64_t bytes = ids_.capacity() * sizeof(Hash128) + starts_.capacity() * sizeof(Start) +
+                   lists_.capacity() * sizeof(Lists::value_type);
   for (const auto& list : lists_) bytes += list.capacity() * sizeof(Entry);
   return bytes;
 }

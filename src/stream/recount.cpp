@@ -24,7 +24,9 @@ constexpr int64_t kSlackMs = 10 * kMinuteMs;
 constexpr int64_t kReviewDaysMs = 90 * kDayMs;
 
 int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; }
-int64_t minute_of(const click::ClickView& click) { return floor_to(click.timestamp_ms.value(), kMinuteMs); }
+int64_t minute_of(const click::ClickView& click) {
+  return floor_to(click.timestamp_ms.value(), kMinuteMs);
+}
 
 struct IdHash {
   size_t operator()(const Hash128& id) const { return static_cast<size_t>(id.low); }
@@ -94,7 +96,8 @@ Error at_offset(const log::Entry& entry, Error error) {
 }
 
 /// Tells `header` what the batch says of itself, then `visit` each of its clicks.
-Status read_clicks(const log::Entry& entry, const std::function<void(const click::BatchHeader&)>& on_header,
+Status read_clicks(const log::Entry& entry,
+                   const std::function<void(const click::BatchHeader&)>& on_header,
                    const VisitClick& visit) {
   ByteCursor cursor(entry.payload);
   auto header = click::decode_batch_header(cursor);
@@ -106,11 +109,14 @@ Status read_clicks(const log::Entry& entry, const std::function<void(const click
     if (!click) return at_offset(entry, std::move(click).error());
     TRY(visit(entry.first + i, *click));
   }
-  if (!cursor.done()) return at_offset(entry, Error(Errc::corrupt, "batch holds more than its clicks"));
+  if (!cursor.done())
+    return at_offset(entry, Error(Errc::corrupt, "batch holds more than its clicks"));
   return {};
 }
 
-click::EntryKind kind_of(const log::Entry& entry) { return static_cast<click::EntryKind>(entry.kind); }
+click::EntryKind kind_of(const log::Entry& entry) {
+  return static_cast<click::EntryKind>(entry.kind);
+}
 
 /// The count of one share of the identities. shares is a power of two.
 class Share {
@@ -121,15 +127,17 @@ class Share {
   /// First reading: which identities have a click in the range at all.
   Status survey(const log::Entry& entry) {
     if (kind_of(entry) != click::EntryKind::clicks) return {};
-    return read_clicks(entry, [](const click::BatchHeader&) {}, [&](Offset, const click::ClickView& click) -> Status {
-      if (!wanted(click)) return {};
-      const Hash128 id = id_of(click);
-      if (!mine(id)) return {};
-      newest_hour_.try_emplace(id, std::nullopt);
-      ++clicks_;
-      if (index_ == 0 && newest_hour_.size() > options_.ids_most) halve();
-      return {};
-    });
+    return read_clicks(
+        entry, [](const click::BatchHeader&) {},
+        [&](Offset, const click::ClickView& click) -> Status {
+          if (!wanted(click)) return {};
+          const Hash128 id = id_of(click);
+          if (!mine(id)) return {};
+          newest_hour_.try_emplace(id, std::nullopt);
+          ++clicks_;
+          if (index_ == 0 && newest_hour_.size() > options_.ids_most) halve();
+          return {};
+        });
   }
 
   /// Second reading: the verdict of every click of those identities, in order.
@@ -181,23 +189,25 @@ class Share {
       knowledge_.hear(header.sender, header.low_water.value());
       knowledge_.settle();
     };
-    return read_clicks(entry, on_header, [&](Offset offset, const click::ClickView& click) -> Status {
-      const auto at = newest_hour_.find(id_of(click));
-      if (at == newest_hour_.end()) return {};
-      const int64_t received_hour = hour_of(click.received_ms.value());
-      const int64_t oldest = std::max(knowledge_.f_hour(), received_hour - knowledge_.settings().dedup_hours);
-      if (at->second && *at->second >= oldest) return {};
-      at->second = hour_of(entry.append_ms.value());
-      if (!wanted(click)) return {};
-      if (counts(click)) {
-        TRY(add(click));
-      } else {
-        Flagged& flagged = flagged_[offset];
-        flagged.age_ms = knowledge_.age_ms();
-        click::encode_record(click, flagged.record);
-      }
-      return {};
-    });
+    return read_clicks(
+        entry, on_header, [&](Offset offset, const click::ClickView& click) -> Status {
+          const auto at = newest_hour_.find(id_of(click));
+          if (at == newest_hour_.end()) return {};
+          const int64_t received_hour = hour_of(click.received_ms.value());
+          const int64_t oldest =
+              std::max(knowledge_.f_hour(), received_hour - knowledge_.settings().dedup_hours);
+          if (at->second && *at->second >= oldest) return {};
+          at->second = hour_of(entry.append_ms.value());
+          if (!wanted(click)) return {};
+          if (counts(click)) {
+            TRY(add(click));
+          } else {
+            Flagged& flagged = flagged_[offset];
+            flagged.age_ms = knowledge_.age_ms();
+            click::encode_record(click, flagged.record);
+          }
+          return {};
+        });
   }
 
   /// Counts what was accepted: the first decision about a flagged click holds.
@@ -207,12 +217,14 @@ class Share {
     for (const auto& item : decision->items) {
       accepted_earlier_ |= item.click < first_ && decision->verdict == Verdict::accept;
       const auto at = flagged_.find(item.click);
-      if (at == flagged_.end() || knowledge_.age_ms() - at->second.age_ms >= kReviewDaysMs) continue;
+      if (at == flagged_.end() || knowledge_.age_ms() - at->second.age_ms >= kReviewDaysMs)
+        continue;
       ByteCursor cursor(at->second.record);
       click::RecordScratch scratch;
       auto click = click::decode_record(cursor, scratch);
       if (!click) return at_offset(entry, std::move(click).error());
-      if (item.ad > decision->ads.size()) return at_offset(entry, Error(Errc::corrupt, "decision names no such ad"));
+      if (item.ad > decision->ads.size())
+        return at_offset(entry, Error(Errc::corrupt, "decision names no such ad"));
       if (item.ad > 0) click->advertiser_id = decision->ads[item.ad - 1].advertiser_id;
       const bool accepted = decision->verdict == Verdict::accept;
       if (accepted && click->advertiser_id.empty()) continue;
@@ -239,7 +251,8 @@ class Share {
     const auto visitor = click::visitor_of(click, options_.seed);
     if (visitor.known) row.visitors.add(visitor.hash);
     if (rows_.size() <= options_.rows_most) return {};
-    return Error(Errc::invalid, fmt::format("the range holds more than {} minutes of ads", options_.rows_most));
+    return Error(Errc::invalid,
+                 fmt::format("the range holds more than {} minutes of ads", options_.rows_most));
   }
 
   const RecountOptions& options_;
@@ -274,7 +287,9 @@ class Begin {
     const int64_t whole_hour = floor_to(complete_ms + kHourMs - 1, kHourMs);
     const int64_t arrival = whole_hour + settings.dedup_hours * kHourMs;
     // Retention may move the log's start on between two readings.
-    judged_from_ms_ = std::max(judged_from_ms_, floor_to(arrival + settings.max_clock_ahead_ms + kMinuteMs - 1, kMinuteMs));
+    judged_from_ms_ =
+        std::max(judged_from_ms_,
+                 floor_to(arrival + settings.max_clock_ahead_ms + kMinuteMs - 1, kMinuteMs));
   }
   int64_t judged_from_ms() const { return judged_from_ms_; }
 
@@ -284,11 +299,14 @@ class Begin {
   int64_t judged_from_ms_ = INT64_MIN;
 };
 
-bool same_values(const store::Row& a, const store::Row& b) { return a.counts == b.counts && a.visitors == b.visitors; }
+bool same_values(const store::Row& a, const store::Row& b) {
+  return a.counts == b.counts && a.visitors == b.visitors;
+}
 
 void append_part(std::string& out, std::string_view what, uint64_t stored, uint64_t recounted) {
   if (stored == recounted) return;
-  out += fmt::format("{}{} stored {}, recounted {}", out.empty() ? "" : "; ", what, stored, recounted);
+  out +=
+      fmt::format("{}{} stored {}, recounted {}", out.empty() ? "" : "; ", what, stored, recounted);
 }
 
 }  // namespace
@@ -324,14 +342,16 @@ Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
   return out;
 }
 
-std::vector<Difference> differences(const std::vector<store::Row>& stored, const std::vector<store::Row>& recounted) {
+std::vector<Difference> differences(const std::vector<store::Row>& stored,
+                                    const std::vector<store::Row>& recounted) {
   std::vector<Difference> out;
   const auto note = [&out](const store::Row* a, const store::Row* b) {
     static const store::Row kNone;
     const store::Row& key = a != nullptr ? *a : *b;
     const store::Row& left = a != nullptr ? *a : kNone;
     const store::Row& right = b != nullptr ? *b : kNone;
-    if ((store::holds_nothing(left) && store::holds_nothing(right)) || same_values(left, right)) return;
+    if ((store::holds_nothing(left) && store::holds_nothing(right)) || same_values(left, right))
+      return;
     out.push_back({key.advertiser_id, key.ad_id, key.bucket_ms, left, right});
   };
   auto a = stored.begin();
@@ -352,7 +372,8 @@ std::string to_text(const Difference& difference) {
   std::string what;
   append_part(what, "clicks", stored.clicks, recounted.clicks);
   for (size_t i = 0; i < click::kDevices; ++i) {
-    append_part(what, click::to_string(static_cast<click::Device>(i)), stored.devices[i], recounted.devices[i]);
+    append_part(what, click::to_string(static_cast<click::Device>(i)), stored.devices[i],
+                recounted.devices[i]);
   }
   std::map<click::Country, std::pair<uint64_t, uint64_t>> countries;
   for (const auto& [country, count] : stored.countries) countries[country].first = count;
@@ -362,9 +383,11 @@ std::string to_text(const Difference& difference) {
   }
   if (!(difference.stored.visitors == difference.recounted.visitors)) {
     what += fmt::format("{}unique_users stored {}, recounted {}", what.empty() ? "" : "; ",
-                        difference.stored.visitors.estimate(), difference.recounted.visitors.estimate());
+                        difference.stored.visitors.estimate(),
+                        difference.recounted.visitors.estimate());
   }
-  return fmt::format("{} {} {}: {}", difference.ad_id, format_time_ms(difference.minute_ms), difference.advertiser_id, what);
+  return fmt::format("{} {} {}: {}", difference.ad_id, format_time_ms(difference.minute_ms),
+                     difference.advertiser_id, what);
 }
 
 }  // namespace clickmill::stream

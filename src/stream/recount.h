@@ -18,9 +18,9 @@ using ReadLog = std::function<Status(const std::function<Status(const log::Entry
 struct RecountOptions {
   int64_t from_ms = 0;  ///< minutes that begin in [from, to); both are whole minutes
   int64_t to_ms = 0;
-  std::string ad_id;    ///< empty: every ad
-  uint64_t seed = 0;    ///< the data's secret, by which visitors are hashed
-  Settings settings;    ///< in force before the first settings entry that is read
+  std::string ad_id;  ///< empty: every ad
+  uint64_t seed = 0;  ///< the data's secret, by which visitors are hashed
+  Settings settings;  ///< in force before the first settings entry that is read
   /// Everything that was appended from then on is handed over, though the first entry
   /// is younger. INT64_MAX: what lies before the first entry is missing.
   int64_t complete_from_ms = INT64_MAX;
@@ -60,7 +60,8 @@ struct Difference {
 };
 /// Both sorted by store::key_less with distinct keys. Rows without any click and
 /// visitor count as absent.
-std::vector<Difference> differences(const std::vector<store::Row>& stored, const std::vector<store::Row>& recounted);
+std::vector<Difference> differences(const std::vector<store::Row>& stored,
+                                    const std::vector<store::Row>& recounted);
 /// "ad_1 2026-06-24T10:00:00Z adv_1: clicks stored 5, recounted 6; …", naming what differs.
 std::string to_text(const Difference& difference);
 

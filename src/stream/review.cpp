@@ -6,7 +6,8 @@
 //
 // Payload of a decision entry:
 //   u8 version 1 | u8 verdict | bytes by | varint ads | { bytes advertiser_id | bytes ad_format } |
-//   varint clicks, at least 1 | { varint offset, less the one before | varint ad, 0 or 1 + its place }
+//   varint clicks, at least 1 | { varint offset, less the one before | varint ad, 0 or 1 + its
+//   place }
 // A higher version is refused: a replica that can't read an entry must stop, not guess.
 #include "stream/review.h"
 
@@ -80,7 +81,8 @@ bool fits(const Open& open, const click::ClickView& view, const ReviewQuery& que
   return view.timestamp_ms.value() >= query.from_ms && view.timestamp_ms.value() < query.to_ms;
 }
 
-Change change_of(Offset click, const Decision& decision, Reason reason, const click::ClickView& view) {
+Change change_of(Offset click, const Decision& decision, Reason reason,
+                 const click::ClickView& view) {
   Change change;
   change.kind = Change::Kind::review;
   change.subject = click;
@@ -96,7 +98,9 @@ Change change_of(Offset click, const Decision& decision, Reason reason, const cl
 
 }  // namespace
 
-std::string_view to_string(Reason reason) { return kReasonWords[static_cast<size_t>(reason) % kReasons]; }
+std::string_view to_string(Reason reason) {
+  return kReasonWords[static_cast<size_t>(reason) % kReasons];
+}
 
 std::optional<Reason> reason_named(std::string_view word) {
   for (size_t i = 1; i < kReasons; ++i) {
@@ -160,7 +164,8 @@ Result<Decision> decode_decision(std::string_view bytes) {
 }
 
 Review::Review(PartitionId partition, StateStore& store)
-    : partition_(partition), overlay_(store, kReviewSpace),
+    : partition_(partition),
+      overlay_(store, kReviewSpace),
       open_expiry_(expiry_of(partition, Table::open)),
       decided_expiry_(expiry_of(partition, Table::decided)) {}
 
@@ -178,7 +183,8 @@ Status Review::decide(Offset record, LogMs at, const Decision& decision, int64_t
                       Changes& changes, const OnDecided& on_decided) {
   std::vector<std::string> keys;
   keys.reserve(decision.items.size());
-  for (const auto& item : decision.items) keys.push_back(key_of(partition_, Table::open, item.click));
+  for (const auto& item : decision.items)
+    keys.push_back(key_of(partition_, Table::open, item.click));
   const auto values = TRY(overlay_.get_all(keys));
   uint32_t index = 0;
   for (size_t i = 0; i < keys.size(); ++i) {

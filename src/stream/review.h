@@ -48,7 +48,7 @@ struct Decision {
     friend bool operator==(const Item&, const Item&) = default;
   };
   Verdict verdict = Verdict::reject;
-  std::string by;           ///< name of the key
+  std::string by;  ///< name of the key
   std::vector<Ad> ads;
   std::vector<Item> items;  ///< by offset, each once
   friend bool operator==(const Decision&, const Decision&) = default;
@@ -61,7 +61,7 @@ Result<Decision> decode_decision(std::string_view bytes);
 /// Which flagged clicks are asked for, and how much work that may be.
 struct ReviewQuery {
   std::optional<Reason> reason;
-  std::string ad_id;  ///< empty: any
+  std::string ad_id;                                      ///< empty: any
   int64_t from_ms = std::numeric_limits<int64_t>::min();  ///< of the click's timestamp
   int64_t to_ms = std::numeric_limits<int64_t>::max();    ///< excluded
   Offset after;                                           ///< excluded
@@ -71,7 +71,7 @@ struct ReviewQuery {
 };
 struct ReviewPage {
   std::vector<std::pair<Offset, ReviewEntry>> entries;
-  Offset scanned;   ///< go on after it
+  Offset scanned;    ///< go on after it
   size_t scans = 0;  ///< entries looked at
   bool done = true;  ///< nothing stands behind it
 };
@@ -95,7 +95,8 @@ class Review {
   /// counted for if it was accepted. Clicks that were decided before, have
   /// expired or never were flagged are passed over; so is accepting one that
   /// has no advertiser.
-  using OnDecided = std::function<void(Offset click, Verdict verdict, const click::ClickView& view)>;
+  using OnDecided =
+      std::function<void(Offset click, Verdict verdict, const click::ClickView& view)>;
   Status decide(Offset record, LogMs at, const Decision& decision, int64_t age_ms, Changes& changes,
                 const OnDecided& on_decided);
 

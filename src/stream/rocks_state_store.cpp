@@ -4,12 +4,12 @@
 // all spaces, checksummed, durable once synced.
 
 #include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
-#include <rocksdb/convenience.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
@@ -64,8 +64,8 @@ rocksdb::DBOptions database_options() {
 /// The best cheap compression that the library was built with.
 rocksdb::CompressionType compression() {
   const auto supported = rocksdb::GetSupportedCompressions();
-  const bool lz4 = std::find(supported.begin(), supported.end(), rocksdb::kLZ4Compression) !=
-                   supported.end();
+  const bool lz4 =
+      std::find(supported.begin(), supported.end(), rocksdb::kLZ4Compression) != supported.end();
   return lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
 }
 
@@ -90,7 +90,8 @@ rocksdb::ColumnFamilyOptions space_options(const std::string& name,
     table.index_block_restart_interval = 16;
     table.pin_l0_filter_and_index_blocks_in_cache = true;
     // A checkpoint's keys come in order behind "partition | bits": each goes near the last.
-    options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(kIdsPrefix));
+    options.memtable_insert_with_hint_prefix_extractor.reset(
+        rocksdb::NewFixedPrefixTransform(kIdsPrefix));
   }
   // Ids are looked up by range, where a filter is of no use.
   if (!ids) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
@@ -157,8 +158,7 @@ class RocksStateStore final : public StateStore {
     const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
     std::vector<rocksdb::PinnableSlice> found(keys.size());
     std::vector<rocksdb::Status> statuses(keys.size());
-    db_->MultiGet({}, family->handle(), keys.size(), slices.data(), found.data(),
-                  statuses.data());
+    db_->MultiGet({}, family->handle(), keys.size(), slices.data(), found.data(), statuses.data());
     for (size_t i = 0; i < keys.size(); ++i) {
       if (statuses[i].IsNotFound()) continue;
       if (!statuses[i].ok()) return error_of(statuses[i], "read from " + space.name);
@@ -311,7 +311,8 @@ class NoLog final : public rocksdb::Logger {
   void Logv(const char*, va_list) override {}
 };
 
-Result<std::unique_ptr<StateStore>> open_database(const std::string& directory, uint64_t cache_bytes, bool read_only) {
+Result<std::unique_ptr<StateStore>> open_database(const std::string& directory,
+                                                  uint64_t cache_bytes, bool read_only) {
   const auto names = TRY(existing_families(directory));
   const auto cache = rocksdb::NewLRUCache(cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
@@ -323,8 +324,9 @@ Result<std::unique_ptr<StateStore>> open_database(const std::string& directory, 
     options.create_if_missing = false;
     options.info_log = std::make_shared<NoLog>();
   }
-  const auto status = read_only ? rocksdb::DB::OpenForReadOnly(options, directory, families, &handles, &raw)
-                                : rocksdb::DB::Open(options, directory, families, &handles, &raw);
+  const auto status =
+      read_only ? rocksdb::DB::OpenForReadOnly(options, directory, families, &handles, &raw)
+                : rocksdb::DB::Open(options, directory, families, &handles, &raw);
   if (!status.ok()) return error_of(status, "open " + directory);
   std::unique_ptr<StateStore> store =
       std::make_unique<RocksStateStore>(std::unique_ptr<rocksdb::DB>(raw), cache, handles);
@@ -333,7 +335,8 @@ Result<std::unique_ptr<StateStore>> open_database(const std::string& directory, 
 
 }  // namespace
 
-Result<std::unique_ptr<StateStore>> open_rocks_state_store(const std::string& directory, uint64_t cache_bytes) {
+Result<std::unique_ptr<StateStore>> open_rocks_state_store(const std::string& directory,
+                                                           uint64_t cache_bytes) {
   return open_database(directory, cache_bytes, false);
 }
 

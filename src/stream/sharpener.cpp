@@ -12,11 +12,14 @@ namespace {
 // (864 M over 64) is through with a shard in 20 s, at twenty steps a second.
 constexpr size_t kIdsPerStep = 1024;
 
-int64_t band_of(int64_t hour, int64_t hours_per_band) { return floor_to(hour, hours_per_band) / hours_per_band; }
+int64_t band_of(int64_t hour, int64_t hours_per_band) {
+  return floor_to(hour, hours_per_band) / hours_per_band;
+}
 
 }  // namespace
 
-void Sharpener::begin(const IdTable& table, const RecentIds& recent, int64_t first_hour, int64_t hours_per_band) {
+void Sharpener::begin(const IdTable& table, const RecentIds& recent, int64_t first_hour,
+                      int64_t hours_per_band) {
   const auto shard = table.bluntest_shard();
   if (!shard) return;
   work_.emplace(Work{*shard, table.empty_like(*shard), {}, stored_.next_sequence(), {}});
@@ -26,7 +29,8 @@ void Sharpener::begin(const IdTable& table, const RecentIds& recent, int64_t fir
   }
 }
 
-Status Sharpener::step(IdTable& table, const RecentIds& recent, int64_t first_hour, int64_t hours_per_band) {
+Status Sharpener::step(IdTable& table, const RecentIds& recent, int64_t first_hour,
+                       int64_t hours_per_band) {
   if (!work_) {
     begin(table, recent, first_hour, hours_per_band);
     return {};
@@ -38,7 +42,8 @@ Status Sharpener::step(IdTable& table, const RecentIds& recent, int64_t first_ho
     for (const Hash128& id : ids) fresh.prefetch(id);
     for (const Hash128& id : ids) fresh.insert(id, band);
   };
-  auto done = stored_.read_some({IdTable::kShardBits, work_->shard}, work_->sequence_end, kIdsPerStep, work_->place, insert);
+  auto done = stored_.read_some({IdTable::kShardBits, work_->shard}, work_->sequence_end,
+                                kIdsPerStep, work_->place, insert);
   if (!done) {
     work_.reset();
     return std::move(done).error();

@@ -48,7 +48,8 @@ class Sharpener {
     uint32_t sequence_end;  ///< what is stored with later ones stands in `filed`
     std::vector<std::pair<Hash128, int64_t>> filed;  ///< id, band
   };
-  void begin(const IdTable& table, const RecentIds& recent, int64_t first_hour, int64_t hours_per_band);
+  void begin(const IdTable& table, const RecentIds& recent, int64_t first_hour,
+             int64_t hours_per_band);
 
   StoredIds& stored_;
   std::optional<Work> work_;

@@ -19,9 +19,9 @@ struct Space {
   friend auto operator<=>(const Space&, const Space&) = default;
 };
 /// Fixed spaces. Keys begin with the partition as 4 bytes big-endian.
-inline const Space kMetaSpace{"meta"};      // checkpoint record, part list, counters
-inline const Space kRowsSpace{"rows"};      // minute rows not yet in a part
-inline const Space kReviewSpace{"review"};  // flagged clicks by offset
+inline const Space kMetaSpace{"meta"};        // checkpoint record, part list, counters
+inline const Space kRowsSpace{"rows"};        // minute rows not yet in a part
+inline const Space kReviewSpace{"review"};    // flagged clicks by offset
 inline const Space kChangesSpace{"changes"};  // what was done by hand, by time
 /// Ids of one log hour (hours since 1970): "ids-<hour>".
 Space ids_space(int64_t hour);

@@ -86,10 +86,11 @@ Status StoredIds::learn(int64_t hour) {
   Hour found;
   for (unsigned bits = 0; bits <= kBitsMax; ++bits) {
     std::string first;
-    TRY(store_->scan(space, prefix(bits), end_of(partition_key_), [&](std::string_view key, std::string_view) {
-      first = key;
-      return false;
-    }));
+    TRY(store_->scan(space, prefix(bits), end_of(partition_key_),
+                     [&](std::string_view key, std::string_view) {
+                       first = key;
+                       return false;
+                     }));
     if (first.empty()) break;
     if (first.size() != kKeyBytes) return corrupt(hour);
     bits = static_cast<uint8_t>(first[4]);
@@ -153,12 +154,13 @@ Result<bool> StoredIds::read_some(Share share, uint32_t sequence_end, size_t ids
 }
 
 /// Those of one hour and one number of bits. False: there are more, from `place` on.
-Result<bool> StoredIds::read_buckets(Share share, uint32_t sequence_end, size_t ids_most, size_t& read, Place& place,
-                                     const VisitHour& visit) {
+Result<bool> StoredIds::read_buckets(Share share, uint32_t sequence_end, size_t ids_most,
+                                     size_t& read, Place& place, const VisitHour& visit) {
   // A share is some buckets, or a part of one.
   const unsigned bits = place.bits;
   const bool part = bits < share.bits;
-  const uint64_t first = part ? share.value >> (share.bits - bits) : share.value << (bits - share.bits);
+  const uint64_t first =
+      part ? share.value >> (share.bits - bits) : share.value << (bits - share.bits);
   const uint64_t last = part ? first : ((share.value + 1) << (bits - share.bits)) - 1;
   bool whole = true;
   bool done = true;

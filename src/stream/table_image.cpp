@@ -182,7 +182,9 @@ struct ImageWriter::Job {
 
   Job(FileSystem& files_in, const std::string& directory_in, const std::string& name,
       std::shared_ptr<std::atomic<bool>> writing_in)
-      : files(files_in), directory(directory_in), path(directory_in + "/" + name),
+      : files(files_in),
+        directory(directory_in),
+        path(directory_in + "/" + name),
         writing(std::move(writing_in)) {}
   ~Job() {
     file.reset();
@@ -278,7 +280,8 @@ Result<IdTable> TableImages::read(PartitionId partition, const ImageRecord& reco
   IdTable table(forgotten_before);
   for (size_t shard = 0; shard < IdTable::kShards; ++shard) {
     const auto block = TRY(reader.shard());
-    if (!table.decode_shard(shard, block, newest_band)) return reader.corrupt("has a malformed shard");
+    if (!table.decode_shard(shard, block, newest_band))
+      return reader.corrupt("has a malformed shard");
   }
   if (!reader.at_end() || reader.checksum() != record.checksum) {
     return reader.corrupt("is not the one that the checkpoint names");

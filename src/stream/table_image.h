@@ -89,7 +89,8 @@ class TableImages {
     return new_ids >= options_.due_ids_min && new_ids >= table_used / options_.due_share;
   }
   /// Null while another image is being written, or when the file can't be made.
-  std::unique_ptr<ImageWriter> begin(PartitionId partition, uint64_t number, const ImageCover& cover);
+  std::unique_ptr<ImageWriter> begin(PartitionId partition, uint64_t number,
+                                     const ImageCover& cover);
   /// The table, checked against `record`; bands before `forgotten_before` need not
   /// be found. Errc::not_found, corrupt or io: do without.
   Result<IdTable> read(PartitionId partition, const ImageRecord& record, int64_t forgotten_before);

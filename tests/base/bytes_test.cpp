@@ -53,7 +53,10 @@ TEST_CASE("bytes: a cursor that ran short stays failed and reads nothing more", 
 }
 
 TEST_CASE("bytes: a length beyond the end and a varint that overflows fail", "[base]") {
-  ByteCursor too_long(std::string_view("\x05" "abcd", 5));
+  ByteCursor too_long(
+      std::string_view("\x05"
+                       "abcd",
+                       5));
   CHECK(too_long.bytes().empty());
   CHECK_FALSE(too_long.ok());
   ByteCursor huge(std::string_view("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10));

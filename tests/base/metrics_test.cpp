@@ -9,7 +9,8 @@ TEST_CASE("metrics: render as Prometheus text, families together and sorted", "[
   Metrics metrics;
   metrics.counter("b_total", "Bees.", "kind=\"honey\"").add(2);
   metrics.gauge("a", "Ants.").set(-3);
-  metrics.counter_from("b_total", "Bees.", [] { return 5.0; }, "kind=\"bumble\"");
+  metrics.counter_from(
+      "b_total", "Bees.", [] { return 5.0; }, "kind=\"bumble\"");
   metrics.gauge_from("c", "Cats.", [] { return 0.5; });
   CHECK(metrics.render() ==
         "# HELP a Ants.\n# TYPE a gauge\na -3\n"

@@ -55,9 +55,7 @@ TEST_CASE("overlay: shows every change and leaves the disk below as it was", "[b
       const uint64_t position = random.below(20);
       const std::string bytes = "step " + std::to_string(step);
       switch (random.below(5)) {
-        case 0:
-          REQUIRE(overlay.remove(path).has_value() == model.remove(path).has_value());
-          break;
+        case 0: REQUIRE(overlay.remove(path).has_value() == model.remove(path).has_value()); break;
         case 1:
           if (!there || name == other) break;
           REQUIRE(overlay.rename(path, kFolder + "/" + other));

@@ -31,7 +31,8 @@ TEST_CASE("result: TRY passes values on and returns errors", "[base]") {
 }
 
 TEST_CASE("result: an error tells what, where and with which context", "[base]") {
-  auto error = Error(Errc::corrupt, "bad checksum", "log/1.segment", 4096).with_context("partition 12");
+  auto error =
+      Error(Errc::corrupt, "bad checksum", "log/1.segment", 4096).with_context("partition 12");
   CHECK(error.code() == Errc::corrupt);
   CHECK(error.path() == "log/1.segment");
   CHECK(error.position() == 4096);

@@ -1,5 +1,5 @@
-#include <catch2/catch.hpp>
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <chrono>
 #include <memory>
 #include <thread>
@@ -85,7 +85,8 @@ TEST_CASE("task pool: what was taken is run before stop returns; a full queue re
   CHECK_FALSE(pool.submit([&] { ++ran; }));
 }
 
-TEST_CASE("node clock: time never goes back, and starts no earlier than it is raised to", "[base]") {
+TEST_CASE("node clock: time never goes back, and starts no earlier than it is raised to",
+          "[base]") {
   ManualClock wall(1'000'000);
   NodeClock clock(wall);
   CHECK(clock.now() == ArrivalMs(1'000'000));

@@ -27,7 +27,9 @@ class ManualSource final : public Source {
     open.pop_front();
     done(std::move(answer));
   }
-  void found(const std::string& url = "https://a.example/") { answer({AnswerKind::ad, ad_of(open.front().first, url), {}}); }
+  void found(const std::string& url = "https://a.example/") {
+    answer({AnswerKind::ad, ad_of(open.front().first, url), {}});
+  }
   void absent() { answer({AnswerKind::no_ad, {}, {}}); }
   void fail() { answer({AnswerKind::failed, {}, "broken"}); }
 
@@ -44,10 +46,13 @@ struct Fixture {
     service.reset();
     copy = Catalog::open(files, "/data").value();
     metrics = std::make_unique<Metrics>();
-    service = std::make_unique<Service>(source, *copy, clock, options_, [](const std::function<void()>& task) {
-      task();
-      return true;
-    }, *metrics);
+    service = std::make_unique<Service>(
+        source, *copy, clock, options_,
+        [](const std::function<void()>& task) {
+          task();
+          return true;
+        },
+        *metrics);
   }
   /// What the caller heard will stand at the answer's place.
   std::shared_ptr<std::vector<Finding>> look_up(const std::string& ad_id) {
@@ -119,7 +124,8 @@ TEST_CASE("service: an old answer serves until the new one is there", "[catalog]
   CHECK(fixture.url_of("a") == "none");
 }
 
-TEST_CASE("service: while it is down, what is known serves on and is asked for once a second", "[catalog]") {
+TEST_CASE("service: while it is down, what is known serves on and is asked for once a second",
+          "[catalog]") {
   Fixture fixture;
   fixture.look_up("a");
   fixture.source.found();
@@ -149,7 +155,8 @@ TEST_CASE("service: no such ad is remembered, briefly", "[catalog]") {
   CHECK(only(*heard) == Kind::ad);
 }
 
-TEST_CASE("service: a failed question is asked once more, then its callers hear not_told", "[catalog]") {
+TEST_CASE("service: a failed question is asked once more, then its callers hear not_told",
+          "[catalog]") {
   Fixture fixture;
   const auto heard = fixture.look_up("a");
   fixture.source.fail();
@@ -168,7 +175,8 @@ TEST_CASE("service: a failed question is asked once more, then its callers hear 
   CHECK(only(*again) == Kind::ad);
 }
 
-TEST_CASE("service: a caller waits no longer than timeout_ms, a late answer helps the next", "[catalog]") {
+TEST_CASE("service: a caller waits no longer than timeout_ms, a late answer helps the next",
+          "[catalog]") {
   Fixture fixture;
   const auto first = fixture.look_up("a");
   fixture.pass(150);
@@ -261,14 +269,16 @@ TEST_CASE("source: only 200 with the right ad and 404 are answers", "[catalog]")
   CHECK(kind_of(200, R"({"ad_id":"a")" + rest + R"(https://a.example/"})") == AnswerKind::ad);
   CHECK(kind_of(404, "whatever") == AnswerKind::no_ad);
   CHECK(kind_of(200, R"({"ad_id":"b")" + rest + R"(https://a.example/"})") == AnswerKind::failed);
-  CHECK(kind_of(200, R"({"ad_id":"a")" + rest + R"x(javascript:alert(1)"})x") == AnswerKind::failed);
+  CHECK(kind_of(200, R"({"ad_id":"a")" + rest + R"x(javascript:alert(1)"})x") ==
+        AnswerKind::failed);
   const std::string split = R"({"ad_id":"a")" + rest + "https://a.example/\r\nSet-Cookie: x\"}";
   CHECK(kind_of(200, split) == AnswerKind::failed);
   CHECK(kind_of(200, "") == AnswerKind::failed);
   CHECK(kind_of(200, "<html>") == AnswerKind::failed);
   for (const int status : {201, 204, 301, 302, 400, 401, 403, 410, 429, 500, 503}) {
     CAPTURE(status);
-    CHECK(kind_of(status, R"({"ad_id":"a")" + rest + R"(https://a.example/"})") == AnswerKind::failed);
+    CHECK(kind_of(status, R"({"ad_id":"a")" + rest + R"(https://a.example/"})") ==
+          AnswerKind::failed);
   }
   CHECK(answer_of("a", Error(Errc::io, "gone")).kind == AnswerKind::failed);
 }

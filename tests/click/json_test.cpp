@@ -17,7 +17,9 @@ std::string json_of(const ClickView& click) {
 }
 
 /// What JSON can carry of a text.
-nlohmann::json carried(std::string_view text) { return nlohmann::json::parse(http::json_quoted(text)); }
+nlohmann::json carried(std::string_view text) {
+  return nlohmann::json::parse(http::json_quoted(text));
+}
 
 }  // namespace
 

@@ -27,12 +27,14 @@ std::vector<Entry> random_log(uint64_t seed) {
   Offset next(1);
   LogMs time(1'782'295'200'000);
   for (int i = 0; i < 150; ++i) {
-    Entry entry{next, 1, static_cast<uint8_t>(EntryKind::tick), Term(1 + random.below(2)), time, "t"};
+    Entry entry{next, 1,  static_cast<uint8_t>(EntryKind::tick), Term(1 + random.below(2)),
+                time, "t"};
     if (!out.empty()) entry.term = std::max(entry.term, out.back().term);
     if (!random.one_in(8)) {
       const uint64_t room = log::kBlockOffsets - next.value() % log::kBlockOffsets;
       entry.kind = static_cast<uint8_t>(EntryKind::clicks);
-      entry.count = static_cast<uint32_t>(std::min(room, 1 + random.below(random.one_in(3) ? 900 : 60)));
+      entry.count =
+          static_cast<uint32_t>(std::min(room, 1 + random.below(random.one_in(3) ? 900 : 60)));
       entry.payload.clear();
       encode_batch_header({"n1", random.one_in(9), ArrivalMs(time.value())}, entry.payload);
       for (uint32_t k = 0; k < entry.count; ++k) encode_record(samples.next(), entry.payload);
@@ -46,7 +48,9 @@ std::vector<Entry> random_log(uint64_t seed) {
 
 /// One replica: journal, log and segments on a disk of its own.
 struct Replica {
-  Replica(uint64_t seed, log::Compression how) : random(seed), files(seed), compression(how) { open(); }
+  Replica(uint64_t seed, log::Compression how) : random(seed), files(seed), compression(how) {
+    open();
+  }
 
   void open() {
     log.reset();

@@ -13,7 +13,9 @@ using Woken = Followers::Woken;
 struct Notes {
   Followers::Wake by(std::string name) {
     return [this, name = std::move(name)](Woken woken) {
-      const char* why = woken == Woken::committed ? "committed" : woken == Woken::over ? "over" : "refused";
+      const char* why = woken == Woken::committed ? "committed"
+                        : woken == Woken::over    ? "over"
+                                                  : "refused";
       list.push_back(name + ":" + why);
     };
   }
@@ -35,7 +37,8 @@ TEST_CASE("followers: each is woken once, by the first offset it waits for", "[c
   followers.committed(Offset(7));
   followers.committed(Offset(8));
   followers.expire(1000);
-  CHECK(notes.list == std::vector<std::string>{"five:committed", "five too:committed", "seven:committed"});
+  CHECK(notes.list ==
+        std::vector<std::string>{"five:committed", "five too:committed", "seven:committed"});
   CHECK(followers.waiting() == 0);
 }
 
@@ -65,7 +68,8 @@ TEST_CASE("followers: the end wakes all, and nobody waits after it", "[cluster]"
 TEST_CASE("followers: one too many is refused, and its place comes back", "[cluster]") {
   Followers followers;
   Notes notes;
-  for (size_t i = 0; i < Followers::kWaitingMost; ++i) followers.add(Offset(i + 1), 100, notes.by("some"));
+  for (size_t i = 0; i < Followers::kWaitingMost; ++i)
+    followers.add(Offset(i + 1), 100, notes.by("some"));
   CHECK(notes.list.empty());
   followers.add(Offset(1), 100, notes.by("one too many"));
   CHECK(notes.list == std::vector<std::string>{"one too many:refused"});

@@ -23,13 +23,15 @@ class OnePartition {
  public:
   explicit OnePartition(uint64_t seed, uint64_t segment_bytes = 1 << 20)
       : files_(seed), clock_(1'782'295'200'000), node_clock_(clock_), samples_(seed) {
-    for (const char* folder : {"/log", "/store", "/journal"}) require(files_.create_directories(folder));
+    for (const char* folder : {"/log", "/store", "/journal"})
+      require(files_.create_directories(folder));
     log::Segments::Options segment_options;
     segment_options.segment_bytes = segment_bytes;
     auto segments = value(log::Segments::open(files_, "/log", codec_, segment_options));
     stream::Pipeline::Options pipeline_options;
     pipeline_options.store_directory = "/store";
-    auto pipeline = value(stream::Pipeline::open(PartitionId(0), state_, files_, std::move(pipeline_options)));
+    auto pipeline =
+        value(stream::Pipeline::open(PartitionId(0), state_, files_, std::move(pipeline_options)));
     Partition::Options options;
     options.node_id = "n1";
     options.settings.nodes = {"n1"};
@@ -38,14 +40,17 @@ class OnePartition {
       task();
       return true;
     };
-    options.on_worker = [this](std::function<void()> task) { owned_.workers[0]->post(std::move(task)); };
+    options.on_worker = [this](std::function<void()> task) {
+      owned_.workers[0]->post(std::move(task));
+    };
     owned_.workers.push_back(std::make_unique<Worker>("worker-0"));
-    owned_.partitions.push_back(std::make_unique<Partition>(PartitionId(0), node_clock_, std::move(segments),
-                                                            std::move(pipeline), std::move(options)));
+    owned_.partitions.push_back(std::make_unique<Partition>(
+        PartitionId(0), node_clock_, std::move(segments), std::move(pipeline), std::move(options)));
     const auto no_replay = [](JournalPos, const log::RecordView&) -> Status { return {}; };
     log::Journal::Options journal_options;
     journal_options.file_bytes = 8 << 20;
-    journal_ = value(log::Journal::open(files_, "/journal", node_clock_, journal_options, no_replay));
+    journal_ =
+        value(log::Journal::open(files_, "/journal", node_clock_, journal_options, no_replay));
     require(partition().open(*journal_, log::RecoveredLog()));
     journal_->start();
     owned_.workers[0]->start(
@@ -83,7 +88,8 @@ class OnePartition {
     auto committed = std::make_shared<std::promise<bool>>();
     auto answer = committed->get_future();
     owned_.workers[0]->post([this, batch = std::make_shared<Batch>(std::move(batch)), committed] {
-      partition().submit(std::move(*batch), [committed](Status status) { committed->set_value(status.has_value()); });
+      partition().submit(std::move(*batch),
+                         [committed](Status status) { committed->set_value(status.has_value()); });
     });
     REQUIRE(answer.get());
   }
@@ -94,7 +100,8 @@ class OnePartition {
   }
   /// Drops segments that end before the offset, as retention does.
   void drop(Offset before) {
-    until([before](Partition& p) { return p.segments().drop(before, LogMs(INT64_MAX)).has_value(); });
+    until(
+        [before](Partition& p) { return p.segments().drop(before, LogMs(INT64_MAX)).has_value(); });
   }
   Partition::State state() const { return value(reader().state(PartitionId(0))); }
   const LogReader& reader() const { return reader_; }
@@ -118,7 +125,8 @@ class OnePartition {
   template <typename Condition>
   void until(Condition condition) {
     while (true) {
-      const auto reached = value(ask<bool>(owned_, {PartitionId(0)}, [condition](Partition& p) { return condition(p); }));
+      const auto reached = value(
+          ask<bool>(owned_, {PartitionId(0)}, [condition](Partition& p) { return condition(p); }));
       if (reached.front()) return;
     }
   }

@@ -46,8 +46,8 @@ class PartitionFixture {
     options.low_water = [this](PartitionId) { return clock_.now(); };
     options.in_background = [](const std::function<void()>&) { return false; };
     options.on_worker = [this](std::function<void()> task) { tasks_.push_back(std::move(task)); };
-    partition_ = std::make_unique<Partition>(kId, clock_, std::move(*segments), std::move(*pipeline),
-                                             std::move(options));
+    partition_ = std::make_unique<Partition>(kId, clock_, std::move(*segments),
+                                             std::move(*pipeline), std::move(options));
     REQUIRE(partition_->open(*journal_, std::move(recovered)));
   }
   void replay() {

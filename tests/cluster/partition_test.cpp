@@ -36,10 +36,11 @@ TEST_CASE("partition: a proposal is told once the stream has applied it", "[clus
 
   int64_t grace_when_told = 0;
   const Offset before = fixture.partition_->log().last();
-  fixture.partition_->propose(click::EntryKind::settings, grace_of(1000), [&](Result<Offset> result) {
-    grace_when_told = fixture.partition_->pipeline().settings().window_grace_ms;
-    told.hear()(std::move(result));
-  });
+  fixture.partition_->propose(
+      click::EntryKind::settings, grace_of(1000), [&](Result<Offset> result) {
+        grace_when_told = fixture.partition_->pipeline().settings().window_grace_ms;
+        told.hear()(std::move(result));
+      });
   fixture.partition_->propose(click::EntryKind::settings, grace_of(2000), told.hear());
   CHECK(told.offsets.empty());  // not durable yet
   fixture.settle();
@@ -64,7 +65,8 @@ TEST_CASE("partition: a proposal that stops the stream, and all after it, hear s
   CHECK(told.offsets.empty());
 }
 
-TEST_CASE("partition: a decision that was durable when all was killed is applied by the replay", "[cluster]") {
+TEST_CASE("partition: a decision that was durable when all was killed is applied by the replay",
+          "[cluster]") {
   PartitionFixture fixture;
   fixture.replay();
   const int64_t now = fixture.clock_.now().value();
@@ -76,7 +78,8 @@ TEST_CASE("partition: a decision that was durable when all was killed is applied
   late.received_ms = ArrivalMs(now);
   std::string record;
   click::encode_record(late, record);
-  fixture.partition_->submit({"n1", false, ArrivalMs(now), ArrivalMs(now), {record}}, [](const Status&) {});
+  fixture.partition_->submit({"n1", false, ArrivalMs(now), ArrivalMs(now), {record}},
+                             [](const Status&) {});
   fixture.settle();
   const Offset click = fixture.partition_->pipeline().applied();
   const auto is_open = [&] {

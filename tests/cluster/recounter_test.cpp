@@ -62,7 +62,8 @@ TEST_CASE("recounter: an hour of a long log, without reading all of it", "[clust
       // Copies of clicks of 20 hours ago, which say that they were made now.
       std::vector<std::string> copies;
       for (size_t i = 0; i < 5; ++i) {
-        copies.push_back(copy_at(node.records[begins[hour - 20] + i], node.now_ms(), node.now_ms()));
+        copies.push_back(
+            copy_at(node.records[begins[hour - 20] + i], node.now_ms(), node.now_ms()));
       }
       node.send(std::move(copies));
     }
@@ -107,9 +108,10 @@ TEST_CASE("recounter: an accepted click that arrived long before its minute", "[
     node.send(2);
     node.advance(kHourMs);
   }
-  const auto flagged = ask<stream::ReviewPage>(node.owned(), PartitionId(0), [](Partition& asked, const auto& answer) {
-    answer(asked.pipeline().review().list({}, asked.pipeline().horizon().age_ms()));
-  });
+  const auto flagged = ask<stream::ReviewPage>(
+      node.owned(), PartitionId(0), [](Partition& asked, const auto& answer) {
+        answer(asked.pipeline().review().list({}, asked.pipeline().horizon().age_ms()));
+      });
   REQUIRE(flagged);
   stream::Decision decision;
   decision.verdict = stream::Verdict::accept;
@@ -117,11 +119,12 @@ TEST_CASE("recounter: an accepted click that arrived long before its minute", "[
   // Samples may be flagged as well, and accepted.
   for (const auto& [click, entry] : flagged->entries) decision.items.push_back({click, 0});
   REQUIRE_FALSE(decision.items.empty());
-  const auto done = ask<Offset>(node.owned(), PartitionId(0), [decision](Partition& asked, const auto& answer) {
-    std::string payload;
-    stream::encode_decision(decision, payload);
-    asked.propose(click::EntryKind::decision, std::move(payload), answer);
-  });
+  const auto done =
+      ask<Offset>(node.owned(), PartitionId(0), [decision](Partition& asked, const auto& answer) {
+        std::string payload;
+        stream::encode_decision(decision, payload);
+        asked.propose(click::EntryKind::decision, std::move(payload), answer);
+      });
   REQUIRE(done);
   REQUIRE(node.partition().tally().accepted >= 1);
   Recounter recounter(node.owned(), node.reader(), {});
@@ -146,7 +149,8 @@ TEST_CASE("recounter: one at a time, and an end when it is told to", "[cluster]"
   CHECK(second.error().text().find(std::to_string(*first)) != std::string::npos);
   REQUIRE(recounter.cancel(*first));
   go_on.set_value();
-  while (recounter.report(*first, 0, 0)->state == Recounter::State::running) std::this_thread::yield();
+  while (recounter.report(*first, 0, 0)->state == Recounter::State::running)
+    std::this_thread::yield();
   CHECK(recounter.report(*first, 0, 0)->state == Recounter::State::cancelled);
   check_agrees(run(recounter, range(kStart, kStart + kHourMs)));
 }

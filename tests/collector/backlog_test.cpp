@@ -33,8 +33,8 @@ TEST_CASE("backlog: equals a plain queue of runs", "[collector]") {
         if (random.one_in(2)) position = position + 4096 * (1 + random.below(300));
         time += static_cast<int64_t>(random.below(50));
         const auto back = static_cast<int64_t>(random.one_in(20) ? random.below(100'000) : 0);
-        const Run run{position, ArrivalMs(time - back), 1 + static_cast<uint32_t>(random.below(3)), random.one_in(2),
-                      random.one_in(5)};
+        const Run run{position, ArrivalMs(time - back), 1 + static_cast<uint32_t>(random.below(3)),
+                      random.one_in(2), random.one_in(5)};
         backlog.add(run);
         const auto same = std::find_if(model.begin(), model.end(), [&](const Run& one) {
           return one.position == run.position && one.copied == run.copied;
@@ -52,9 +52,9 @@ TEST_CASE("backlog: equals a plain queue of runs", "[collector]") {
       REQUIRE(backlog.empty() == model.empty());
       if (model.empty()) continue;
       REQUIRE(backlog.front() == model.front());
-      const auto oldest = std::min_element(model.begin(), model.end(), [](const Run& a, const Run& b) {
-        return a.oldest < b.oldest;
-      });
+      const auto oldest =
+          std::min_element(model.begin(), model.end(),
+                           [](const Run& a, const Run& b) { return a.oldest < b.oldest; });
       REQUIRE(backlog.oldest() == oldest->oldest);
     }
     CHECK(all_of(backlog) == std::vector<Run>(model.begin(), model.end()));
@@ -65,7 +65,8 @@ TEST_CASE("backlog: a long one takes a few bytes a run", "[collector]") {
   constexpr uint64_t kRuns = 100'000;
   Backlog backlog;
   for (uint64_t i = 0; i < kRuns; ++i) {
-    backlog.add({JournalPos(4096 * 21 * (i + 1)), ArrivalMs(1'782'295'200'000 + static_cast<int64_t>(i) * 6), 1, false, false});
+    backlog.add({JournalPos(4096 * 21 * (i + 1)),
+                 ArrivalMs(1'782'295'200'000 + static_cast<int64_t>(i) * 6), 1, false, false});
   }
   CHECK(backlog.memory_bytes() < 8 * kRuns);
 }

@@ -62,10 +62,13 @@ struct Endpoints : SpoolMachine {
   ~Endpoints() { journal.reset(); }  // answers in it come here
 
   http::Responder responder() {
-    return http::Responder([this](http::Response&& response) { answers.push_back(std::move(response)); });
+    return http::Responder(
+        [this](http::Response&& response) { answers.push_back(std::move(response)); });
   }
   void send_click(size_t padding = 0) {
-    clicks->handle(std::make_shared<SentRequest>(http::Method::post, click_json(next_id++, padding)), responder());
+    clicks->handle(
+        std::make_shared<SentRequest>(http::Method::post, click_json(next_id++, padding)),
+        responder());
   }
   void send_bulk(size_t lines) {
     std::string text;
@@ -94,7 +97,8 @@ struct Endpoints : SpoolMachine {
   /// Everything the spool gives out.
   size_t recorded() {
     size_t count = 0;
-    for (uint32_t partition = 0; partition < spool_options.partitions; ++partition) count += drain(partition).size();
+    for (uint32_t partition = 0; partition < spool_options.partitions; ++partition)
+      count += drain(partition).size();
     return count;
   }
 
@@ -109,7 +113,9 @@ struct Endpoints : SpoolMachine {
   uint64_t unsynced_before = 0;
 };
 
-TEST_CASE("collector: on a full disk users are redirected at the deadline, their clicks written later", "[collector]") {
+TEST_CASE(
+    "collector: on a full disk users are redirected at the deadline, their clicks written later",
+    "[collector]") {
   Endpoints node;
   node.fill_disk();
   for (int i = 0; i < 10; ++i) node.send_click();
@@ -128,7 +134,8 @@ TEST_CASE("collector: on a full disk users are redirected at the deadline, their
   CHECK(node.answers.size() == 10);
 }
 
-TEST_CASE("collector: what the buffer can't hold is redirected at once and counted as dropped", "[collector]") {
+TEST_CASE("collector: what the buffer can't hold is redirected at once and counted as dropped",
+          "[collector]") {
   Endpoints node;
   node.fill_disk();
   while (node.dropped() == 0) node.send_click(500);
@@ -143,7 +150,9 @@ TEST_CASE("collector: what the buffer can't hold is redirected at once and count
   CHECK(node.recorded() == node.next_id - node.dropped());
 }
 
-TEST_CASE("collector: clicks that wait when the journal closes are redirected and counted as dropped", "[collector]") {
+TEST_CASE(
+    "collector: clicks that wait when the journal closes are redirected and counted as dropped",
+    "[collector]") {
   Endpoints node;
   node.send_click();
   node.send_click();
@@ -157,19 +166,23 @@ TEST_CASE("collector: clicks that wait when the journal closes are redirected an
   CHECK(node.dropped() == 3);
 }
 
-TEST_CASE("collector: bulk on a full disk is told to come again, and nothing of it is called dropped", "[collector]") {
+TEST_CASE(
+    "collector: bulk on a full disk is told to come again, and nothing of it is called dropped",
+    "[collector]") {
   Endpoints node;
   node.fill_disk();
   node.send_bulk(100);
   REQUIRE(node.answers.size() == 1);
   CHECK(node.answers[0].status == 503);
   const auto& headers = node.answers[0].headers;
-  CHECK(std::any_of(headers.begin(), headers.end(), [](const auto& header) { return header.first == "Retry-After"; }));
+  CHECK(std::any_of(headers.begin(), headers.end(),
+                    [](const auto& header) { return header.first == "Retry-After"; }));
   CHECK(node.dropped() == 0);
   CHECK(node.journal->queued_bytes() == 0);
 }
 
-TEST_CASE("collector: bulk that overfills its lane is refused in full; what was taken is recorded", "[collector]") {
+TEST_CASE("collector: bulk that overfills its lane is refused in full; what was taken is recorded",
+          "[collector]") {
   Endpoints node;
   node.send_bulk(2000);
   REQUIRE(node.answers.size() == 1);
@@ -185,7 +198,8 @@ TEST_CASE("collector: bulk that overfills its lane is refused in full; what was 
   CHECK(node.dropped() == 0);
 }
 
-TEST_CASE("collector: bulk waits ten seconds for the journal, then is told to come again", "[collector]") {
+TEST_CASE("collector: bulk waits ten seconds for the journal, then is told to come again",
+          "[collector]") {
   Endpoints node;
   node.send_bulk(10);
   node.sweep_after_ms(9'900);

@@ -48,7 +48,8 @@ std::string shown(const std::string& record) {
   const auto click = click::decode_record(cursor, scratch).value();
   REQUIRE((click.flags & click::kAdNotTold) == 0);
   const bool unknown = (click.flags & click::kUnknownAd) != 0;
-  return std::string(click.click_id) + ":" + (unknown ? "unknown" : std::string(click.advertiser_id));
+  return std::string(click.click_id) + ":" +
+         (unknown ? "unknown" : std::string(click.advertiser_id));
 }
 
 /// A node's collector without sockets and workers; crash() loses all but the disk.
@@ -61,15 +62,20 @@ struct Fixture {
   }
   void start() {
     RecoveredSpool recovered;
-    journal = log::Journal::open(files, "/journal", node_clock, {}, [&](JournalPos position, const log::RecordView& record) {
-      return recovered.replay(position, record);
-    }).value();
-    service = std::make_unique<catalog::Service>(source, *copy, clock, catalog::Service::Options{},
-                                                 [](const std::function<void()>&) { return true; }, metrics);
-    enricher = std::make_unique<Enricher>(*service, clock, Enricher::Options{60'000, 500, 2, 4},
-                                          [this](PartitionId id, Spool::UntoldClick click, const catalog::Ad* ad) {
-                                            spool->told(id, click, ad);
-                                          }, metrics);
+    journal = log::Journal::open(files, "/journal", node_clock, {},
+                                 [&](JournalPos position, const log::RecordView& record) {
+                                   return recovered.replay(position, record);
+                                 })
+                  .value();
+    service = std::make_unique<catalog::Service>(
+        source, *copy, clock, catalog::Service::Options{},
+        [](const std::function<void()>&) { return true; }, metrics);
+    enricher = std::make_unique<Enricher>(
+        *service, clock, Enricher::Options{60'000, 500, 2, 4},
+        [this](PartitionId id, Spool::UntoldClick click, const catalog::Ad* ad) {
+          spool->told(id, click, ad);
+        },
+        metrics);
     Spool::Options options;
     options.partitions = kPartitions;
     options.on_untold = [this](PartitionId id, Spool::UntoldClick click, const std::string& ad_id) {
@@ -86,8 +92,8 @@ struct Fixture {
     source.open.clear();
     start();
   }
-  void append(const std::string& click_id, const std::string& ad_id, uint8_t flags = click::kAdNotTold,
-              log::Lane lane = log::Lane::redirects) {
+  void append(const std::string& click_id, const std::string& ad_id,
+              uint8_t flags = click::kAdNotTold, log::Lane lane = log::Lane::redirects) {
     REQUIRE(spool->append(PartitionId(0), record_of(click_id, ad_id, flags), true, lane, nullptr));
     while (journal->pump()) {
     }
@@ -155,7 +161,8 @@ TEST_CASE("enricher: a click waits in the spool for its ad, its neighbours don't
   CHECK(fixture.spool->low_water(PartitionId(0)) > first);
 }
 
-TEST_CASE("enricher: one question serves all clicks of an ad, and is asked until it is answered", "[collector]") {
+TEST_CASE("enricher: one question serves all clicks of an ad, and is asked until it is answered",
+          "[collector]") {
   Fixture fixture;
   fixture.append("c1", "a");
   fixture.append("c2", "a");
@@ -197,7 +204,8 @@ TEST_CASE("enricher: more clicks than may wait go on at once", "[collector]") {
   CHECK(fixture.spool->untold_clicks() == 4);
 }
 
-TEST_CASE("enricher: a crash loses no click that waits, and what was committed stays away", "[collector]") {
+TEST_CASE("enricher: a crash loses no click that waits, and what was committed stays away",
+          "[collector]") {
   Fixture fixture;
   fixture.append("c1", "a");
   fixture.append("c2", "b");

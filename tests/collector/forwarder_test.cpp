@@ -133,7 +133,8 @@ TEST_CASE("forwarder: behind a full batch the next one goes at once", "[collecto
   CHECK(machine.router.sent.empty());
 }
 
-TEST_CASE("forwarder: a batch's low-water is not above any click in it or behind it", "[collector]") {
+TEST_CASE("forwarder: a batch's low-water is not above any click in it or behind it",
+          "[collector]") {
   ForwarderMachine machine(1);
   REQUIRE(machine.append(1, log::Lane::bulk));
   machine.clock.advance_ms(500);
@@ -172,7 +173,8 @@ TEST_CASE("forwarder: a second sending says again, and tells the low-water anew"
   CHECK_FALSE(machine.answer({}).again);
 }
 
-TEST_CASE("forwarder: what an earlier run left is sent as again, what is new is not", "[collector]") {
+TEST_CASE("forwarder: what an earlier run left is sent as again, what is new is not",
+          "[collector]") {
   const bool power_loss = GENERATE(false, true);
   ForwarderMachine machine(1);
   REQUIRE(machine.append(1));
@@ -188,11 +190,13 @@ TEST_CASE("forwarder: what an earlier run left is sent as again, what is new is 
   CHECK(again == std::map<uint64_t, bool>{{1, true}, {2, false}});
 }
 
-TEST_CASE("forwarder: waits twice as long each time, up to a bound, half of it by chance", "[collector]") {
+TEST_CASE("forwarder: waits twice as long each time, up to a bound, half of it by chance",
+          "[collector]") {
   std::set<int64_t> waits_seen;
   for (uint64_t seed = 0; seed < 20; ++seed) {
     CAPTURE(seed);
-    ForwarderMachine machine(seed, {.node_id = "n1", .backoff_first_ms = 100, .backoff_most_ms = 1000});
+    ForwarderMachine machine(seed,
+                             {.node_id = "n1", .backoff_first_ms = 100, .backoff_most_ms = 1000});
     REQUIRE(machine.append(1));
     machine.pump();
     for (const int64_t backoff : {100, 200, 400, 800, 1000, 1000}) {
@@ -240,7 +244,8 @@ TEST_CASE("forwarder: leaves the partitions of other workers alone", "[collector
   CHECK(machine.router.sent.front().partition == PartitionId(2));
 }
 
-TEST_CASE("forwarder: clicks that damage has taken don't stop what stands behind them", "[collector]") {
+TEST_CASE("forwarder: clicks that damage has taken don't stop what stands behind them",
+          "[collector]") {
   ForwarderMachine machine(1, {.node_id = "n1"}, 0);
   machine.on_ready = nullptr;
   for (uint64_t id = 0; id < 2; ++id) {
@@ -249,8 +254,9 @@ TEST_CASE("forwarder: clicks that damage has taken don't stop what stands behind
   }
   const JournalPos oldest = machine.spool->oldest_needed();
   const uint64_t file_bytes = machine.journal->file_bytes();
-  machine.files.flip_bit(kJournalDirectory + "/" + log::journal_file_name(oldest.value() / file_bytes),
-                         oldest.value() % file_bytes + 80);
+  machine.files.flip_bit(
+      kJournalDirectory + "/" + log::journal_file_name(oldest.value() / file_bytes),
+      oldest.value() % file_bytes + 80);
   machine.forwarder->forward();
   Ids ids;
   while (!machine.router.sent.empty()) {
@@ -300,7 +306,8 @@ TEST_CASE("forwarder: an outage is caught up while new clicks flow", "[collector
   CHECK(machine.low_water() == machine.clock.wall_ms());
 }
 
-TEST_CASE("forwarder: every acknowledged click is committed at last, seeds of trouble", "[collector]") {
+TEST_CASE("forwarder: every acknowledged click is committed at last, seeds of trouble",
+          "[collector]") {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
     Random random(seed);
@@ -312,7 +319,8 @@ TEST_CASE("forwarder: every acknowledged click is committed at last, seeds of tr
       machine.clock.advance_ms(static_cast<int64_t>(random.below(300)));
       machine.forwarder->forward();
       const auto partition = static_cast<uint32_t>(random.below(3));
-      if (random.one_in(2) && machine.append(next_id, log::Lane::redirects, partition)) sent_in.insert(next_id++);
+      if (random.one_in(2) && machine.append(next_id, log::Lane::redirects, partition))
+        sent_in.insert(next_id++);
       if (random.one_in(3)) machine.pump();
       if (random.one_in(20)) {
         machine.pump();  // so that all that was sent in is acknowledged

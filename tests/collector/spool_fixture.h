@@ -76,9 +76,10 @@ struct SpoolMachine {
                                      });
     if (!opened) FAIL(opened.error().text());
     journal = *std::move(opened);
-    spool = std::make_unique<Spool>(*journal, *node_clock, spool_options, [this](PartitionId partition) {
-      if (on_ready) on_ready(partition);
-    });
+    spool = std::make_unique<Spool>(*journal, *node_clock, spool_options,
+                                    [this](PartitionId partition) {
+                                      if (on_ready) on_ready(partition);
+                                    });
     spool->recover(std::move(recovered));
     reader = std::make_unique<log::GroupReader>(spool->reader());
   }
@@ -98,7 +99,8 @@ struct SpoolMachine {
 
   Status append(uint64_t id, log::Lane lane = log::Lane::redirects, uint32_t partition = 0,
                 std::shared_ptr<ClickAnswer> answer = nullptr, size_t padding = 0) {
-    return spool->append(PartitionId(partition), record_of(id, padding), false, lane, std::move(answer));
+    return spool->append(PartitionId(partition), record_of(id, padding), false, lane,
+                         std::move(answer));
   }
   void pump() {
     while (journal->pump()) {
@@ -117,7 +119,9 @@ struct SpoolMachine {
     }
     return ids;
   }
-  int64_t low_water(uint32_t partition = 0) { return spool->low_water(PartitionId(partition)).value(); }
+  int64_t low_water(uint32_t partition = 0) {
+    return spool->low_water(PartitionId(partition)).value();
+  }
   void release() {
     const JournalPos current(journal->current_file() * journal->file_bytes());
     journal->release_before(std::min(current, spool->oldest_needed()));

@@ -75,7 +75,8 @@ TEST_CASE("spool: low-water is the oldest arrival held, or now", "[collector]") 
   CHECK(machine.low_water() == kStartMs + 107);
 }
 
-TEST_CASE("spool: users that overtake a bulk click don't lift the low-water over it", "[collector]") {
+TEST_CASE("spool: users that overtake a bulk click don't lift the low-water over it",
+          "[collector]") {
   // In the journal the user's click stands first, although it arrived later.
   const uint64_t memory_bytes = GENERATE(uint64_t{64 << 20}, uint64_t{0});
   SpoolMachine machine(1, memory_bytes);
@@ -139,7 +140,8 @@ TEST_CASE("spool: what is committed and trimmed does not come back", "[collector
   CHECK(machine.spool->held_clicks() == 0);
 }
 
-TEST_CASE("spool: a later life's trims don't bring back what an earlier one trimmed", "[collector]") {
+TEST_CASE("spool: a later life's trims don't bring back what an earlier one trimmed",
+          "[collector]") {
   SpoolMachine machine(1);
   REQUIRE(machine.append(1));
   machine.pump();
@@ -178,7 +180,8 @@ TEST_CASE("spool: a trim leaves out a group of which not all is told yet", "[col
   CHECK(std::find(back.begin(), back.end(), 2) != back.end());
 }
 
-TEST_CASE("spool: beyond its memory clicks stand on disk alone and come back whole", "[collector]") {
+TEST_CASE("spool: beyond its memory clicks stand on disk alone and come back whole",
+          "[collector]") {
   constexpr uint64_t kMemory = 8 << 10;
   SpoolMachine machine(1, kMemory);
   uint64_t most = 0;
@@ -215,8 +218,8 @@ TEST_CASE("spool: a group that damage has taken is counted, and the rest goes on
     if (id % 3 == 2) machine.pump();
   }
   const JournalPos oldest = machine.spool->oldest_needed();
-  const std::string path =
-      kJournalDirectory + "/" + log::journal_file_name(oldest.value() / machine.journal->file_bytes());
+  const std::string path = kJournalDirectory + "/" +
+                           log::journal_file_name(oldest.value() / machine.journal->file_bytes());
   machine.files.flip_bit(path, oldest.value() % machine.journal->file_bytes() + 80);
   CHECK(machine.drain() == range(3, 9));
   CHECK(machine.spool->lost_clicks() == 3);
@@ -227,7 +230,8 @@ TEST_CASE("spool: a few clicks that nobody takes don't keep the journal's files"
   const uint64_t memory_bytes = GENERATE(uint64_t{64 << 20}, uint64_t{0});
   const bool sent = GENERATE(false, true);
   SpoolMachine machine(1, memory_bytes);
-  for (uint64_t id = 0; id < 3; ++id) REQUIRE(machine.append(id, id == 1 ? Lane::bulk : Lane::redirects, 1));
+  for (uint64_t id = 0; id < 3; ++id)
+    REQUIRE(machine.append(id, id == 1 ? Lane::bulk : Lane::redirects, 1));
   machine.pump();
   // Sent and never answered, or not even sent.
   if (sent) REQUIRE(machine.take(1, 1));
@@ -238,8 +242,9 @@ TEST_CASE("spool: a few clicks that nobody takes don't keep the journal's files"
     machine.spool->write_trims();
     machine.clock.advance_ms(1);
     const uint64_t current = machine.journal->current_file();
-    machine.spool->copy_forward(JournalPos((current - std::min<uint64_t>(current, 2)) * machine.journal->file_bytes()),
-                                machine.journal->file_bytes() / 8);
+    machine.spool->copy_forward(
+        JournalPos((current - std::min<uint64_t>(current, 2)) * machine.journal->file_bytes()),
+        machine.journal->file_bytes() / 8);
     machine.release();
     REQUIRE(machine.journal->file_count() <= 5);
   }
@@ -289,8 +294,9 @@ TEST_CASE("spool: a file that is full of clicks is not copied", "[collector]") {
     if (id % 6 == 5) machine.pump();
   }
   const uint64_t written = machine.journal->stats().bytes.value();
-  machine.spool->copy_forward(JournalPos(machine.journal->current_file() * machine.journal->file_bytes()),
-                              machine.journal->file_bytes() / 8);
+  machine.spool->copy_forward(
+      JournalPos(machine.journal->current_file() * machine.journal->file_bytes()),
+      machine.journal->file_bytes() / 8);
   machine.pump();
   CHECK(machine.journal->stats().bytes.value() == written);
 }
@@ -328,7 +334,7 @@ void run_against_model(uint64_t seed) {
   Random random(seed);
   SpoolMachine machine(seed, random.one_in(2) ? 2000 : 1 << 20);
   std::set<uint64_t> acknowledged, committed;
-  std::map<uint32_t, int64_t> told;     // highest low-water of each partition
+  std::map<uint32_t, int64_t> told;      // highest low-water of each partition
   std::map<uint64_t, int64_t> floor_of;  // what had been told when the click was taken in
   uint64_t next_id = 0;
   const auto take_one = [&](uint32_t partition, bool commit) {
@@ -356,8 +362,11 @@ void run_against_model(uint64_t seed) {
         const uint64_t id = next_id++;
         floor_of[id] = told[partition];
         const auto lane = random.one_in(3) ? Lane::bulk : Lane::redirects;
-        static_cast<void>(machine.append(id, lane, partition, std::make_shared<Acknowledged>(acknowledged, id),
-                                         random.below(600)).has_value());
+        static_cast<void>(machine
+                              .append(id, lane, partition,
+                                      std::make_shared<Acknowledged>(acknowledged, id),
+                                      random.below(600))
+                              .has_value());
         break;
       }
       case 3: machine.journal->pump(); break;
@@ -365,8 +374,9 @@ void run_against_model(uint64_t seed) {
       case 5:
         machine.spool->write_trims();
         if (random.one_in(2)) {
-          machine.spool->copy_forward(JournalPos(machine.journal->current_file() * machine.journal->file_bytes()),
-                                      random.below(20'000));
+          machine.spool->copy_forward(
+              JournalPos(machine.journal->current_file() * machine.journal->file_bytes()),
+              random.below(20'000));
         }
         if (random.one_in(2)) machine.release();
         break;
@@ -392,7 +402,8 @@ void run_against_model(uint64_t seed) {
   CHECK(machine.spool->held_clicks() == 0);
 }
 
-TEST_CASE("spool: an acknowledged click is committed or still there, whatever happens", "[collector]") {
+TEST_CASE("spool: an acknowledged click is committed or still there, whatever happens",
+          "[collector]") {
   for (uint64_t seed = 0; seed < 300; ++seed) {
     CAPTURE(seed);
     run_against_model(seed);

@@ -167,7 +167,8 @@ std::vector<Entry> click_entries(Random& random) {
       entry.count = static_cast<uint32_t>(1 + random.below(20));
       entry.payload.clear();
       click::encode_batch_header({"n1", random.one_in(4), ArrivalMs(time.value())}, entry.payload);
-      for (uint32_t k = 0; k < entry.count; ++k) click::encode_record(samples.next(), entry.payload);
+      for (uint32_t k = 0; k < entry.count; ++k)
+        click::encode_record(samples.next(), entry.payload);
     }
     next = entry.last() + 1;
     time = time + 7;
@@ -176,7 +177,9 @@ std::vector<Entry> click_entries(Random& random) {
   return entries;
 }
 
-std::string codec_example(Random& random) { return click::ColumnCodec().encode(click_entries(random)); }
+std::string codec_example(Random& random) {
+  return click::ColumnCodec().encode(click_entries(random));
+}
 
 void check_codec(std::string_view bytes) {
   const click::ColumnCodec codec;

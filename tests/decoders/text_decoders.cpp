@@ -50,11 +50,14 @@ std::string http_example(Random& random) {
   static const std::vector<std::string> kRequests = {
       "GET /v1/click?ad_id=a&click_id=c HTTP/1.1\r\nHost: h\r\nReferer: https://a.example/\r\n\r\n",
       "POST /v1/click HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n{\"ad_id\":1}",
-      "POST /bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n1\r\nd\r\n0\r\nA: b\r\n\r\n",
+      "POST /bulk HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n3;x=y\r\nabc\r\n1\r\nd\r\n0\r\nA: b\r\n\r\n",
       "OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-      "PUT http://h/v1/ads/1?x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n"};
+      "PUT http://h/v1/ads/1?x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: "
+      "0\r\n\r\n"};
   std::string out;
-  for (uint64_t i = 0; i < 1 + random.below(3); ++i) out += kRequests[random.below(kRequests.size())];
+  for (uint64_t i = 0; i < 1 + random.below(3); ++i)
+    out += kRequests[random.below(kRequests.size())];
   return out;
 }
 

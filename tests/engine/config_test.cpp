@@ -190,8 +190,10 @@ TEST_CASE("config: numbers are taken up to their bounds and not beyond", "[engin
 }
 
 TEST_CASE("config: log.compression and log.retention_bytes arrive", "[engine]") {
-  const auto [word, value] = GENERATE(table<std::string, log::Compression>(
-      {{"none", log::Compression::none}, {"lz4", log::Compression::lz4}, {"zstd", log::Compression::zstd}}));
+  const auto [word, value] =
+      GENERATE(table<std::string, log::Compression>({{"none", log::Compression::none},
+                                                     {"lz4", log::Compression::lz4},
+                                                     {"zstd", log::Compression::zstd}}));
   const Config config =
       parse_config(R"({"log":{"retention_bytes":123,"compression":")" + word + R"("}})", "");
   CHECK(config.log.compression == value);
@@ -338,7 +340,8 @@ TEST_CASE("config: all problems are told together", "[engine]") {
 
 TEST_CASE("config: log.journal_bytes is 0 or at least 256 MiB", "[engine]") {
   for (const std::string right : {"0", "268435456", "1099511627776"}) {
-    CHECK(parse_config(nested("log.journal_bytes", right), "").log.journal_bytes == std::stoull(right));
+    CHECK(parse_config(nested("log.journal_bytes", right), "").log.journal_bytes ==
+          std::stoull(right));
   }
   CHECK(problems_of(nested("log.journal_bytes", "268435455")) ==
         "log.journal_bytes: 268435455 is neither 0 nor at least 268435456");

@@ -225,7 +225,8 @@ TEST_CASE("upkeep: a damaged file begins a hold", "[engine]") {
   }
 }
 
-TEST_CASE("upkeep: the scrub reads every partition once a month and reports what rots", "[engine]") {
+TEST_CASE("upkeep: the scrub reads every partition once a month and reports what rots",
+          "[engine]") {
   Node node;
   Metrics metrics;
   node.upkeep->add_metrics(metrics);

@@ -32,17 +32,21 @@ TEST_CASE("node: another program's node counts a click, and has it after a resta
   const auto counted = [&](const Node& node) {
     http::TestClient api(node.api_address());
     return within_ten_seconds([&] {
-      return api.call("GET", counts).body.find("\"total\":{\"click_count\":1,") != std::string::npos;
+      return api.call("GET", counts).body.find("\"total\":{\"click_count\":1,") !=
+             std::string::npos;
     });
   };
   {
     Node node(config_in(directory.path()));
     http::TestClient api(node.api_address());
-    CHECK(api.call("PUT", "/v1/ads/ad_1",
-                   R"({"advertiser_id":"a","ad_format":"banner","redirect_url":"https://example.com/"})")
-              .status == 201);
+    CHECK(
+        api.call(
+               "PUT", "/v1/ads/ad_1",
+               R"({"advertiser_id":"a","ad_format":"banner","redirect_url":"https://example.com/"})")
+            .status == 201);
     // Of 1970, so it needs the backfill to be on time.
-    CHECK(api.call("POST", "/v1/clicks?mode=backfill", R"({"click_id":"c","ad_id":"ad_1","timestamp_ms":1000})")
+    CHECK(api.call("POST", "/v1/clicks?mode=backfill",
+                   R"({"click_id":"c","ad_id":"ad_1","timestamp_ms":1000})")
               .status == 202);
     CHECK(counted(node));
     http::TestClient collector(node.collector_address());

@@ -42,11 +42,16 @@ struct Fixture {
     REQUIRE(engine.start());
     now_ms = clock.wall_ms() - age_ms;
     http::TestClient api(engine.api_address());
-    REQUIRE(api.call("PUT", "/v1/ads/ad_1", R"({"advertiser_id":"adv_1","ad_format":"video","redirect_url":"https://a.example/"})").status == 201);
+    REQUIRE(
+        api.call(
+               "PUT", "/v1/ads/ad_1",
+               R"({"advertiser_id":"adv_1","ad_format":"video","redirect_url":"https://a.example/"})")
+            .status == 201);
     std::string lines;
     for (int i = 0; i < 5; ++i) {
-      lines += R"({"click_id":"c)" + std::to_string(i) + R"(","ad_id":"ad_1","timestamp_ms":)" + std::to_string(now_ms) +
-               R"(,"device_type":"tablet","country":"US","user_id":"u)" + std::to_string(i) + "\"}\n";
+      lines += R"({"click_id":"c)" + std::to_string(i) + R"(","ad_id":"ad_1","timestamp_ms":)" +
+               std::to_string(now_ms) + R"(,"device_type":"tablet","country":"US","user_id":"u)" +
+               std::to_string(i) + "\"}\n";
     }
     REQUIRE(api.call("POST", "/v1/clicks?mode=backfill", lines).status == 202);
     engine.stop();
@@ -60,11 +65,13 @@ struct Fixture {
     return run(std::move(more));
   }
   Outcome run(std::vector<std::string> more) const {
-    std::vector<std::string> arguments = {"--from", std::to_string(now_ms - 60'000), "--to", std::to_string(now_ms + 60'000)};
+    std::vector<std::string> arguments = {"--from", std::to_string(now_ms - 60'000), "--to",
+                                          std::to_string(now_ms + 60'000)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     Outcome outcome;
-    outcome.code = recount_command(arguments, [&](const std::string& line) { outcome.printed.push_back(line); },
-                                   [&](const std::string& line) { outcome.told += line + "\n"; });
+    outcome.code = recount_command(
+        arguments, [&](const std::string& line) { outcome.printed.push_back(line); },
+        [&](const std::string& line) { outcome.told += line + "\n"; });
     return outcome;
   }
   /// Changes the one row that the last checkpoint names in a part, in all three tables.
@@ -89,15 +96,16 @@ struct Fixture {
   void falsify(const std::function<void(store::Row&)>& change) const {
     auto state = stream::open_rocks_state_store(config.data_dir + "/state", 1 << 20).value();
     stream::StateBatch batch;
-    REQUIRE(state->scan(stream::kRowsSpace, std::string(1, '\0'), "\xff", [&](std::string_view key, std::string_view value) {
-      ByteCursor cursor(value);
-      auto row = store::decode_row(cursor).value();
-      change(row);
-      std::string bytes;
-      store::encode_row(row, bytes);
-      batch.put(stream::kRowsSpace, std::string(key), bytes);
-      return true;
-    }));
+    REQUIRE(state->scan(stream::kRowsSpace, std::string(1, '\0'), "\xff",
+                        [&](std::string_view key, std::string_view value) {
+                          ByteCursor cursor(value);
+                          auto row = store::decode_row(cursor).value();
+                          change(row);
+                          std::string bytes;
+                          store::encode_row(row, bytes);
+                          batch.put(stream::kRowsSpace, std::string(key), bytes);
+                          return true;
+                        }));
     REQUIRE(batch.operations().size() == 1);
     REQUIRE(state->commit(batch, true));
   }
@@ -110,13 +118,15 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("recount command: agrees with an honest store and lists what a falsified one says", "[engine]") {
+TEST_CASE("recount command: agrees with an honest store and lists what a falsified one says",
+          "[engine]") {
   const Fixture fixture;
   const auto honest = fixture.recount();
   CAPTURE(honest.told);
   CHECK(honest.code == 0);
   CHECK(honest.printed.empty());
-  CHECK(honest.told.find("5 clicks in the range, 1 minutes of ads compared, 0 differ") != std::string::npos);
+  CHECK(honest.told.find("5 clicks in the range, 1 minutes of ads compared, 0 differ") !=
+        std::string::npos);
 
   fixture.falsify([](store::Row& row) {
     row.counts.clicks = 6;
@@ -125,7 +135,8 @@ TEST_CASE("recount command: agrees with an honest store and lists what a falsifi
   const std::string prefix = "ad_1 " + fixture.minute() + " adv_1: ";
   const auto more = fixture.recount();
   CHECK(more.code == 1);
-  CHECK(more.printed == Lines{prefix + "clicks stored 6, recounted 5; tablet stored 6, recounted 5"});
+  CHECK(more.printed ==
+        Lines{prefix + "clicks stored 6, recounted 5; tablet stored 6, recounted 5"});
   CHECK(fixture.recount({"--ad", "ad_1"}).printed == more.printed);
   CHECK(fixture.recount({"--ad", "ad_2"}).code == 0);
 
@@ -136,14 +147,17 @@ TEST_CASE("recount command: agrees with an honest store and lists what a falsifi
     row.visitors.add(1);
   });
   CHECK(fixture.recount().printed ==
-        Lines{prefix + "DE stored 5, recounted 0; US stored 0, recounted 5; unique_users stored 6, recounted 5"});
+        Lines{prefix + "DE stored 5, recounted 0; US stored 0, recounted 5; unique_users stored 6, "
+                       "recounted 5"});
 
   fixture.falsify([](store::Row& row) { row.bucket_ms += 10 * kMinuteMs; });
   CHECK(fixture.recount().printed.size() == 1);
   CHECK(fixture.recount({"--to", std::to_string(fixture.now_ms + kHourMs)}).printed.size() == 2);
 }
 
-TEST_CASE("recount command: a running node's directory is refused, and the node then starts as ever", "[engine]") {
+TEST_CASE(
+    "recount command: a running node's directory is refused, and the node then starts as ever",
+    "[engine]") {
   const Fixture fixture;
   PosixFileSystem files;
   SystemClock clock;
@@ -159,7 +173,8 @@ TEST_CASE("recount command: a running node's directory is refused, and the node 
   CHECK(fixture.recount().code == 0);
 }
 
-TEST_CASE("recount command: on a running node it agrees, lists, repairs and then agrees again", "[engine]") {
+TEST_CASE("recount command: on a running node it agrees, lists, repairs and then agrees again",
+          "[engine]") {
   const Fixture fixture(10 * kMinuteMs);
   const bool sketch_too = GENERATE(false, true);
   fixture.falsify_part([&](store::Row& row) {
@@ -180,7 +195,9 @@ TEST_CASE("recount command: on a running node it agrees, lists, repairs and then
   wait_ready();
   const std::string users = sketch_too ? "; unique_users stored 6, recounted 5" : "";
   const std::string line = "ad_1 " + fixture.minute() +
-                           " adv_1: clicks stored 7, recounted 5; tablet stored 7, recounted 5; US stored 7, recounted 5" + users;
+                           " adv_1: clicks stored 7, recounted 5; tablet stored 7, recounted 5; US "
+                           "stored 7, recounted 5" +
+                           users;
   const auto wrong = fixture.recount_on(engine);
   CAPTURE(wrong.told);
   CHECK(wrong.code == 1);
@@ -194,17 +211,23 @@ TEST_CASE("recount command: on a running node it agrees, lists, repairs and then
   CHECK(repaired.told.find("1 differ, 1 repaired") != std::string::npos);
   const auto honest = fixture.recount_on(engine);
   CHECK(honest.code == 0);
-  CHECK(honest.told.find("5 clicks in the range, 1 minutes of ads compared, 0 differ") != std::string::npos);
+  CHECK(honest.told.find("5 clicks in the range, 1 minutes of ads compared, 0 differ") !=
+        std::string::npos);
 
   for (const char* granularity : {"1m", "1h", "1d", "total"}) {
-    const auto answer = api.call("GET", "/v1/metrics/clicks?ad_id=ad_1&granularity=" + std::string(granularity) + "&from=" +
-                                            std::to_string(fixture.now_ms) + "&to=" + std::to_string(fixture.now_ms + 1));
+    const auto answer =
+        api.call("GET", "/v1/metrics/clicks?ad_id=ad_1&granularity=" + std::string(granularity) +
+                            "&from=" + std::to_string(fixture.now_ms) +
+                            "&to=" + std::to_string(fixture.now_ms + 1));
     CAPTURE(granularity, answer.body);
     CHECK(answer.body.find(R"("total":{"click_count":5,"unique_users":5})") != std::string::npos);
   }
   const auto changes = api.call("GET", "/v1/review/decisions");
   CAPTURE(changes.body);
-  CHECK(changes.body.find(R"("kind":"repair","decision":"repair","reason":"recount","ad_id":"ad_1","by":"loopback")") != std::string::npos);
+  CHECK(
+      changes.body.find(
+          R"("kind":"repair","decision":"repair","reason":"recount","ad_id":"ad_1","by":"loopback")") !=
+      std::string::npos);
   CHECK(changes.body.find(R"("click_count":-2})") != std::string::npos);
   running->stop();
   running.reset();
@@ -221,7 +244,10 @@ TEST_CASE("recount command: what a node refuses, and what is no node", "[engine]
   CHECK(fixture.run({"--node", "nonsense"}).code == 2);
 
   Config config = fixture.config;
-  config.keys = {{.name = "auditor", .sha256_hex = http::sha256_hex("secret"), .role = http::Role::admin, .advertiser_id = ""}};
+  config.keys = {{.name = "auditor",
+                  .sha256_hex = http::sha256_hex("secret"),
+                  .role = http::Role::admin,
+                  .advertiser_id = ""}};
   PosixFileSystem files;
   SystemClock clock;
   Engine engine(config, files, clock);

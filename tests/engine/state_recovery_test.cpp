@@ -41,9 +41,7 @@ struct Fixture {
       REQUIRE(segments->seal({&entry, 1}));
     }
   }
-  Status set_aside() {
-    return set_state_aside(*dir, files, Error(Errc::corrupt, "a bit flipped"));
-  }
+  Status set_aside() { return set_state_aside(*dir, files, Error(Errc::corrupt, "a bit flipped")); }
   std::string read(const std::string& path) { return read_file(files, path).value(); }
 
   stream::TemporaryDirectory directory;

@@ -15,20 +15,24 @@ using Answer = std::future<Result<Client::Reply>>;
 
 /// A server with a path per behaviour, and a client for it.
 struct Fixture {
-  explicit Fixture(uint32_t idle_timeout_ms = 60'000, size_t connections_most = 2) : server({1, idle_timeout_ms, 100}, metrics) {
-    router.add(Method::get, "/base/{name}", [](RequestPtr request, const Router::Params& params, Responder respond) {
-      respond(json_response(params[0] + " " + std::string(request->header("X-Key"))));
-    });
+  explicit Fixture(uint32_t idle_timeout_ms = 60'000, size_t connections_most = 2)
+      : server({1, idle_timeout_ms, 100}, metrics) {
+    router.add(Method::get, "/base/{name}",
+               [](RequestPtr request, const Router::Params& params, Responder respond) {
+                 respond(json_response(params[0] + " " + std::string(request->header("X-Key"))));
+               });
     router.add(Method::get, "/base/big", [](RequestPtr, const Router::Params&, Responder respond) {
       respond(json_response(std::string(5'000, 'b')));
     });
-    router.add(Method::get, "/base/held", [this](RequestPtr, const Router::Params&, Responder respond) {
-      std::lock_guard lock(mutex);
-      held.push_back(std::move(respond));
-    });
-    Server::Listener listener{"127.0.0.1:0", 16'384, {}, 0, [this](RequestPtr request, Responder respond) {
-      router.handle(std::move(request), std::move(respond));
-    }};
+    router.add(Method::get, "/base/held",
+               [this](RequestPtr, const Router::Params&, Responder respond) {
+                 std::lock_guard lock(mutex);
+                 held.push_back(std::move(respond));
+               });
+    Server::Listener listener{
+        "127.0.0.1:0", 16'384, {}, 0, [this](RequestPtr request, Responder respond) {
+          router.handle(std::move(request), std::move(respond));
+        }};
     const std::string address = server.listen(std::move(listener)).value();
     server.start();
     Client::Options options;
@@ -47,7 +51,8 @@ struct Fixture {
   }
   Answer get(const std::string& path, int64_t timeout_ms = 10'000) {
     auto promise = std::make_shared<std::promise<Result<Client::Reply>>>();
-    client->get(path, timeout_ms, [promise](Result<Client::Reply> reply) { promise->set_value(std::move(reply)); });
+    client->get(path, timeout_ms,
+                [promise](Result<Client::Reply> reply) { promise->set_value(std::move(reply)); });
     return promise->get_future();
   }
   /// As /metrics would show it.
@@ -83,8 +88,9 @@ TEST_CASE("url: is taken apart, and what has no place in it is refused", "[http]
   const auto v6 = parse_url("http://[::1]:81/a").value();
   CHECK((v6.host == "::1" && v6.port == 81 && v6.path == "/a"));
   CHECK(parse_url("http://[::1]").value().port == 80);
-  const auto bad = GENERATE("", "ads.example", "ftp://a", "http://", "http:///a", "http://a?b", "http://a/#b", "http://u@a/",
-                            "http://a:b/", "http://a:70000", "http://a:0", "http://a b/", "http://a/\n");
+  const auto bad = GENERATE("", "ads.example", "ftp://a", "http://", "http:///a", "http://a?b",
+                            "http://a/#b", "http://u@a/", "http://a:b/", "http://a:70000",
+                            "http://a:0", "http://a b/", "http://a/\n");
   CAPTURE(bad);
   CHECK(parse_url(bad).error().code() == Errc::invalid);
 }
@@ -146,11 +152,13 @@ TEST_CASE("client: no server there is an error at once, and stop answers the res
   Client nobody(options);
   nobody.start();
   std::promise<Result<Client::Reply>> refused;
-  nobody.get("/a", 10'000, [&](Result<Client::Reply> reply) { refused.set_value(std::move(reply)); });
+  nobody.get("/a", 10'000,
+             [&](Result<Client::Reply> reply) { refused.set_value(std::move(reply)); });
   CHECK(refused.get_future().get().error().code() == Errc::io);
   nobody.stop();
   std::promise<Result<Client::Reply>> closed;
-  nobody.get("/a", 10'000, [&](Result<Client::Reply> reply) { closed.set_value(std::move(reply)); });
+  nobody.get("/a", 10'000,
+             [&](Result<Client::Reply> reply) { closed.set_value(std::move(reply)); });
   CHECK(closed.get_future().get().error().code() == Errc::closed);
 
   Fixture fixture;

@@ -63,7 +63,8 @@ TEST_CASE("parser: requests come out the same in pieces of any size", "[http]") 
 
 TEST_CASE("parser: a chunked body of nothing but its end may come byte by byte", "[http]") {
   const std::string head = "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-  const std::string end = GENERATE("0\r\n\r\n", "00\r\nA: b\r\n\r\n", "0;x=y\r\n\r\n", "1\r\na\r\n0\r\n\r\n");
+  const std::string end =
+      GENERATE("0\r\n\r\n", "00\r\nA: b\r\n\r\n", "0;x=y\r\n\r\n", "1\r\na\r\n0\r\n\r\n");
   const size_t step = GENERATE(1, 2, 3, 4, 5, 1000);
   CAPTURE(end, step);
   const Parsed got = parse(head + end + head + end, step, kLimits);

@@ -7,8 +7,8 @@
 #include <mutex>
 #include <thread>
 
-#include "test_client.h"
 #include "http/router.h"
+#include "test_client.h"
 
 namespace clickmill::http {
 namespace {

@@ -10,7 +10,8 @@ namespace {
 
 constexpr uint8_t kKind = 7;
 
-Status replay(GapFiller& filler, RecordKind kind, uint64_t first, uint32_t count, int64_t time, uint64_t term = 3) {
+Status replay(GapFiller& filler, RecordKind kind, uint64_t first, uint32_t count, int64_t time,
+              uint64_t term = 3) {
   Entry entry{Offset(first), count, 1, Term(term), LogMs(time), "payload"};
   std::string payload;
   encode_entry(entry, payload);
@@ -29,7 +30,8 @@ std::string text_of(const std::vector<Entry>& entries) {
   return out;
 }
 
-std::string fill(const GapFiller& filler, uint64_t sealed, uint64_t applied, int64_t applied_ms = 0) {
+std::string fill(const GapFiller& filler, uint64_t sealed, uint64_t applied,
+                 int64_t applied_ms = 0) {
   return text_of(filler.fill({Offset(sealed), Offset(applied), LogMs(applied_ms)}, kKind));
 }
 

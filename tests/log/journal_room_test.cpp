@@ -196,12 +196,16 @@ TEST_CASE("journal: a stop writes what waits into the reserve", "[log]") {
   CHECK(disk.clicks_found == count + 1);
 }
 
-TEST_CASE("journal: the thread writes entries while clicks wait, and clicks when space returns", "[log]") {
+TEST_CASE("journal: the thread writes entries while clicks wait, and clicks when space returns",
+          "[log]") {
   FullDisk disk;
   disk.files.set_capacity_bytes(20 * kFile);
   disk.fill();
   struct Promise final : JournalWaiter {
-    void durable(JournalPos, std::string&&) override { told = true; told.notify_all(); }
+    void durable(JournalPos, std::string&&) override {
+      told = true;
+      told.notify_all();
+    }
     void failed(const Error&, std::string&&) override {}
     std::atomic<bool> told{false};
   };

@@ -88,7 +88,8 @@ class LogMachine {
         if (entry && entry->last() == last && entry->term == of) durable_writes = i + 1;
       }
     };
-    auto opened = PartitionLog::open(kPartition, *segments, *journal, std::move(recovered), std::move(callbacks));
+    auto opened = PartitionLog::open(kPartition, *segments, *journal, std::move(recovered),
+                                     std::move(callbacks));
     if (!opened) FAIL(opened.error().text());
     log = *std::move(opened);
   }
@@ -104,8 +105,8 @@ class LogMachine {
     writes.resize(count - 1);
     durable_writes = writes.size();
     entries = there;
-    const auto found = std::find(states.begin() + static_cast<std::ptrdiff_t>(durable_state), states.end(),
-                                 log->hard_state());
+    const auto found = std::find(states.begin() + static_cast<std::ptrdiff_t>(durable_state),
+                                 states.end(), log->hard_state());
     REQUIRE(found != states.end());
     states = {log->hard_state()};
     durable_state = 0;
@@ -137,9 +138,11 @@ class LogMachine {
     entry.count = static_cast<uint32_t>(random.one_in(3) ? 1 : 1 + random.below(1200));
     entry.kind = static_cast<uint8_t>(random.below(4));
     entry.term = term;
-    time = time + static_cast<int64_t>(random.one_in(12) ? random.below(900'000) : random.below(100));
+    time =
+        time + static_cast<int64_t>(random.one_in(12) ? random.below(900'000) : random.below(100));
     entry.append_ms = time;
-    entry.payload.assign(random.below(random.one_in(5) ? 6000 : 200), static_cast<char>('a' + random.below(26)));
+    entry.payload.assign(random.below(random.one_in(5) ? 6000 : 200),
+                         static_cast<char>('a' + random.below(26)));
     Entry copy = entry;
     if (!log->append(std::move(copy))) return;
     writes.push_back({entry, {}});
@@ -169,8 +172,10 @@ class LogMachine {
   }
 
   void deliver(size_t count) {
-    for (size_t i = 0; i < std::min(count, news.size()); ++i) log->durable_upto(news[i].last, news[i].term);
-    news.erase(news.begin(), news.begin() + static_cast<std::ptrdiff_t>(std::min(count, news.size())));
+    for (size_t i = 0; i < std::min(count, news.size()); ++i)
+      log->durable_upto(news[i].last, news[i].term);
+    news.erase(news.begin(),
+               news.begin() + static_cast<std::ptrdiff_t>(std::min(count, news.size())));
     check_durable();
   }
 
@@ -190,7 +195,8 @@ class LogMachine {
     // Up to the end of some durable entry.
     Offset upto = committed;
     for (const Entry& entry : entries) {
-      if (entry.last() <= log->durable() && (entry.last() <= committed || random.one_in(2))) upto = std::max(upto, entry.last());
+      if (entry.last() <= log->durable() && (entry.last() <= committed || random.one_in(2)))
+        upto = std::max(upto, entry.last());
     }
     committed = upto;
     log->commit(upto);
@@ -234,7 +240,8 @@ class LogMachine {
     const Offset from = Offset(1) + random.below(log->last().value());
     const auto read = log->read(from, 1 + random.below(3000));
     if (!read) FAIL(read.error().text());
-    auto expected = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.last() >= from; });
+    auto expected = std::find_if(entries.begin(), entries.end(),
+                                 [&](const Entry& entry) { return entry.last() >= from; });
     REQUIRE_FALSE(read->empty());
     for (const auto& entry : *read) {
       REQUIRE(expected != entries.end());
@@ -242,7 +249,8 @@ class LogMachine {
       ++expected;
     }
     if (const auto there = log->term_at(from)) {
-      const auto holder = std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.last() >= from; });
+      const auto holder = std::find_if(entries.begin(), entries.end(),
+                                       [&](const Entry& entry) { return entry.last() >= from; });
       REQUIRE(*there == holder->term);
     }
   }
@@ -265,16 +273,28 @@ class LogMachine {
       case 1:
       case 2:
       case 3: append(); break;
-      case 4: if (random.one_in(3)) truncate(); break;
+      case 4:
+        if (random.one_in(3)) truncate();
+        break;
       case 5:
       case 6: pump(); break;
       case 7: deliver(random.below(4)); break;
-      case 8: deliver(news.size()); commit(); break;
-      case 9: catch_up_with_seal(); seal(); break;
+      case 8:
+        deliver(news.size());
+        commit();
+        break;
+      case 9:
+        catch_up_with_seal();
+        seal();
+        break;
       case 10: release(random.one_in(2)); break;
       case 11: set_hard_state(); break;
-      case 12: if (random.one_in(4)) files.fail_sync_after(1 + random.below(4)); break;
-      default: if (random.one_in(4)) restart(random.one_in(2)); break;
+      case 12:
+        if (random.one_in(4)) files.fail_sync_after(1 + random.below(4));
+        break;
+      default:
+        if (random.one_in(4)) restart(random.one_in(2));
+        break;
     }
     if (journal->health() == Journal::Health::closed) restart(random.one_in(2));
     check_reading();
@@ -349,7 +369,8 @@ TEST_CASE("partition log: a crash at any disk operation of a short life", "[log]
   }
 }
 
-TEST_CASE("partition log: a newer hard state on its way leaves the older one's file alone", "[log]") {
+TEST_CASE("partition log: a newer hard state on its way leaves the older one's file alone",
+          "[log]") {
   LogMachine machine(1);
   REQUIRE(machine.log->set_hard_state({Term(4), "n1"}));
   machine.pump();

@@ -201,10 +201,11 @@ TEST_CASE("sweep: the older of log time and local time counts", "[log]") {
 }
 
 TEST_CASE("sweep: never takes what the checkpoint still needs", "[log]") {
-  const auto [needed, want] = GENERATE(
-      table<uint64_t, size_t>({{0, 0}, {1, 0}, {10, 0}, {11, 1}, {20, 1}, {21, 2}, {61, 6}, {99, 6}}));
+  const auto [needed, want] = GENERATE(table<uint64_t, size_t>(
+      {{0, 0}, {1, 0}, {10, 0}, {11, 1}, {20, 1}, {21, 2}, {61, 6}, {99, 6}}));
   CAPTURE(needed);
-  CHECK(taken({daily_segments(10, Offset(needed))}, {3 * kDayMs, 0}, kNow) == std::vector<size_t>{want});
+  CHECK(taken({daily_segments(10, Offset(needed))}, {3 * kDayMs, 0}, kNow) ==
+        std::vector<size_t>{want});
 }
 
 TEST_CASE("sweep: while the age is held, bytes still count", "[log]") {

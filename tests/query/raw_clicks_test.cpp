@@ -34,7 +34,8 @@ std::vector<Line> lines_of(std::string_view text) {
     const size_t fields = line.find("\"received_ms\"");
     const bool again = json.contains("again");
     const size_t tail = again ? std::string(",\"again\":true}").size() : 1;
-    lines.push_back({json["offset"], json["append_ms"], line.substr(fields, line.size() - fields - tail), again});
+    lines.push_back({json["offset"], json["append_ms"],
+                     line.substr(fields, line.size() - fields - tail), again});
   }
   return lines;
 }
@@ -83,7 +84,8 @@ void fill(OnePartition& node) {
 
 }  // namespace
 
-TEST_CASE("raw clicks: everything recorded comes out once, with all its fields", "[query][raw_clicks]") {
+TEST_CASE("raw clicks: everything recorded comes out once, with all its fields",
+          "[query][raw_clicks]") {
   OnePartition node(kSeed);
   fill(node);
   const auto state = node.state();
@@ -112,7 +114,8 @@ TEST_CASE("raw clicks: any page is a part of the whole", "[query][raw_clicks]") 
     const uint64_t offset = random.below(whole.back().offset + 5);
     CAPTURE(offset, limit);
     const auto page = read(node, from_offset(offset, limit));
-    const auto first = std::find_if(whole.begin(), whole.end(), [&](const Line& line) { return line.offset >= offset; });
+    const auto first = std::find_if(whole.begin(), whole.end(),
+                                    [&](const Line& line) { return line.offset >= offset; });
     const auto left = static_cast<uint64_t>(whole.end() - first);
     REQUIRE(page.size() == std::min(limit, left));
     for (size_t k = 0; k < page.size(); ++k) {
@@ -121,7 +124,8 @@ TEST_CASE("raw clicks: any page is a part of the whole", "[query][raw_clicks]") 
   }
 }
 
-TEST_CASE("raw clicks: a time finds the first click of that log time or later", "[query][raw_clicks]") {
+TEST_CASE("raw clicks: a time finds the first click of that log time or later",
+          "[query][raw_clicks]") {
   OnePartition node(kSeed);
   fill(node);
   const auto whole = read(node, from_offset(0));
@@ -131,8 +135,9 @@ TEST_CASE("raw clicks: a time finds the first click of that log time or later", 
       request.from = LogMs(whole[i].append_ms + step);
       request.limit = 1;
       const auto found = read(node, request);
-      const auto first = std::find_if(whole.begin(), whole.end(),
-                                      [&](const Line& line) { return line.append_ms >= request.from->value(); });
+      const auto first = std::find_if(whole.begin(), whole.end(), [&](const Line& line) {
+        return line.append_ms >= request.from->value();
+      });
       CAPTURE(request.from->value());
       REQUIRE(found.size() == (first == whole.end() ? 0 : 1));
       if (!found.empty()) REQUIRE(found[0].offset == first->offset);
@@ -159,7 +164,8 @@ TEST_CASE("raw clicks: a reader goes on at what retention has left", "[query][ra
   // What was decoded already comes out; then what there is. Nothing twice, nothing else missing.
   std::vector<uint64_t> want;
   for (const Line& line : whole) {
-    if (line.offset < whole[1500].offset || line.offset >= first.value()) want.push_back(line.offset);
+    if (line.offset < whole[1500].offset || line.offset >= first.value())
+      want.push_back(line.offset);
   }
   std::vector<uint64_t> got;
   for (const Line& line : lines) got.push_back(line.offset);
@@ -198,7 +204,9 @@ TEST_CASE("raw clicks: pieces stay small, whatever is asked for", "[query][raw_c
   CHECK(most < 300'000);
 }
 
-TEST_CASE("log reader: a follower hears of the next commit, of the end of its time, and of the node's", "[cluster]") {
+TEST_CASE(
+    "log reader: a follower hears of the next commit, of the end of its time, and of the node's",
+    "[cluster]") {
   using Woken = cluster::Followers::Woken;
   OnePartition node(kSeed);
   node.send(3);
@@ -206,7 +214,7 @@ TEST_CASE("log reader: a follower hears of the next commit, of the end of its ti
   const auto follow = [&](Offset from, int64_t wait_ms) {
     auto woken = std::make_shared<std::promise<Woken>>();
     node.reader().follow(kPartition, from, node.monotonic_ns() + wait_ms * 1'000'000,
-                  [woken](Woken why) { woken->set_value(why); });
+                         [woken](Woken why) { woken->set_value(why); });
     return woken->get_future();
   };
   CHECK(follow(end, 1000).get() == Woken::committed);

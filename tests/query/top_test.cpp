@@ -77,8 +77,8 @@ TEST_CASE("top: an ad that moved is listed once, under the advertiser of its new
 TEST_CASE("top: who an ad that moved belongs to doesn't tell what is in parts already", "[query]") {
   const auto old_clicks = some("old", "a", 3, kBase + 9 * kHourMs);
   const auto new_clicks = some("new", "a", 1, kBase + 9 * kHourMs + 5 * kMinuteMs);
-  const auto answer = [](const std::vector<FlatClick>& in_parts, const std::vector<FlatClick>& in_head,
-                         const TopRequest& request) {
+  const auto answer = [](const std::vector<FlatClick>& in_parts,
+                         const std::vector<FlatClick>& in_head, const TopRequest& request) {
     std::vector<store::Version> versions{head_of(in_head)};
     auto lists = std::make_shared<std::array<store::PartList, store::kTables>>();
     for (const auto table : {store::Table::minute, store::Table::hour, store::Table::day}) {
@@ -92,7 +92,8 @@ TEST_CASE("top: who an ad that moved belongs to doesn't tell what is in parts al
   by_minute.from_ms = kBase + 9 * kHourMs;
   by_minute.to_ms = by_minute.from_ms + 10 * kMinuteMs;
   // From minutes one can tell who came last; within one day or hour it is the later by name.
-  for (const auto& [request, want] : {std::pair(by_minute, "a new 4"), std::pair(request_of(1), "a old 4")}) {
+  for (const auto& [request, want] :
+       {std::pair(by_minute, "a new 4"), std::pair(request_of(1), "a old 4")}) {
     CAPTURE(want);
     CHECK(answer(old_clicks, new_clicks, request).front() == want);
     CHECK(answer(new_clicks, old_clicks, request).front() == want);

@@ -33,7 +33,8 @@ class Chain::Router final : public cluster::Router {
     if (!broken.commit_when_sent) return leader.submit(std::move(batch), std::move(committed));
     chain_.worker_.push_back([committed = std::move(committed)] { committed({}); });
     const auto late = std::make_shared<cluster::Batch>(std::move(batch));
-    chain_.background_.push_back([&leader, late] { leader.submit(std::move(*late), [](Status) {}); });
+    chain_.background_.push_back(
+        [&leader, late] { leader.submit(std::move(*late), [](Status) {}); });
   }
 
  private:
@@ -59,10 +60,12 @@ Chain::Chain(uint64_t seed, Options options) : files(seed), options_(options), r
 Chain::~Chain() { journal_.reset(); }
 
 std::optional<std::string> Chain::open_partition(uint32_t id) {
-  auto segments = log::Segments::open(files, log_directory(id), codec_, {.segment_bytes = 64 << 10});
+  auto segments =
+      log::Segments::open(files, log_directory(id), codec_, {.segment_bytes = 64 << 10});
   if (!segments) return segments.error().text();
-  auto pipeline = stream::Pipeline::open(PartitionId(id), state_, files,
-                                         {.seed = kSeed, .store_directory = "/store", .flush_rows = 8});
+  auto pipeline =
+      stream::Pipeline::open(PartitionId(id), state_, files,
+                             {.seed = kSeed, .store_directory = "/store", .flush_rows = 8});
   if (!pipeline) return pipeline.error().text();
   cluster::Partition::Options options;
   options.node_id = "n1";
@@ -76,8 +79,9 @@ std::optional<std::string> Chain::open_partition(uint32_t id) {
     return true;
   };
   options.on_worker = [this](std::function<void()> task) { worker_.push_back(std::move(task)); };
-  partitions_.push_back(std::make_unique<cluster::Partition>(PartitionId(id), *node_clock_, *std::move(segments),
-                                                             *std::move(pipeline), std::move(options)));
+  partitions_.push_back(
+      std::make_unique<cluster::Partition>(PartitionId(id), *node_clock_, *std::move(segments),
+                                           *std::move(pipeline), std::move(options)));
   return std::nullopt;
 }
 
@@ -96,23 +100,29 @@ std::optional<std::string> Chain::open() {
   journal.unsynced_bytes = 16 << 10;
   journal.queue_bytes = options_.buffer_bytes;
   journal.reserve_bytes = options_.reserve_bytes;
-  auto opened = log::Journal::open(files, "/journal", *node_clock_, journal,
-                                   [&](JournalPos position, const log::RecordView& record) {
-    const bool of_spool = collector::RecoveredSpool::is_of_spool(record.kind);
-    return of_spool ? spooled.replay(position, record) : logs[record.partition.value()].replay(position, record);
-  });
+  auto opened = log::Journal::open(
+      files, "/journal", *node_clock_, journal,
+      [&](JournalPos position, const log::RecordView& record) {
+        const bool of_spool = collector::RecoveredSpool::is_of_spool(record.kind);
+        return of_spool ? spooled.replay(position, record)
+                        : logs[record.partition.value()].replay(position, record);
+      });
   if (!opened) return opened.error().text();
   journal_ = *std::move(opened);
   for (size_t i = 0; i < logs.size(); ++i) {
-    if (auto attached = partitions_[i]->open(*journal_, std::move(logs[i])); !attached) return attached.error().text();
+    if (auto attached = partitions_[i]->open(*journal_, std::move(logs[i])); !attached)
+      return attached.error().text();
   }
   spool_ = std::make_unique<collector::Spool>(
-      *journal_, *node_clock_, collector::Spool::Options{.partitions = options_.partitions, .memory_bytes = options_.spool_memory_bytes},
+      *journal_, *node_clock_,
+      collector::Spool::Options{.partitions = options_.partitions,
+                                .memory_bytes = options_.spool_memory_bytes},
       [this](PartitionId id) { forwarder_->ready(id); });
   spool_->recover(std::move(spooled));
   router_ = std::make_unique<Router>(*this);
   forwarder_ = std::make_unique<collector::Forwarder>(
-      *spool_, *router_, clock, collector::Forwarder::Options{.node_id = "n1", .batch_clicks = 20}, random_.next());
+      *spool_, *router_, clock, collector::Forwarder::Options{.node_id = "n1", .batch_clicks = 20},
+      random_.next());
   for (const auto& partition : partitions_) {
     while (partition->replay_slice()) {
     }
@@ -157,7 +167,9 @@ void Chain::send_click(uint64_t identity, int64_t timestamp_off_ms, log::Lane la
   std::string record;
   click::encode_record(click, record);
   const PartitionId partition = click::partition_of(ad_id, options_.partitions);
-  if (!spool_->append(partition, std::move(record), false, lane, std::make_shared<Answer>(*this, identity))) ++refused_;
+  if (!spool_->append(partition, std::move(record), false, lane,
+                      std::make_shared<Answer>(*this, identity)))
+    ++refused_;
 }
 
 bool Chain::run_worker(size_t most) {
@@ -190,7 +202,8 @@ void Chain::release() {
   if (current > 3) spool_->copy_forward(JournalPos((current - 3) * kFileBytes), kFileBytes / 8);
   JournalPos oldest = std::min(begin, spool_->oldest_needed());
   for (const auto& partition : partitions_) {
-    if (current > 3) partition->release_soon(JournalPos((current - 3) * kFileBytes), kFileBytes / 8);
+    if (current > 3)
+      partition->release_soon(JournalPos((current - 3) * kFileBytes), kFileBytes / 8);
     oldest = std::min(oldest, partition->oldest_needed());
   }
   journal_->release_before(options_.broken.free_at_once ? begin : oldest);
@@ -233,8 +246,8 @@ stream::Tally Chain::total() const {
 std::optional<std::string> Chain::check_tallies() const {
   const stream::Tally tally = total();
   if (tally.received == tally.counted + tally.duplicate + tally.review_total()) return std::nullopt;
-  return fmt::format("received {} is not counted {} + duplicate {} + review {}", tally.received, tally.counted,
-                     tally.duplicate, tally.review_total());
+  return fmt::format("received {} is not counted {} + duplicate {} + review {}", tally.received,
+                     tally.counted, tally.duplicate, tally.review_total());
 }
 
 /// What a reader of the log alone, who knows nothing of batching, tables or
@@ -245,7 +258,8 @@ struct Chain::Fates {
   stream::Tally tally;
 
   void add(const click::ClickView& click, bool again) {
-    const bool is_copy = !identities.insert(std::string(click.ad_id) + ' ' + std::string(click.click_id)).second;
+    const bool is_copy =
+        !identities.insert(std::string(click.ad_id) + ' ' + std::string(click.click_id)).second;
     const bool is_new_sending = sendings.insert(std::string(click.user_id)).second;
     // Our own resend is known by the number of its sending, whatever the batch says.
     if (is_copy && again) {
@@ -279,7 +293,8 @@ std::optional<std::string> Chain::walk(const cluster::Partition& partition, Fate
     auto entries = log.read(next, 1 << 20);
     if (!entries) return entries.error().text();
     for (const auto& entry : *entries) {
-      if (entry->first != next) return fmt::format("offset {} is followed by {}", next.value() - 1, entry->first.value());
+      if (entry->first != next)
+        return fmt::format("offset {} is followed by {}", next.value() - 1, entry->first.value());
       next = entry->last() + 1;
       if (entry->kind != static_cast<uint8_t>(click::EntryKind::clicks)) continue;
       ByteCursor cursor(entry->payload);
@@ -299,7 +314,8 @@ std::optional<std::string> Chain::walk(const cluster::Partition& partition, Fate
 std::optional<std::string> Chain::check_at_the_end() const {
   Fates fates;
   for (const auto& partition : partitions_) {
-    if (partition->pipeline().applied() != partition->log().last()) return "the stream has not applied all";
+    if (partition->pipeline().applied() != partition->log().last())
+      return "the stream has not applied all";
     if (auto problem = walk(*partition, fates)) return problem;
   }
   for (const uint64_t identity : acknowledged_) {
@@ -307,13 +323,15 @@ std::optional<std::string> Chain::check_at_the_end() const {
       return fmt::format("click {} was acknowledged and is not in the log", identity);
     }
   }
-  if (fates.unmarked_resends != 0) return fmt::format("{} resends count as clients' copies", fates.unmarked_resends);
+  if (fates.unmarked_resends != 0)
+    return fmt::format("{} resends count as clients' copies", fates.unmarked_resends);
   if (auto problem = check_tallies()) return problem;
   const stream::Tally stream = total();
   if (stream == fates.tally) return std::nullopt;
-  return fmt::format("counted {}, duplicate {}, resent {}, review {}; the log gives {}, {}, {}, {}", stream.counted,
-                     stream.duplicate, stream.resent, stream.review_total(), fates.tally.counted,
-                     fates.tally.duplicate, fates.tally.resent, fates.tally.review_total());
+  return fmt::format("counted {}, duplicate {}, resent {}, review {}; the log gives {}, {}, {}, {}",
+                     stream.counted, stream.duplicate, stream.resent, stream.review_total(),
+                     fates.tally.counted, fates.tally.duplicate, fates.tally.resent,
+                     fates.tally.review_total());
 }
 
 }  // namespace clickmill::simulation

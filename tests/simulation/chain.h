@@ -61,12 +61,15 @@ class Chain {
 
   /// A client sends a click; it is acknowledged when the journal says so.
   void send_click(uint64_t identity, int64_t timestamp_off_ms, log::Lane lane);
-  void pump() { while (journal_->pump()) {} }
+  void pump() {
+    while (journal_->pump()) {
+    }
+  }
   /// Runs up to `most` messages of the worker; false when none waited.
   bool run_worker(size_t most);
   void run_background(size_t most);
-  void maintain();   ///< as the worker does between messages
-  void release();    ///< as the engine does: trims, then files
+  void maintain();  ///< as the worker does between messages
+  void release();   ///< as the engine does: trims, then files
   void set_outage(bool on) { outage_ = on; }
   /// Until nothing waits anywhere; false when that does not come.
   bool settle();

@@ -82,8 +82,11 @@ class Run {
     const uint64_t count = random_.one_in(5) ? random_.below(30) : 1;
     for (uint64_t i = 0; i < count; ++i) {
       // Now and then a client sends a click again.
-      const uint64_t identity = next_ > 0 && random_.one_in(6) ? next_ - 1 - random_.below(std::min<uint64_t>(next_, 20)) : next_++;
-      const int64_t off = random_.one_in(10) ? static_cast<int64_t>(random_.below(600'000)) - 400'000 : 0;
+      const uint64_t identity = next_ > 0 && random_.one_in(6)
+                                    ? next_ - 1 - random_.below(std::min<uint64_t>(next_, 20))
+                                    : next_++;
+      const int64_t off =
+          random_.one_in(10) ? static_cast<int64_t>(random_.below(600'000)) - 400'000 : 0;
       chain_.send_click(identity, off, random_.one_in(3) ? log::Lane::bulk : log::Lane::redirects);
     }
   }
@@ -105,7 +108,8 @@ class Run {
     full_ = !full_;
     const auto space = chain_.files.space("/");
     const uint64_t used = space->total_bytes - space->free_bytes;
-    chain_.files.set_capacity_bytes(full_ ? used + (17 + random_.below(3)) * (64 << 10) : uint64_t{1} << 40);
+    chain_.files.set_capacity_bytes(full_ ? used + (17 + random_.below(3)) * (64 << 10)
+                                          : uint64_t{1} << 40);
   }
 
   std::optional<std::string> die() {
@@ -164,7 +168,8 @@ void check_is_caught(const Plan& plan, uint64_t runs) {
   FAIL("not caught within " << runs << " runs");
 }
 
-TEST_CASE("chain: every acknowledged click ends exactly once, through kills and power losses", "[simulation]") {
+TEST_CASE("chain: every acknowledged click ends exactly once, through kills and power losses",
+          "[simulation]") {
   check_runs({}, 150);
 }
 

@@ -1,6 +1,6 @@
+#include "source_dir.h"
 #include "store/part_list.h"
 #include "store/store_fixture.h"
-#include "source_dir.h"
 
 namespace clickmill::store {
 namespace {

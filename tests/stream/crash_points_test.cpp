@@ -21,21 +21,10 @@ namespace {
 
 /// Every point of src/, and each is reached by the history below.
 const std::set<std::string, std::less<>> kPoints = {
-    "checkpoint.begin",
-    "checkpoint.parts_synced",
-    "checkpoint.batch_made",
-    "checkpoint.committed",
-    "checkpoint.done",
-    "flush.minutes_written",
-    "flush.hours_written",
-    "flush.days_written",
-    "merge.begin",
-    "merge.written",
-    "merge.taken",
-    "parts.unlink_begin",
-    "parts.unlinked",
-    "expiry.hours_removed",
-    "repair.table_written",
+    "checkpoint.begin", "checkpoint.parts_synced", "checkpoint.batch_made", "checkpoint.committed",
+    "checkpoint.done",  "flush.minutes_written",   "flush.hours_written",   "flush.days_written",
+    "merge.begin",      "merge.written",           "merge.taken",           "parts.unlink_begin",
+    "parts.unlinked",   "expiry.hours_removed",    "repair.table_written",
 };
 
 struct Killed {};

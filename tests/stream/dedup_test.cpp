@@ -185,7 +185,8 @@ class History {
     uint64_t age = random_.below(1'000);
     if (delay < 20) age = random_.below(2 * kHourMs);
     if (delay < 5) age = random_.below(60 * kHourMs);
-    const int64_t ahead = random_.one_in(50) ? static_cast<int64_t>(random_.below(40 * kHourMs)) : 0;
+    const int64_t ahead =
+        random_.one_in(50) ? static_cast<int64_t>(random_.below(40 * kHourMs)) : 0;
     return ArrivalMs(append_ms_ - static_cast<int64_t>(age) + ahead);
   }
   Random random_;
@@ -282,7 +283,8 @@ TEST_CASE("dedup: verdicts stay right while the tables grow and hours go", "[str
   CHECK(sharpened >= IdTable::kShards);
 }
 
-TEST_CASE("dedup: a table that has grown sends few new ids to the store once it is sharp", "[stream]") {
+TEST_CASE("dedup: a table that has grown sends few new ids to the store once it is sharp",
+          "[stream]") {
   MemoryStateStore store;
   const auto dedup = Dedup::open(kPartition, store, {24, nullptr}, 0);
   Random random(9);
@@ -399,10 +401,10 @@ TEST_CASE("dedup: entries that are not in the format are an error that names the
   const std::string partition{0, 0, 0, 7};
   using Entry = std::pair<std::string, std::string>;
   const auto [key, value] = GENERATE_COPY(values<Entry>({
-      {partition + std::string("\0\0\0\0\0\0", 6), std::string(16, 'x')},        // key too short
-      {partition + std::string("\0\0\0\0\0\0\1\0", 8), std::string(16, 'x')},    // key too long
-      {partition + std::string("\x11\0\0\0\0\0\1", 7), std::string(16, 'x')},    // 2^17 buckets
-      {partition + std::string("\0\0\0\0\0\0\1", 7), std::string(15, 'x')},      // no whole id
+      {partition + std::string("\0\0\0\0\0\0", 6), std::string(16, 'x')},      // key too short
+      {partition + std::string("\0\0\0\0\0\0\1\0", 8), std::string(16, 'x')},  // key too long
+      {partition + std::string("\x11\0\0\0\0\0\1", 7), std::string(16, 'x')},  // 2^17 buckets
+      {partition + std::string("\0\0\0\0\0\0\1", 7), std::string(15, 'x')},    // no whole id
   }));
   StateBatch batch;
   batch.put(ids_space(StoredFixture::kHour + 1), key, value);

@@ -73,7 +73,8 @@ class Run {
     if (!page) FAIL(page.error().text());
     std::vector<std::string> clicks;
     for (const auto& [offset, entry] : page->entries) {
-      clicks.push_back(std::to_string(offset.value()) + " " + std::string(to_string(entry.reason)) + " " + entry.record);
+      clicks.push_back(std::to_string(offset.value()) + " " + std::string(to_string(entry.reason)) +
+                       " " + entry.record);
     }
     return clicks;
   }
@@ -174,10 +175,12 @@ std::map<std::string, std::string> ask_everything(const Run& run, int64_t end_ms
   std::map<std::string, std::string> answers;
   const std::string range = "from=" + std::to_string(RecordedLog::kBeginMs - 4 * kHourMs) +
                             "&to=" + std::to_string(end_ms + 2 * kHourMs);
-  for (const std::string whose : {"ad_id=ad_0", "ad_id=ad_7", "advertiser_id=adv_0", "advertiser_id=adv_3"}) {
+  for (const std::string whose :
+       {"ad_id=ad_0", "ad_id=ad_7", "advertiser_id=adv_0", "advertiser_id=adv_3"}) {
     for (const std::string how :
-         {"granularity=1m&fill=none", "granularity=1h&breakdown=device_type", "granularity=1h&breakdown=country",
-          "granularity=1d&timezone=Asia/Kolkata", "granularity=total"}) {
+         {"granularity=1m&fill=none", "granularity=1h&breakdown=device_type",
+          "granularity=1h&breakdown=country", "granularity=1d&timezone=Asia/Kolkata",
+          "granularity=total"}) {
       const std::string text = whose + "&" + range + "&" + how;
       answers[text] = answer_clicks(run, text);
     }
@@ -197,7 +200,8 @@ Outcome outcome_of(Way way, const Entries& entries, int64_t end_ms, uint64_t see
 
 /// What stands around the first byte that differs.
 std::string difference(const std::string& got, const std::string& want) {
-  const auto at = static_cast<size_t>(std::mismatch(got.begin(), got.end(), want.begin(), want.end()).first - got.begin());
+  const auto at = static_cast<size_t>(
+      std::mismatch(got.begin(), got.end(), want.begin(), want.end()).first - got.begin());
   const size_t begin = at < 60 ? 0 : at - 60;
   return "got " + got.substr(begin, 120) + ", want " + want.substr(begin, 120);
 }
@@ -209,7 +213,8 @@ void check_equal(const Outcome& got, const Outcome& want) {
   REQUIRE(got.answers.size() == want.answers.size());
   for (const auto& [text, answer] : want.answers) {
     // Whole, they are a page long.
-    if (got.answers.at(text) != answer) FAIL_CHECK(text << ": " << difference(got.answers.at(text), answer));
+    if (got.answers.at(text) != answer)
+      FAIL_CHECK(text << ": " << difference(got.answers.at(text), answer));
   }
 }
 
@@ -234,7 +239,9 @@ Entries cut_in_two(const Entries& entries, uint64_t seed) {
   Entries out;
   for (const log::Entry& entry : entries) {
     out.push_back(entry);
-    if (entry.kind != static_cast<uint8_t>(click::EntryKind::clicks) || entry.count < 2 || random.one_in(2)) continue;
+    if (entry.kind != static_cast<uint8_t>(click::EntryKind::clicks) || entry.count < 2 ||
+        random.one_in(2))
+      continue;
     ByteCursor cursor(entry.payload);
     REQUIRE(click::decode_batch_header(cursor));
     const size_t header_bytes = cursor.position();
@@ -253,7 +260,8 @@ Entries cut_in_two(const Entries& entries, uint64_t seed) {
 
 }  // namespace
 
-TEST_CASE("determinism: one log gives one outcome, however it is applied", "[stream][determinism]") {
+TEST_CASE("determinism: one log gives one outcome, however it is applied",
+          "[stream][determinism]") {
   CAPTURE(kSeed);
   constexpr uint64_t kBlocks = 4;
   const RecordedLog log(kSeed, kBlocks * log::kBlockOffsets);
@@ -297,7 +305,8 @@ TEST_CASE("determinism: one log gives one outcome, however it is applied", "[str
   }
 }
 
-TEST_CASE("determinism: many logs, each with crashes, come to the outcome without", "[stream][determinism]") {
+TEST_CASE("determinism: many logs, each with crashes, come to the outcome without",
+          "[stream][determinism]") {
   for (uint64_t seed = 1; seed <= 12; ++seed) {
     CAPTURE(seed);
     const RecordedLog log(seed, log::kBlockOffsets);
@@ -309,17 +318,21 @@ TEST_CASE("determinism: many logs, each with crashes, come to the outcome withou
   }
 }
 
-TEST_CASE("determinism: whatever differs in two logs shows in the next digest", "[stream][determinism]") {
+TEST_CASE("determinism: whatever differs in two logs shows in the next digest",
+          "[stream][determinism]") {
   CAPTURE(kSeed);
   const RecordedLog log(kSeed, 2 * log::kBlockOffsets);
-  const auto digests = [](const Entries& entries) { return Run({"in one go"}, kSeed).apply_all(entries).digests; };
+  const auto digests = [](const Entries& entries) {
+    return Run({"in one go"}, kSeed).apply_all(entries).digests;
+  };
   const auto want = digests(log.entries());
   REQUIRE(want.size() == 2);
   Entries other = log.entries();
   // The last entry of its kind before the first digest.
   const auto last_before = [&](click::EntryKind kind) -> log::Entry& {
-    auto at = std::find_if(other.begin(), other.end(),
-                           [](const log::Entry& entry) { return entry.last().value() >= log::kBlockOffsets - 1; });
+    auto at = std::find_if(other.begin(), other.end(), [](const log::Entry& entry) {
+      return entry.last().value() >= log::kBlockOffsets - 1;
+    });
     while (at->kind != static_cast<uint8_t>(kind) || at->last().value() >= log::kBlockOffsets) --at;
     return *at;
   };

@@ -38,8 +38,8 @@ class Node {
     for (uint32_t p = 0; p < partitions_.size(); ++p) {
       auto& partition = partitions_[p];
       partition.dedup.reset();
-      partition.dedup = Dedup::open(PartitionId(p), store_, {kDedupHours, nullptr},
-                                    partition.durable_first_hour);
+      partition.dedup =
+          Dedup::open(PartitionId(p), store_, {kDedupHours, nullptr}, partition.durable_first_hour);
       // Replays what the last checkpoint had not.
       for (const auto& [hour, n] : partition.since) apply(partition, hour, n, true);
     }
@@ -60,7 +60,8 @@ class Node {
   }
   void maintain() {
     int64_t oldest = INT64_MAX;
-    for (const auto& each : partitions_) oldest = std::min(oldest, each.dedup->oldest_durable_hour());
+    for (const auto& each : partitions_)
+      oldest = std::min(oldest, each.dedup->oldest_durable_hour());
     const auto done = spaces_.maintain(oldest);
     if (!done) FAIL(done.error().text());
   }
@@ -87,7 +88,8 @@ class Node {
     Random id(n);
     // Old enough to ask all hours that are left.
     const ArrivalMs received((hour - kDedupHours) * kHourMs);
-    const std::vector<Identity> batch{{{id.next(), id.next()}, is_new ? ArrivalMs(hour * kHourMs) : received}};
+    const std::vector<Identity> batch{
+        {{id.next(), id.next()}, is_new ? ArrivalMs(hour * kHourMs) : received}};
     std::vector<uint8_t> verdict(1, 2);
     partition.hour = hour;
     partition.first_hour = std::max(partition.first_hour, hour - kDedupHours);
@@ -124,8 +126,8 @@ TEST_CASE("id spaces: an hour goes once every partition's durable state is past 
   CHECK(hours_in(store).front() == kFirstHour);  // forgotten, but the checkpoint has it
   node.checkpoint(1);
   node.maintain();
-  CHECK(hours_in(store) == std::vector<int64_t>{kFirstHour + 2, kFirstHour + 3, kFirstHour + 4,
-                                                kFirstHour + 5});
+  CHECK(hours_in(store) ==
+        std::vector<int64_t>{kFirstHour + 2, kFirstHour + 3, kFirstHour + 4, kFirstHour + 5});
 }
 
 TEST_CASE("id spaces: a drop that fails is an error and is tried again", "[stream]") {

@@ -77,7 +77,8 @@ TEST_CASE("id table: an id is found however often the table grows and forgets", 
     Random random(seed);
     for (int step = 0; step < 12; ++step) {
       filled.add(random.below(12'000), 1 + random.below(5'000));
-      if (random.one_in(3)) filled.forget_before(filled.newest - static_cast<int64_t>(random.below(30)));
+      if (random.one_in(3))
+        filled.forget_before(filled.newest - static_cast<int64_t>(random.below(30)));
       CHECK(filled.lost(filled.table) == 0);
     }
     CHECK(filled.table.used() <= filled.table.slots() + filled.table.slots() / 10);
@@ -93,11 +94,14 @@ TEST_CASE("id table: ids from before many doublings are found, though bits of th
     return id;
   };
   IdTable table(kFirstBand);
-  const auto band_of = [](uint64_t n) { return kFirstBand + static_cast<int64_t>(std::bit_width(n)) / 2; };
+  const auto band_of = [](uint64_t n) {
+    return kFirstBand + static_cast<int64_t>(std::bit_width(n)) / 2;
+  };
   constexpr uint64_t kIds = 300'000;
   for (uint64_t n = 1; n <= kIds; ++n) table.insert(in_one_shard(n), band_of(n));
   uint64_t lost = 0;
-  for (uint64_t n = 1; n <= kIds; ++n) lost += may_stand(table, in_one_shard(n), band_of(n)) ? 0 : 1;
+  for (uint64_t n = 1; n <= kIds; ++n)
+    lost += may_stand(table, in_one_shard(n), band_of(n)) ? 0 : 1;
   CHECK(lost == 0);
   CHECK(table.slots() > 128 * 64 * 18);
   uint64_t matches = 0;
@@ -111,7 +115,8 @@ TEST_CASE("id table: a shard filled anew has all of its bits", "[stream]") {
   IdTable table(kFirstBand);
   const auto matches = [&] {
     uint64_t found = 0;
-    for (uint64_t n = 1; n <= 50'000; ++n) found += table.find(id_of(1'000'000'000 + n)).bands != 0 ? 1 : 0;
+    for (uint64_t n = 1; n <= 50'000; ++n)
+      found += table.find(id_of(1'000'000'000 + n)).bands != 0 ? 1 : 0;
     return found;
   };
   constexpr uint64_t kIds = 600'000;
@@ -181,7 +186,8 @@ TEST_CASE("id table: bytes that are no shard are refused, whatever they are", "[
     std::string bad = good;
     if (random.one_in(3)) bad.resize(random.below(good.size()));
     for (uint64_t flips = random.below(4); flips > 0 && !bad.empty(); --flips) {
-      const size_t at = random.below(random.one_in(2) ? std::min<size_t>(bad.size(), 64) : bad.size());
+      const size_t at =
+          random.below(random.one_in(2) ? std::min<size_t>(bad.size(), 64) : bad.size());
       bad[at] = static_cast<char>(random.next());
     }
     // Some damage can't be told without a checksum; then it must do no harm either.

@@ -15,7 +15,8 @@ namespace {
 const Space kSpace{"letters"};
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
-Pairs pairs_in(const Overlay& overlay, std::string_view from, std::string_view to, size_t most = SIZE_MAX) {
+Pairs pairs_in(const Overlay& overlay, std::string_view from, std::string_view to,
+               size_t most = SIZE_MAX) {
   Pairs pairs;
   REQUIRE(overlay.scan(from, to, [&](std::string_view key, std::string_view value) {
     pairs.emplace_back(key, value);
@@ -24,7 +25,8 @@ Pairs pairs_in(const Overlay& overlay, std::string_view from, std::string_view t
   return pairs;
 }
 
-TEST_CASE("overlay: what is written shows at once, and reaches the store with the checkpoint", "[stream]") {
+TEST_CASE("overlay: what is written shows at once, and reaches the store with the checkpoint",
+          "[stream]") {
   MemoryStateStore store;
   Overlay overlay(store, kSpace);
   overlay.put("a", "1");

@@ -47,15 +47,18 @@ class RecordedLog {
     pass_time();
     Sender& sender = senders_[random_.below(senders_.size())];
     arrive(sender);
-    if (random_.one_in(400)) sender.silent_until_ms = now_ms_ + static_cast<int64_t>(random_.below(10 * kHourMs));
+    if (random_.one_in(400))
+      sender.silent_until_ms = now_ms_ + static_cast<int64_t>(random_.below(10 * kHourMs));
     if (sender.silent_until_ms > now_ms_) return;
     if (random_.one_in(12) && !sender.last_sent.empty()) {
       append_clicks(sender, sender.last_sent, true);
     } else if (!sender.spool.empty()) {
       const size_t count = 1 + random_.below(std::min<size_t>(sender.spool.size(), 40));
-      std::vector<std::string> batch(sender.spool.begin(), sender.spool.begin() + static_cast<std::ptrdiff_t>(count));
+      std::vector<std::string> batch(sender.spool.begin(),
+                                     sender.spool.begin() + static_cast<std::ptrdiff_t>(count));
       append_clicks(sender, batch, false);
-      sender.spool.erase(sender.spool.begin(), sender.spool.begin() + static_cast<std::ptrdiff_t>(count));
+      sender.spool.erase(sender.spool.begin(),
+                         sender.spool.begin() + static_cast<std::ptrdiff_t>(count));
       sender.last_sent = std::move(batch);
     }
     if (random_.one_in(700)) change_settings();
@@ -68,7 +71,8 @@ class RecordedLog {
     if (now_ms_ / kMinuteMs == minute) return;
     std::vector<LowWater> low_waters;
     for (size_t i = 0; i < senders_.size(); ++i) {
-      if (senders_[i].silent_until_ms <= now_ms_) low_waters.push_back({settings_.nodes[i], low_water(senders_[i])});
+      if (senders_[i].silent_until_ms <= now_ms_)
+        low_waters.push_back({settings_.nodes[i], low_water(senders_[i])});
     }
     std::string payload;
     encode_tick(low_waters, payload);
@@ -95,8 +99,10 @@ class RecordedLog {
     click.flags = 0;
     click.received_ms = ArrivalMs(now_ms_);
     click.timestamp_ms = EventMs(now_ms_ - static_cast<int64_t>(random_.below(3000)));
-    if (random_.one_in(20)) click.timestamp_ms = EventMs(now_ms_ - static_cast<int64_t>(random_.below(3 * kHourMs)));
-    if (random_.one_in(60)) click.timestamp_ms = EventMs(now_ms_ + static_cast<int64_t>(random_.below(kHourMs)));
+    if (random_.one_in(20))
+      click.timestamp_ms = EventMs(now_ms_ - static_cast<int64_t>(random_.below(3 * kHourMs)));
+    if (random_.one_in(60))
+      click.timestamp_ms = EventMs(now_ms_ + static_cast<int64_t>(random_.below(kHourMs)));
     if (random_.one_in(50)) click.flags = click::kUnknownAd;
     if (random_.one_in(30)) click.flags = click::kBackfill;
     return click;
@@ -133,18 +139,21 @@ class RecordedLog {
     click::RecordScratch scratch;
     ByteCursor cursor(record);
     const auto click = click::decode_record(cursor, scratch);
-    return click && ((click->flags & click::kUnknownAd) != 0 ||
-                     std::abs(click->received_ms.value() - click->timestamp_ms.value()) > kMinuteMs);
+    return click &&
+           ((click->flags & click::kUnknownAd) != 0 ||
+            std::abs(click->received_ms.value() - click->timestamp_ms.value()) > kMinuteMs);
   }
 
   void decide() {
     std::set<Offset> clicks;
-    for (uint64_t i = 1 + random_.below(8); i > 0; --i) clicks.insert(odd_[random_.below(odd_.size())]);
+    for (uint64_t i = 1 + random_.below(8); i > 0; --i)
+      clicks.insert(odd_[random_.below(odd_.size())]);
     Decision decision;
     decision.verdict = random_.one_in(3) ? Verdict::reject : Verdict::accept;
     decision.by = "operator";
     decision.ads = {{"adv_3", "video"}};
-    for (const Offset click : clicks) decision.items.push_back({click, static_cast<uint32_t>(random_.below(2))});
+    for (const Offset click : clicks)
+      decision.items.push_back({click, static_cast<uint32_t>(random_.below(2))});
     std::string payload;
     encode_decision(decision, payload);
     append(click::EntryKind::decision, 1, std::move(payload));

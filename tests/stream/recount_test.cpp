@@ -34,8 +34,8 @@ struct TestClick {
 class TestLog {
  public:
   explicit TestLog(uint64_t first = 1) : next_(first) {}
-  void clicks(const std::vector<TestClick>& clicks, int64_t append, int64_t low_water, bool again = false,
-              const std::string& sender = "n1") {
+  void clicks(const std::vector<TestClick>& clicks, int64_t append, int64_t low_water,
+              bool again = false, const std::string& sender = "n1") {
     std::string payload;
     click::encode_batch_header({sender, again, ArrivalMs(low_water)}, payload);
     for (const TestClick& test : clicks) {
@@ -147,7 +147,11 @@ std::vector<store::Row> stream_rows(const TestLog& log, const RecountOptions& op
 
 TEST_CASE("recount: clicks count once, in the minute of their own timestamp", "[stream]") {
   TestLog log;
-  log.clicks({{"a"}, {"b"}, {"a"}, {.id = "c", .timestamp = kStart + 59'999, .received = kStart + 59'999}, {.id = "d", .timestamp = kStart + kMinuteMs, .received = kStart + kMinuteMs}},
+  log.clicks({{"a"},
+              {"b"},
+              {"a"},
+              {.id = "c", .timestamp = kStart + 59'999, .received = kStart + 59'999},
+              {.id = "d", .timestamp = kStart + kMinuteMs, .received = kStart + kMinuteMs}},
              kStart + kMinuteMs, kStart);
   log.clicks({{"b"}, {"e"}, {.id = "a", .ad = "ad_2"}}, kStart + kMinuteMs, kStart, true);
   CHECK(recount_of(log) == Shown{"ad_1 0 4", "ad_1 1 1", "ad_2 0 1"});
@@ -176,15 +180,22 @@ TEST_CASE("recount: the boundaries of lateness, clocks and backfill", "[stream]"
   strict.max_clock_ahead_ms = 0;
   TestLog other;
   other.settings(strict, kStart);
-  other.clicks({{.id = "a", .received = end}, {.id = "b", .received = end + 1}, {.id = "c", .timestamp = kStart + 1, .received = kStart}},
+  other.clicks({{.id = "a", .received = end},
+                {.id = "b", .received = end + 1},
+                {.id = "c", .timestamp = kStart + 1, .received = kStart}},
                end + 1, kStart);
   CHECK(recount_of(other) == Shown{"ad_1 0 1"});
 }
 
-TEST_CASE("recount: what was accepted counts in its own minute, by the first decision", "[stream]") {
+TEST_CASE("recount: what was accepted counts in its own minute, by the first decision",
+          "[stream]") {
   const int64_t late = kStart + 2 * kMinuteMs;
   TestLog log;
-  log.clicks({{.id = "a", .received = late}, {.id = "b", .received = late}, {.id = "c", .received = late}, {.id = "d"}}, late, kStart);
+  log.clicks({{.id = "a", .received = late},
+              {.id = "b", .received = late},
+              {.id = "c", .received = late},
+              {.id = "d"}},
+             late, kStart);
   log.decision({Verdict::accept, "ops", {}, {{Offset(1)}, {Offset(4)}}}, late);
   log.decision({Verdict::reject, "ops", {}, {{Offset(2)}}}, late);
   log.decision({Verdict::accept, "ops", {}, {{Offset(1)}, {Offset(2)}}}, late);
@@ -197,7 +208,8 @@ TEST_CASE("recount: what was accepted counts in its own minute, by the first dec
 
 TEST_CASE("recount: a copy in another minute makes a click of the range a duplicate", "[stream]") {
   TestLog log;
-  log.clicks({{.id = "a", .timestamp = kStart - kMinuteMs, .received = kStart - kMinuteMs}}, kStart, kStart - kMinuteMs);
+  log.clicks({{.id = "a", .timestamp = kStart - kMinuteMs, .received = kStart - kMinuteMs}}, kStart,
+             kStart - kMinuteMs);
   log.clicks({{.id = "a"}, {.id = "b"}}, kStart + 200, kStart);
   CHECK(recount_of(log) == Shown{"ad_1 0 1"});
   // A flagged first copy makes duplicates too.
@@ -206,7 +218,8 @@ TEST_CASE("recount: a copy in another minute makes a click of the range a duplic
   CHECK(recount_of(flagged).empty());
 }
 
-TEST_CASE("recount: copies a day apart are separate, and what can't be known any more is stale", "[stream]") {
+TEST_CASE("recount: copies a day apart are separate, and what can't be known any more is stale",
+          "[stream]") {
   const auto copy_after = [](int64_t hours) {
     TestLog log;
     log.clicks({{"a"}}, kStart + 100, kStart);
@@ -231,7 +244,9 @@ TEST_CASE("recount: identities beyond the memory allowed are counted share by sh
   for (int batch = 0; batch < 20; ++batch) {
     std::vector<TestClick> clicks;
     for (int i = 0; i < 50; ++i) {
-      clicks.push_back({.id = std::to_string(batch * 40 + i), .ad = "ad_" + std::to_string(i % 3), .user = "u" + std::to_string(i)});
+      clicks.push_back({.id = std::to_string(batch * 40 + i),
+                        .ad = "ad_" + std::to_string(i % 3),
+                        .user = "u" + std::to_string(i)});
     }
     log.clicks(clicks, kStart + 200 + batch, kStart);
   }
@@ -247,7 +262,8 @@ TEST_CASE("recount: identities beyond the memory allowed are counted share by sh
   CHECK(shares.clicks >= 1000);
 }
 
-TEST_CASE("recount: a log that doesn't begin at its start names the minutes it can't judge", "[stream]") {
+TEST_CASE("recount: a log that doesn't begin at its start names the minutes it can't judge",
+          "[stream]") {
   TestLog whole;
   whole.clicks({{"a"}}, kStart + 200, kStart);
   CHECK(recount(options_of(), whole.reader()).value().judged_from_ms == INT64_MIN);
@@ -282,8 +298,10 @@ TEST_CASE("recount: differences name ad, minute, and what is stored and recounte
   stored[0].counts.countries = {{click::country_of('F', 'R'), 1}, {click::kUnknownCountry, 1}};
   auto found = differences(stored, right);
   REQUIRE(found.size() == 1);
-  CHECK(to_text(found[0]) == "ad_1 2026-06-24T10:00:00Z adv_1: clicks stored 3, recounted 2; mobile stored 2, recounted 1; "
-                             "DE stored 0, recounted 1; FR stored 1, recounted 0");
+  CHECK(to_text(found[0]) ==
+        "ad_1 2026-06-24T10:00:00Z adv_1: clicks stored 3, recounted 2; mobile stored 2, recounted "
+        "1; "
+        "DE stored 0, recounted 1; FR stored 1, recounted 0");
   stored = right;
   stored[0].visitors.add(12345);
   found = differences(stored, right);
@@ -313,20 +331,28 @@ TEST_CASE("recount: agrees with the stream on random logs", "[stream]") {
   settings.stale_after_hours = settings.dedup_hours + static_cast<int64_t>(random.below(4));
   settings.nodes = {"n1", "n2"};
   int64_t now = kStart;
-  const auto pick = [&](int64_t most) { return static_cast<int64_t>(random.below(static_cast<uint64_t>(most))); };
+  const auto pick = [&](int64_t most) {
+    return static_cast<int64_t>(random.below(static_cast<uint64_t>(most)));
+  };
   for (int step = 0; step < 200; ++step) {
     // Mostly moments, now and then hours.
     now += random.below(8) == 0 ? pick(3 * kHourMs) : pick(20'000);
     const uint64_t what = random.below(10);
     if (what == 0) {
-      log.tick({{"n1", ArrivalMs(now - pick(kMinuteMs))}, {"n2", ArrivalMs(now - pick(4 * kHourMs))}}, now);
+      log.tick(
+          {{"n1", ArrivalMs(now - pick(kMinuteMs))}, {"n2", ArrivalMs(now - pick(4 * kHourMs))}},
+          now);
     } else if (what == 1 && random.below(4) == 0) {
       settings.dedup_hours = static_cast<int64_t>(1 + random.below(3));
       settings.window_grace_ms = pick(60'000);
       log.settings(settings, now);
     } else if (what == 2 && log.next() > 1) {
-      Decision decision{random.below(3) == 0 ? Verdict::reject : Verdict::accept, "ops", {{"adv_2", "video"}}, {}};
-      for (Offset click(1 + random.below(10)); click.value() < log.next(); click = click + 1 + random.below(20)) {
+      Decision decision{random.below(3) == 0 ? Verdict::reject : Verdict::accept,
+                        "ops",
+                        {{"adv_2", "video"}},
+                        {}};
+      for (Offset click(1 + random.below(10)); click.value() < log.next();
+           click = click + 1 + random.below(20)) {
         decision.items.push_back({click, static_cast<uint32_t>(random.below(2))});
       }
       if (!decision.items.empty()) log.decision(decision, now);
@@ -353,7 +379,8 @@ TEST_CASE("recount: agrees with the stream on random logs", "[stream]") {
   const auto stored = stream_rows(log, options);
   CHECK(recounted.rows.size() > 10);
   std::string report;
-  for (const auto& difference : differences(stored, recounted.rows)) report += to_text(difference) + "\n";
+  for (const auto& difference : differences(stored, recounted.rows))
+    report += to_text(difference) + "\n";
   CHECK(report.empty());
 }
 

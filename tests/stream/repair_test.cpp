@@ -43,7 +43,8 @@ ModelRow row_now(const Stream& stream) { return stream.model().minutes().at(kKey
 
 }  // namespace
 
-TEST_CASE("repair: a minute gets fewer clicks and other visitors, and hour and day with it", "[stream]") {
+TEST_CASE("repair: a minute gets fewer clicks and other visitors, and hour and day with it",
+          "[stream]") {
   Stream stream(1);
   fill(stream);
   SECTION("in the head") {}
@@ -80,7 +81,8 @@ TEST_CASE("repair: a row goes, and one comes that was missing", "[stream]") {
   stream.checkpoint();
   ModelRow missing;
   missing.clicks = missing.devices[0] = 3;
-  stream.apply(repair_of(kStart + kHourMs + 1, {{kKey, row_now(stream), {}}, {{kStart, "adv_1", "ad_2"}, {}, missing}}));
+  stream.apply(repair_of(kStart + kHourMs + 1,
+                         {{kKey, row_now(stream), {}}, {{kStart, "adv_1", "ad_2"}, {}, missing}}));
   CHECK(stream.model().minutes().size() == 1);
   check(stream);
   stream.apply(repair_of(kStart + kHourMs + 2, {{{kStart, "adv_1", "ad_2"}, missing, {}}}));
@@ -106,7 +108,8 @@ TEST_CASE("repair: leaves a row alone that has changed since, and one that is op
   CHECK(stream.count_of(open) == 1);
   CHECK(stream.model().replaced() == 0);
   check(stream);
-  const auto changes = stream.pipeline().changes().list({}, LogMs(INT64_MAX), 10, stream.pipeline().horizon().age_ms());
+  const auto changes = stream.pipeline().changes().list({}, LogMs(INT64_MAX), 10,
+                                                        stream.pipeline().horizon().age_ms());
   REQUIRE(changes);
   CHECK(changes->empty());
 }
@@ -116,7 +119,8 @@ TEST_CASE("repair: stands among the changes made by hand", "[stream]") {
   fill(stream);
   const Offset record = stream.log().back().last() + 1;
   stream.apply(repair_of(kStart + kHourMs + 1, {{kKey, row_now(stream), {}}}));
-  const auto changes = stream.pipeline().changes().list({}, LogMs(INT64_MAX), 10, stream.pipeline().horizon().age_ms());
+  const auto changes = stream.pipeline().changes().list({}, LogMs(INT64_MAX), 10,
+                                                        stream.pipeline().horizon().age_ms());
   REQUIRE(changes);
   REQUIRE(changes->size() == 1);
   const Change& change = changes->front().change;
@@ -155,7 +159,8 @@ TEST_CASE("repair: a merge under way doesn't bring back what was repaired", "[st
   CHECK(std::set<std::string>(there->begin(), there->end()) == named);
 }
 
-TEST_CASE("repair: random repairs, checkpoints, merges and power losses give the model's rows", "[stream]") {
+TEST_CASE("repair: random repairs, checkpoints, merges and power losses give the model's rows",
+          "[stream]") {
   uint64_t replaced = 0;
   for (uint64_t seed = 1; seed <= 12; ++seed) {
     CAPTURE(seed);
@@ -181,7 +186,8 @@ TEST_CASE("repair: random repairs, checkpoints, merges and power losses give the
   CHECK(replaced > 40);
 }
 
-TEST_CASE("repair: records come back as they were, in pieces when there are many rows", "[stream]") {
+TEST_CASE("repair: records come back as they were, in pieces when there are many rows",
+          "[stream]") {
   Random random(5);
   Repair repair;
   repair.by = "auditor";

@@ -112,7 +112,8 @@ class Stream {
   }
   Counts counts() const {
     Counts counts;
-    for (const auto& row : rows()) counts[{row.advertiser_id, row.ad_id, row.bucket_ms}] += row.counts.clicks;
+    for (const auto& row : rows())
+      counts[{row.advertiser_id, row.ad_id, row.bucket_ms}] += row.counts.clicks;
     return counts;
   }
   std::vector<uint64_t> open_clicks() const {
@@ -125,7 +126,8 @@ class Stream {
     return clicks;
   }
   std::vector<uint64_t> changed_clicks() const {
-    const auto listed = pipeline_->changes().list({}, LogMs(INT64_MAX), 1'000'000, pipeline_->horizon().age_ms());
+    const auto listed =
+        pipeline_->changes().list({}, LogMs(INT64_MAX), 1'000'000, pipeline_->horizon().age_ms());
     REQUIRE(listed);
     std::vector<uint64_t> clicks;
     for (const auto& item : *listed) clicks.push_back(item.change.subject.value());
@@ -145,12 +147,14 @@ Decision accept_of(const std::vector<Offset>& clicks, const std::string& adverti
   return decision;
 }
 
-TEST_CASE("stream: an accepted click is an amendment of its own minute; first verdicts stay", "[stream]") {
+TEST_CASE("stream: an accepted click is an amendment of its own minute; first verdicts stay",
+          "[stream]") {
   Stream stream;
   const int64_t now = kStartMs + kHourMs;
   const Offset first = stream.clicks({{"late", "ad_1", "adv_1", kStartMs, now},
                                       {"unknown", "ad_2", "", now, now},
-                                      {"fine", "ad_1", "adv_1", now, now}}, now);
+                                      {"fine", "ad_1", "adv_1", now, now}},
+                                     now);
   CHECK(stream.counts() == Counts{{{"adv_1", "ad_1", floor_to(now, kMinuteMs)}, 1}});
   if (GENERATE(false, true)) stream.checkpoint();
   stream.decide(accept_of({first, first + 1}, "adv_now"), now + 1);
@@ -190,7 +194,8 @@ TEST_CASE("stream: a malformed decision stops it", "[stream]") {
   CHECK(applied.error().code() == Errc::corrupt);
 }
 
-TEST_CASE("stream: what is kept for 90 days goes by log time, of which a jump is a minute", "[stream]") {
+TEST_CASE("stream: what is kept for 90 days goes by log time, of which a jump is a minute",
+          "[stream]") {
   Stream stream;
   int64_t now = kStartMs + kHourMs;
   const Offset late = stream.clicks({{"late", "ad_1", "adv_1", kStartMs, now}}, now);
@@ -206,7 +211,7 @@ TEST_CASE("stream: decisions end as the naive model says, with crashes and witho
   const auto seed = GENERATE(range(1, 9));
   CAPTURE(seed);
   Random random(static_cast<uint64_t>(seed));
-  Stream steady;   // never checkpoints, never crashes
+  Stream steady;  // never checkpoints, never crashes
   Stream crashing;
   Counts counts;
   std::map<uint64_t, std::pair<Sent, bool>> flagged;  // by offset; decided?
@@ -224,8 +229,10 @@ TEST_CASE("stream: decisions end as the naive model says, with crashes and witho
       const uint64_t count = std::min<uint64_t>(1 + random.below(40), 4096 - first % 4096);
       std::vector<Sent> batch;
       for (uint64_t i = 0; i < count; ++i) {
-        Sent sent{"c" + std::to_string(random.below(20'000)), "ad_" + std::to_string(random.below(3)), "adv_1", now, now};
-        if (random.one_in(3)) sent.timestamp_ms -= 120'000 + static_cast<int64_t>(random.below(kHourMs));
+        Sent sent{"c" + std::to_string(random.below(20'000)),
+                  "ad_" + std::to_string(random.below(3)), "adv_1", now, now};
+        if (random.one_in(3))
+          sent.timestamp_ms -= 120'000 + static_cast<int64_t>(random.below(kHourMs));
         if (random.one_in(20)) sent.timestamp_ms += kHourMs;
         if (random.one_in(10)) sent.advertiser_id.clear();
         const bool late = now > minute_of(sent) + kMinuteMs + 30'000;
@@ -248,7 +255,8 @@ TEST_CASE("stream: decisions end as the naive model says, with crashes and witho
         if (at != flagged.end()) chosen.insert(at->first);
       }
       chosen.insert(flagged.rbegin()->first + 1);  // may be no flagged click at all
-      Decision decision{random.one_in(3) ? Verdict::reject : Verdict::accept, "ops", {{"adv_now", "video"}}, {}};
+      Decision decision{
+          random.one_in(3) ? Verdict::reject : Verdict::accept, "ops", {{"adv_now", "video"}}, {}};
       for (const uint64_t click : chosen) {
         const auto ad = static_cast<uint32_t>(random.below(2));
         decision.items.push_back({Offset(click), ad});
@@ -279,7 +287,8 @@ TEST_CASE("stream: decisions end as the naive model says, with crashes and witho
     CHECK(stream->open_clicks() == open);
     CHECK(stream->changed_clicks() == changed);
     CHECK(stream->pipeline_->tally().accepted == accepted);
-    CHECK(stream->pipeline_->tally().accepted + stream->pipeline_->tally().rejected == changed.size());
+    CHECK(stream->pipeline_->tally().accepted + stream->pipeline_->tally().rejected ==
+          changed.size());
   }
   CHECK(steady.pipeline_->tally() == crashing.pipeline_->tally());
   REQUIRE(steady.pipeline_->digest().offset > Offset(0));

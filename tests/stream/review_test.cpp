@@ -19,7 +19,8 @@ constexpr PartitionId kPartition{7};
 constexpr int64_t kStartMs = 1'750'000'020'000;
 constexpr int64_t kDay = kDayMs;
 
-std::string record_of(const std::string& ad_id, const std::string& advertiser_id, int64_t timestamp_ms) {
+std::string record_of(const std::string& ad_id, const std::string& advertiser_id,
+                      int64_t timestamp_ms) {
   click::ClickView view;
   view.click_id = "c-1";
   view.ad_id = ad_id;
@@ -32,10 +33,12 @@ std::string record_of(const std::string& ad_id, const std::string& advertiser_id
   return out;
 }
 
-Decision decision_of(Verdict verdict, const std::vector<uint64_t>& clicks, const std::string& advertiser = "") {
+Decision decision_of(Verdict verdict, const std::vector<uint64_t>& clicks,
+                     const std::string& advertiser = "") {
   Decision decision{verdict, "ops", {}, {}};
   if (!advertiser.empty()) decision.ads.push_back({advertiser, "banner"});
-  for (const uint64_t click : clicks) decision.items.push_back({Offset(click), advertiser.empty() ? 0U : 1U});
+  for (const uint64_t click : clicks)
+    decision.items.push_back({Offset(click), advertiser.empty() ? 0U : 1U});
   return decision;
 }
 
@@ -58,16 +61,19 @@ class Desk {
     review_ = std::make_unique<Review>(kPartition, store_);
     changes_ = std::make_unique<Changes>(kPartition, store_);
   }
-  void flag(uint64_t click, Reason reason, const std::string& ad = "ad_1", const std::string& advertiser = "adv_1",
-            int64_t timestamp_ms = kStartMs) {
-    review_->flag(Offset(click), {reason, LogMs(kStartMs + age_ms_), record_of(ad, advertiser, timestamp_ms)}, age_ms_);
+  void flag(uint64_t click, Reason reason, const std::string& ad = "ad_1",
+            const std::string& advertiser = "adv_1", int64_t timestamp_ms = kStartMs) {
+    review_->flag(Offset(click),
+                  {reason, LogMs(kStartMs + age_ms_), record_of(ad, advertiser, timestamp_ms)},
+                  age_ms_);
   }
   std::vector<Told> decide(uint64_t record, const Decision& decision) {
     std::vector<Told> told;
-    const auto done = review_->decide(Offset(record), LogMs(kStartMs + age_ms_), decision, age_ms_, *changes_,
-                                      [&](Offset click, Verdict verdict, const click::ClickView& view) {
-      told.push_back({click.value(), verdict, std::string(view.advertiser_id)});
-    });
+    const auto done =
+        review_->decide(Offset(record), LogMs(kStartMs + age_ms_), decision, age_ms_, *changes_,
+                        [&](Offset click, Verdict verdict, const click::ClickView& view) {
+                          told.push_back({click.value(), verdict, std::string(view.advertiser_id)});
+                        });
     REQUIRE(done);
     return told;
   }
@@ -121,14 +127,16 @@ class Desk {
 
 using Clicks = std::vector<uint64_t>;
 
-TEST_CASE("review: an accepted click is told once, with the advertiser it is counted for", "[stream]") {
+TEST_CASE("review: an accepted click is told once, with the advertiser it is counted for",
+          "[stream]") {
   Desk desk;
   desk.flag(5, Reason::late);
   desk.flag(6, Reason::unknown_ad, "ad_2", "");
   if (GENERATE(false, true)) desk.checkpoint();
   CHECK(desk.listed() == Clicks{5, 6});
 
-  CHECK(desk.decide(9, decision_of(Verdict::accept, {5, 6, 7})) == std::vector<Told>{{5, Verdict::accept, "adv_1"}});
+  CHECK(desk.decide(9, decision_of(Verdict::accept, {5, 6, 7})) ==
+        std::vector<Told>{{5, Verdict::accept, "adv_1"}});
   CHECK(desk.is_open(6));  // nobody to count it for: it waits
   CHECK(desk.decide(10, decision_of(Verdict::accept, {5, 6}, "adv_now")) ==
         std::vector<Told>{{6, Verdict::accept, "adv_now"}});
@@ -152,11 +160,11 @@ TEST_CASE("review: what was decided can be listed, with its effect", "[stream]")
   REQUIRE(listed->size() == 2);
   const int64_t minute = floor_to(kStartMs, kMinuteMs);
   CHECK((*listed)[0].position == ChangePosition{LogMs(kStartMs), Offset(9), 0});
-  CHECK((*listed)[0].change ==
-        Change{Change::Kind::review, Offset(5), "ops", "accept", "late", "ad_1", "adv_now", minute, 1});
+  CHECK((*listed)[0].change == Change{Change::Kind::review, Offset(5), "ops", "accept", "late",
+                                      "ad_1", "adv_now", minute, 1});
   CHECK((*listed)[1].position == ChangePosition{LogMs(kStartMs + 10), Offset(10), 0});
-  CHECK((*listed)[1].change ==
-        Change{Change::Kind::review, Offset(6), "ops", "reject", "stale", "ad_2", "adv_1", minute, 0});
+  CHECK((*listed)[1].change == Change{Change::Kind::review, Offset(6), "ops", "reject", "stale",
+                                      "ad_2", "adv_1", minute, 0});
 
   const auto size = [&](ChangePosition from, int64_t to_ms, size_t limit) {
     const auto found = desk.changes_->list(from, LogMs(to_ms), limit, desk.age_ms_);
@@ -173,7 +181,8 @@ TEST_CASE("review: the list is filtered, and each step of it is bounded", "[stre
   Desk desk;
   const auto reason_of = [](uint64_t click) { return static_cast<Reason>(1 + click % 4); };
   for (uint64_t click = 1; click <= 100; ++click) {
-    desk.flag(click, reason_of(click), "ad_" + std::to_string(click % 5), "adv", kStartMs + static_cast<int64_t>(click));
+    desk.flag(click, reason_of(click), "ad_" + std::to_string(click % 5), "adv",
+              kStartMs + static_cast<int64_t>(click));
     if (click == 60) desk.checkpoint();
   }
   Clicks every_fourth;
@@ -211,7 +220,8 @@ TEST_CASE("review: the list is filtered, and each step of it is bounded", "[stre
   for (uint64_t i = 0; i < 10; ++i) CHECK(pages[i] == Clicks{10 * i + 5, 10 * i + 10});
 }
 
-TEST_CASE("review: after 90 days a click and its decision are gone, and their space comes back", "[stream]") {
+TEST_CASE("review: after 90 days a click and its decision are gone, and their space comes back",
+          "[stream]") {
   Desk desk;
   desk.flag(5, Reason::late);
   desk.flag(6, Reason::late);
@@ -277,7 +287,8 @@ TEST_CASE("review: random histories with crashes end as the naive model does", "
   const auto run = [&](Step& step) {
     if (step.kind == Step::Kind::flag) desk.flag(step.offset, step.reason, "ad", step.advertiser);
     if (step.kind == Step::Kind::age) desk.age_ms_ = step.age_ms;
-    return step.kind == Step::Kind::decide ? desk.decide(step.offset, step.decision) : std::vector<Told>();
+    return step.kind == Step::Kind::decide ? desk.decide(step.offset, step.decision)
+                                           : std::vector<Told>();
   };
   const auto compare = [&] {
     Clicks open;
@@ -302,7 +313,13 @@ TEST_CASE("review: random histories with crashes end as the naive model does", "
 
   for (uint64_t offset = 1; offset <= 300; ++offset) {
     const uint64_t dice = random.below(20);
-    Step step{Step::Kind::flag, offset, static_cast<Reason>(1 + random.below(4)), random.below(3) == 0 ? "" : "adv", {}, age, {}};
+    Step step{Step::Kind::flag,
+              offset,
+              static_cast<Reason>(1 + random.below(4)),
+              random.below(3) == 0 ? "" : "adv",
+              {},
+              age,
+              {}};
     if (dice < 9) {
       model[offset] = {age, step.advertiser, 0};
     } else if (dice < 14) {
@@ -314,7 +331,8 @@ TEST_CASE("review: random histories with crashes end as the naive model does", "
       step.decision = decision_of(verdict, {clicks.begin(), clicks.end()}, now);
       for (const uint64_t click : clicks) {
         const auto at = model.find(click);
-        if (at == model.end() || at->second.decided_by != 0 || age - at->second.born >= 90 * kDay) continue;
+        if (at == model.end() || at->second.decided_by != 0 || age - at->second.born >= 90 * kDay)
+          continue;
         const std::string advertiser = now.empty() ? at->second.advertiser : now;
         if (verdict == Verdict::accept && advertiser.empty()) continue;
         at->second.decided_by = offset;
@@ -344,7 +362,8 @@ TEST_CASE("review: random histories with crashes end as the naive model does", "
   compare();
 }
 
-TEST_CASE("review: a decision entry is read back as written, and refused when it is cut or changed", "[stream]") {
+TEST_CASE("review: a decision entry is read back as written, and refused when it is cut or changed",
+          "[stream]") {
   Decision decision{Verdict::accept, "ops team", {{"adv_1", "video"}, {"adv_2", "banner"}}, {}};
   decision.items = {{Offset(5), 0}, {Offset(6), 2}, {Offset(81920), 1}};
   std::string bytes;
@@ -352,7 +371,8 @@ TEST_CASE("review: a decision entry is read back as written, and refused when it
   const auto read = decode_decision(bytes);
   REQUIRE(read);
   CHECK(*read == decision);
-  for (size_t length = 0; length < bytes.size(); ++length) CHECK_FALSE(decode_decision(bytes.substr(0, length)));
+  for (size_t length = 0; length < bytes.size(); ++length)
+    CHECK_FALSE(decode_decision(bytes.substr(0, length)));
   CHECK_FALSE(decode_decision(bytes + '\0'));
   for (const auto& [at, value] : std::vector<std::pair<size_t, char>>{
            {0, 2}, {1, 0}, {1, 3}, {bytes.size() - 1, 3}, {bytes.size() - 6, 0}}) {
@@ -374,8 +394,9 @@ TEST_CASE("review: a damaged entry in the state store is an error, never a count
   const auto page = desk.review_->list({}, 0);
   REQUIRE_FALSE(page);
   CHECK(page.error().code() == Errc::corrupt);
-  const auto done = desk.review_->decide(Offset(9), LogMs(kStartMs), decision_of(Verdict::accept, {5}), 0,
-                                         *desk.changes_, [](Offset, Verdict, const click::ClickView&) { FAIL(); });
+  const auto done = desk.review_->decide(Offset(9), LogMs(kStartMs),
+                                         decision_of(Verdict::accept, {5}), 0, *desk.changes_,
+                                         [](Offset, Verdict, const click::ClickView&) { FAIL(); });
   REQUIRE_FALSE(done);
   CHECK(done.error().code() == Errc::corrupt);
 }

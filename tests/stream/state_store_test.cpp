@@ -78,7 +78,8 @@ std::string random_key(Random& random) {
 StateBatch random_batch(Random& random, Model& model) {
   StateBatch batch;
   for (uint64_t i = random.below(8); i > 0; --i) {
-    const Space space = random.one_in(3) ? kMetaSpace : ids_space(static_cast<int64_t>(random.below(3)));
+    const Space space =
+        random.one_in(3) ? kMetaSpace : ids_space(static_cast<int64_t>(random.below(3)));
     auto key = random_key(random);
     auto& keys = model[space];
     const auto kind = random.below(6);
@@ -318,8 +319,7 @@ TEST_CASE("state store: a directory that does not exist or is in use is refused"
   CHECK_FALSE(open_rocks_state_store(directory.path(), 1 << 20));
 }
 
-TEST_CASE("memory state store: a crash keeps what was synced, and fails when told to",
-          "[stream]") {
+TEST_CASE("memory state store: a crash keeps what was synced, and fails when told to", "[stream]") {
   MemoryStateStore store;
   const auto put = [&](const char* key, bool sync) {
     StateBatch batch;

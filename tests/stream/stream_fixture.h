@@ -190,15 +190,16 @@ class Stream {
   /// Offset and reason of what the durable review space holds.
   std::map<uint64_t, Reason> stored_reviews() {
     std::map<uint64_t, Reason> out;
-    REQUIRE(store_.scan(kReviewSpace, "", "\xff", [&](std::string_view key, std::string_view value) {
-      // The format stands at the top of review.cpp.
-      ByteCursor cursor(value);
-      cursor.u8();
-      cursor.varint();
-      out[read_key_u64(key.substr(5))] = static_cast<Reason>(cursor.u8());
-      REQUIRE(cursor.ok());
-      return true;
-    }));
+    REQUIRE(
+        store_.scan(kReviewSpace, "", "\xff", [&](std::string_view key, std::string_view value) {
+          // The format stands at the top of review.cpp.
+          ByteCursor cursor(value);
+          cursor.u8();
+          cursor.varint();
+          out[read_key_u64(key.substr(5))] = static_cast<Reason>(cursor.u8());
+          REQUIRE(cursor.ok());
+          return true;
+        }));
     return out;
   }
   uint64_t count_of(const RowKey& key, store::Table table = store::Table::minute) {
@@ -240,7 +241,10 @@ class RandomLog {
 
   TestEntry next() {
     const uint64_t jump = random_.below(200);
-    now_ += at_most(jump < 2 ? 80 * kHourMs : jump < 10 ? 3 * kHourMs : jump < 80 ? kMinuteMs : 2'000);
+    now_ += at_most(jump < 2    ? 80 * kHourMs
+                    : jump < 10 ? 3 * kHourMs
+                    : jump < 80 ? kMinuteMs
+                                : 2'000);
     TestEntry entry;
     entry.append_ms = now_;
     const uint64_t kind = random_.below(20);

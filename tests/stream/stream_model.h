@@ -116,7 +116,8 @@ struct TestEntry {
       Repair repair;
       repair.by = "auditor";
       for (const auto& one : repairs) {
-        repair.items.push_back({one.row.as_row(one.key), fingerprint_of(one.instead_of.as_row(one.key))});
+        repair.items.push_back(
+            {one.row.as_row(one.key), fingerprint_of(one.instead_of.as_row(one.key))});
       }
       entry.payload = encode_repair(repair).at(0);
     }
@@ -135,7 +136,8 @@ class Model {
   /// The verdicts of the entry's clicks.
   std::vector<Fate> apply(const TestEntry& entry, Offset first) {
     for (auto& [name, node] : nodes_) {
-      node.silent_ms += std::min<int64_t>(std::max<int64_t>(entry.append_ms - log_time_, 0), 60'000);
+      node.silent_ms +=
+          std::min<int64_t>(std::max<int64_t>(entry.append_ms - log_time_, 0), 60'000);
     }
     log_time_ = std::max(log_time_, entry.append_ms);
     std::vector<Fate> verdicts;
@@ -276,10 +278,12 @@ inline TestEntry random_repair(const Model& model, Random& random) {
   for (uint64_t count = 1 + random.below(4); repairs.size() < count;) {
     TestRepair repair;
     if (model.minutes().empty() || random.one_in(6)) {
-      repair.key = {model.log_time() / 60'000 * 60'000 - static_cast<int64_t>(random.below(100)) * 60'000, "adv_1",
-                    "ad_" + std::to_string(random.below(12))};
+      repair.key = {
+          model.log_time() / 60'000 * 60'000 - static_cast<int64_t>(random.below(100)) * 60'000,
+          "adv_1", "ad_" + std::to_string(random.below(12))};
     } else {
-      const auto at = std::next(model.minutes().begin(), static_cast<std::ptrdiff_t>(random.below(model.minutes().size())));
+      const auto at = std::next(model.minutes().begin(),
+                                static_cast<std::ptrdiff_t>(random.below(model.minutes().size())));
       repair.key = at->first;
       repair.instead_of = at->second;
     }
@@ -290,7 +294,8 @@ inline TestEntry random_repair(const Model& model, Random& random) {
       repair.row.clicks = 0;
       for (const uint64_t clicks : repair.row.devices) repair.row.clicks += clicks;
       repair.row.countries[click::country_of('D', 'E')] += 1;
-      if (!repair.row.visitors.empty() && random.one_in(2)) repair.row.visitors.erase(repair.row.visitors.begin());
+      if (!repair.row.visitors.empty() && random.one_in(2))
+        repair.row.visitors.erase(repair.row.visitors.begin());
       if (random.one_in(2)) repair.row.visitors.insert(random.next());
     }
     const auto& [minute, advertiser, ad] = repair.key;

@@ -20,9 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A folder includes only itself and what stands before it.
-const std::vector<std::string> kLayers = {
-    "base",  "http",    "sketch",  "log",   "raft",      "click", "store",
-    "stream", "catalog", "cluster", "query", "collector", "api",   "engine"};
+const std::vector<std::string> kLayers = {"base",  "http",      "sketch", "log",     "raft",
+                                          "click", "store",     "stream", "catalog", "cluster",
+                                          "query", "collector", "api",    "engine"};
 
 struct SourceFile {
   std::string path;  // from the folder it was looked for in
@@ -45,7 +45,8 @@ std::vector<SourceFile> sources(const std::string& folder) {
   for (const auto& entry : fs::recursive_directory_iterator(root)) {
     const auto extension = entry.path().extension();
     if (extension != ".h" && extension != ".cpp") continue;
-    SourceFile file{fs::relative(entry.path(), root).generic_string(), text_of(entry.path()), {}, {}};
+    SourceFile file{
+        fs::relative(entry.path(), root).generic_string(), text_of(entry.path()), {}, {}};
     std::istringstream lines(file.text);
     for (std::string line; std::getline(lines, line);) {
       std::smatch match;
@@ -54,7 +55,8 @@ std::vector<SourceFile> sources(const std::string& folder) {
     }
     found.push_back(std::move(file));
   }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
   return found;
 }
 
@@ -73,7 +75,8 @@ using Complaints = std::vector<std::string>;
 TEST_CASE("tidy: every folder of src has its place in the order of layers", "[tidy]") {
   Complaints complaints;
   for (const auto& file : sources("src")) {
-    if (file.path != "main.cpp" && layer_of(file.path) == kLayers.size()) complaints.push_back(file.path);
+    if (file.path != "main.cpp" && layer_of(file.path) == kLayers.size())
+      complaints.push_back(file.path);
   }
   CHECK(complaints == Complaints{});
 }
@@ -85,9 +88,11 @@ TEST_CASE("tidy: a folder includes only what stands before it", "[tidy]") {
     for (const auto& included : file.quoted) {
       ++seen;
       // The embedding API is engine's to implement.
-      if (included.starts_with("clickmill/") && layer_of(file.path) == layer_of("engine/")) continue;
+      if (included.starts_with("clickmill/") && layer_of(file.path) == layer_of("engine/"))
+        continue;
       const bool known = fs::exists(fs::path(kSourceDir) / "src" / included);
-      if (!known || layer_of(included) > layer_of(file.path)) complaints.push_back(file.path + " includes " + included);
+      if (!known || layer_of(included) > layer_of(file.path))
+        complaints.push_back(file.path + " includes " + included);
     }
   }
   CHECK(seen > 300);
@@ -101,8 +106,10 @@ TEST_CASE("tidy: heavy headers are included by source files only", "[tidy]") {
     for (const auto& file : sources(folder)) {
       if (!file.path.ends_with(".h")) continue;
       for (const auto& included : file.angled) {
-        for (const char* heavy : {"boost/", "nlohmann/", "rocksdb/", "openssl/", "iostream", "filesystem", "regex"}) {
-          if (included.starts_with(heavy)) complaints.push_back(file.path + " includes " + included);
+        for (const char* heavy :
+             {"boost/", "nlohmann/", "rocksdb/", "openssl/", "iostream", "filesystem", "regex"}) {
+          if (included.starts_with(heavy))
+            complaints.push_back(file.path + " includes " + included);
         }
       }
     }
@@ -117,12 +124,14 @@ TEST_CASE("tidy: a source file begins with its own header, so that each stands a
   for (const auto& file : files) paths.insert(file.path);
   for (const auto& file : files) {
     if (file.path.ends_with(".h")) {
-      if (file.text.find("#pragma once") == std::string::npos) complaints.push_back(file.path + ": no #pragma once");
+      if (file.text.find("#pragma once") == std::string::npos)
+        complaints.push_back(file.path + ": no #pragma once");
       continue;
     }
     const std::string own = file.path.substr(0, file.path.size() - 4) + ".h";
     if (paths.count(own) == 0) continue;
-    if (file.quoted.empty() || file.quoted.front() != own) complaints.push_back(file.path + ": " + own + " is not first");
+    if (file.quoted.empty() || file.quoted.front() != own)
+      complaints.push_back(file.path + ": " + own + " is not first");
   }
   CHECK(complaints == Complaints{});
 }
@@ -138,7 +147,8 @@ TEST_CASE("tidy: every header of src is included by something", "[tidy]") {
   }
   Complaints complaints;
   for (const auto& file : sources("src")) {
-    if (file.path.ends_with(".h") && included.count(file.path) == 0) complaints.push_back(file.path);
+    if (file.path.ends_with(".h") && included.count(file.path) == 0)
+      complaints.push_back(file.path);
   }
   CHECK(complaints == Complaints{});
 }
@@ -149,7 +159,8 @@ TEST_CASE("tidy: no file is longer than 500 lines, and none holds unfinished mar
   for (const auto& file : sources("src")) {
     const auto lines = std::count(file.text.begin(), file.text.end(), '\n');
     if (lines > 500) complaints.push_back(file.path + ": " + std::to_string(lines) + " lines");
-    if (std::regex_search(file.text, unfinished)) complaints.push_back(file.path + ": unfinished mark");
+    if (std::regex_search(file.text, unfinished))
+      complaints.push_back(file.path + ": unfinished mark");
   }
   CHECK(complaints == Complaints{});
 }
@@ -161,7 +172,8 @@ TEST_CASE("tidy: README's layout lists the folders of src, in order", "[tidy]") 
   const std::string layout = readme.substr(begin, readme.find("\n## ", begin + 1) - begin);
   static const std::regex folder(R"(\n\s*src/([a-z]+)/)");
   std::vector<std::string> listed;
-  for (std::sregex_iterator at(layout.begin(), layout.end(), folder), end; at != end; ++at) listed.push_back((*at)[1]);
+  for (std::sregex_iterator at(layout.begin(), layout.end(), folder), end; at != end; ++at)
+    listed.push_back((*at)[1]);
   std::vector<std::string> present;
   for (const auto& layer : kLayers) {
     if (fs::exists(fs::path(kSourceDir) / "src" / layer)) present.push_back(layer);
