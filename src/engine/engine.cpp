@@ -410,9 +410,7 @@ std::vector<std::string> Engine::Impl::not_ready() {
   switch (journal_->health()) {
     case log::Journal::Health::ok:
       if (journal_->clicks_wait()) {
-        reasons.push_back(
-            "journal: the disk (or log.journal_bytes) is full but for its reserve; clicks wait in "
-            "memory");
+        reasons.push_back("journal: no space but the reserve; clicks wait in memory");
       }
       break;
     case log::Journal::Health::no_room:
@@ -469,9 +467,7 @@ void Engine::Impl::stop() {
   // After the server, or a last request could begin another one.
   if (recounter_) recounter_->stop();
   if (queries_) queries_->stop();
-  if (started_) {
-    drain_spool();
-  }
+  if (started_) drain_spool();
   if (catalog_client_) catalog_client_->stop();
   if (started_) {
     for (const auto& partition : owned_.partitions) {
