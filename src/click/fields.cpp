@@ -88,7 +88,12 @@ Complaint take_country(FlatValue&& value, ParsedClick& out) {
   if (auto wrong = require_string(value)) return wrong;
   out.country = parse_country(value.text);
   if (out.country) return std::nullopt;
-  return shown(value.text) + " is no ISO 3166-1 alpha-2 code in capitals, nor ZZ";
+  return country_complaint(value.text);
+}
+
+/// Proxies and databases say XX, T1, EU, AP, UK …: none of that costs anyone the redirect.
+void take_country_if_known(const FlatValue& value, ParsedClick& out) {
+  if (value.kind == Kind::string) out.country = known_country(value.text);
 }
 
 Complaint take_user_id(FlatValue&& value, ParsedClick& out) {
@@ -134,12 +139,16 @@ std::optional<Field> field_named(std::string_view name) {
   return std::nullopt;
 }
 
-std::optional<FieldError> take_fields(FieldValues&& values, ParsedClick& out) {
+std::optional<FieldError> take_fields(FieldValues&& values, Sender sender, ParsedClick& out) {
   for (size_t i = 0; i < kFields; ++i) {
     const Kind kind = values[i].kind;
     const auto field = static_cast<Field>(i);
     if (kind == Kind::absent || kind == Kind::null) {
       if (field == Field::ad_id) return FieldError{"ad_id", "it is required"};
+      continue;
+    }
+    if (field == Field::country && sender == Sender::person) {
+      take_country_if_known(values[i], out);
       continue;
     }
     if (auto wrong = take_field(field, std::move(values[i]), out)) {

@@ -30,8 +30,11 @@ std::optional<Field> field_named(std::string_view name);
 /// The last value given for each field; absent where none was.
 using FieldValues = std::array<FlatValue, kFields>;
 
+/// Who sent the fields: a person who waits to be redirected, or a server.
+enum class Sender : uint8_t { person, server };
+
 /// Checks every value against its rule and moves it into `out`; the first wrong
 /// one in the order of Field is told.
-std::optional<FieldError> take_fields(FieldValues&& values, ParsedClick& out);
+std::optional<FieldError> take_fields(FieldValues&& values, Sender sender, ParsedClick& out);
 
 }  // namespace clickmill::click

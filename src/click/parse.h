@@ -34,7 +34,8 @@ struct ParsedClick {
 /// Both give an empty FieldError optional on success. Rules: DESIGN §3
 /// (lengths, characters, ranges); unknown fields are ignored; for malformed
 /// JSON the field is empty and the detail says where. A field given twice: the last wins.
-/// `connection_fields`: read ip, user_agent, referrer too (bulk lines).
+/// A live click whose country is none counts as one without; a bulk line's is an error.
+/// `connection_fields`: a bulk line, so ip, user_agent and referrer are read too.
 std::optional<FieldError> parse_json(std::string_view json, bool connection_fields,
                                      ParsedClick& out);
 /// Form body or query string.
@@ -45,8 +46,16 @@ std::optional<FieldError> check_required(const ParsedClick& click);
 /// Field rules, shared with catalog and config.
 bool valid_ad_id(std::string_view text);     ///< 1–64 of [A-Za-z0-9._:-]
 bool valid_click_id(std::string_view text);  ///< 1–64 visible ASCII
-/// An ISO 3166-1 alpha-2 code in capitals or ZZ; empty for anything else.
+/// One list for all who name a country: ISO 3166-1 alpha-2 and XK, in any case.
+/// Empty for anything else.
+std::optional<Country> known_country(std::string_view text);
+/// As known_country(), and ZZ, which is how answers show the unknown.
 std::optional<Country> parse_country(std::string_view text);
+/// Why parse_country() refuses the text, for an error's detail.
+std::string country_complaint(std::string_view text);
+/// The code, or ZZ when it isn't on the list: rows and records of older versions may
+/// hold any two capitals.
+Country listed_country(Country code);
 bool valid_utf8(std::string_view text);
 /// `text` in quotes for an error's detail, cut when long.
 std::string shown(std::string_view text);

@@ -17,7 +17,8 @@ std::optional<FieldError> parse_json(std::string_view json, bool connection_fiel
     if (!field_named(wrong->member)) wrong->member.clear();
     return FieldError{std::move(wrong->member), std::move(wrong->detail)};
   }
-  return take_fields(std::move(values), out);
+  const Sender sender = connection_fields ? Sender::server : Sender::person;
+  return take_fields(std::move(values), sender, out);
 }
 
 }  // namespace clickmill::click

@@ -28,7 +28,7 @@ std::optional<FieldError> parse_params(const http::QueryParams& params, ParsedCl
                                               ? number_value(text)
                                               : FlatValue{FlatValue::Kind::string, 0, text};
   }
-  return take_fields(std::move(values), out);
+  return take_fields(std::move(values), Sender::person, out);
 }
 
 }  // namespace clickmill::click

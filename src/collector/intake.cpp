@@ -34,11 +34,7 @@ Intake::Connection Intake::connection_of(const http::Request& request) const {
   connection.user_agent = request.header("User-Agent");
   connection.referrer = request.header("Referer");
   if (!options_.country_header.empty()) {
-    const auto value = request.header(options_.country_header);
-    if (value.size() == 2 && value[0] >= 'A' && value[0] <= 'Z' && value[1] >= 'A' &&
-        value[1] <= 'Z') {
-      connection.country = click::country_of(value[0], value[1]);
-    }
+    connection.country = click::known_country(request.header(options_.country_header));
   }
   return connection;
 }

@@ -3,6 +3,7 @@
 #include <limits>
 #include <tuple>
 
+#include "click/parse.h"
 #include "query/rows.h"
 #include "query/unique_users.h"
 
@@ -23,7 +24,8 @@ store::Scan ids_of(const ClicksRequest& request) {
 
 void add_countries(const store::RowView& view, std::optional<click::Country> only, Bucket& bucket) {
   for (size_t i = 0; i < view.countries_size; ++i) {
-    const auto [country, clicks] = view.countries[i];
+    const auto [code, clicks] = view.countries[i];
+    const click::Country country = click::listed_country(code);
     if (only && country != *only) continue;
     bucket.countries[country] += clicks;
     if (only) bucket.clicks += clicks;

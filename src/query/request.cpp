@@ -122,7 +122,7 @@ class Reader {
     const std::string* text = find("country");
     if (text == nullptr) return;
     out = click::parse_country(*text);
-    if (!out) fail("country", "it must be an ISO 3166-1 code of two capital letters, or ZZ");
+    if (!out) fail("country", click::country_complaint(*text));
   }
 
  private:

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "click/parse.h"
 #include "query/aggregate.h"
 #include "query/rows.h"
 
@@ -51,10 +52,12 @@ store::Scan scan_of(const TopRequest& request) {
 }
 
 uint64_t clicks_from(const store::RowView& view, click::Country country) {
+  uint64_t clicks = 0;
   for (size_t i = 0; i < view.countries_size; ++i) {
-    if (view.countries[i].first == country) return view.countries[i].second;
+    if (click::listed_country(view.countries[i].first) == country)
+      clicks += view.countries[i].second;
   }
-  return 0;
+  return clicks;
 }
 
 Status gather(const TopRequest& request, const Rows& rows, const Plan& plan, AdTotals& totals) {

@@ -66,6 +66,8 @@ class Store {
   uint64_t names_ = 0;
 };
 
+constexpr click::Country kNoCountry = click::country_of('E', 'U');
+
 /// Counts by looking at every click for every bucket.
 class Model {
  public:
@@ -80,7 +82,7 @@ class Model {
       if (click.at_ms < from_ms || click.at_ms >= to_ms || !wanted(click)) continue;
       ++bucket.clicks;
       ++bucket.devices[static_cast<size_t>(click.device)];
-      ++bucket.countries[click.country];
+      ++bucket.countries[country_of(click)];
       visitors.add(click.visitor);
     }
     bucket.unique_users = visitors.estimate();
@@ -92,7 +94,11 @@ class Model {
     return (request_.ad_id.empty() || request_.ad_id == click.ad_id) &&
            (request_.advertiser_id.empty() || request_.advertiser_id == click.advertiser_id) &&
            (!request_.device || *request_.device == click.device) &&
-           (!request_.country || *request_.country == click.country);
+           (!request_.country || *request_.country == country_of(click));
+  }
+  /// Rows of older versions may name what is no country.
+  static click::Country country_of(const FlatClick& click) {
+    return click.country == kNoCountry ? click::kUnknownCountry : click.country;
   }
   const ClicksRequest& request_;
   const std::vector<FlatClick>& clicks_;
@@ -137,8 +143,8 @@ std::vector<std::string> expected(const ClicksRequest& request,
 }
 
 std::vector<FlatClick> random_clicks(Random& random, int64_t from_ms, int64_t to_ms, size_t count) {
-  const std::array<click::Country, 3> countries{
-      click::country_of('D', 'E'), click::country_of('U', 'S'), click::kUnknownCountry};
+  const std::array<click::Country, 4> countries{
+      click::country_of('D', 'E'), click::country_of('U', 'S'), click::kUnknownCountry, kNoCountry};
   std::vector<FlatClick> out;
   for (size_t i = 0; i < count; ++i) {
     FlatClick click;

@@ -102,6 +102,19 @@ TEST_CASE("top: who an ad that moved belongs to doesn't tell what is in parts al
   }
 }
 
+TEST_CASE("top: a stored code that is no country counts as ZZ", "[query]") {
+  const auto from = [](const std::string& ad, size_t count, click::Country country) {
+    return some("v", ad, count, kBase, click::Device::mobile, country);
+  };
+  const std::vector<store::Version> versions{head_of(
+      all_of({from("a", 2, click::country_of('X', 'X')), from("a", 3, click::kUnknownCountry),
+              from("a", 1, click::country_of('E', 'U')), from("b", 4, click::kUnknownCountry),
+              from("b", 7, click::country_of('D', 'E'))}))};
+  TopRequest request = request_of(5);
+  request.country = click::kUnknownCountry;
+  REQUIRE(shown(*aggregate_top(request, versions)) == Texts{"a v 6", "b v 4", "total 10"});
+}
+
 TEST_CASE("top: random filters equal a naive count", "[query]") {
   const uint64_t seed = GENERATE(range<uint64_t>(1, 9));
   CAPTURE(seed);
