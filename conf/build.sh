@@ -19,5 +19,7 @@ output=$(cmake --preset "$preset" "${options[@]}" 2>&1) || {
   printf '%s\n' "$output" >&2
   exit 1
 }
+# What ccache must overlook to serve files that are compiled with precompiled headers.
+export CCACHE_SLOPPINESS=pch_defines,time_macros
 # As many compilers as cores: one Beast file takes most of a gigabyte.
 cmake --build "build/$preset" --parallel "$(nproc)" --target "$@"

@@ -3,19 +3,21 @@
 # tests with the release binary. The last line is `N passed, N failed, N skipped`.
 #   --tsan      the unit tests under ThreadSanitizer too
 #   --fuzz      the fuzz targets too, each for FUZZ_SECONDS (30); installs Clang
+#   --world     tests with outside programs too (browsers, proxies), which it installs
 #   --soak      long runs too: more kills, five minutes at 10,000 clicks/s
 #   --filter X  only tests whose name contains X
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-tsan=no fuzz=no soak=() filter=""
+tsan=no fuzz=no world=no soak=() filter=""
 while [ $# -gt 0 ]; do
   case $1 in
     --tsan) tsan=yes ;;
     --fuzz) fuzz=yes ;;
+    --world) world=yes ;;
     --soak) soak=(--soak) ;;
     --filter) filter=${2:?--filter wants a word}; shift ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
   shift
 done
@@ -82,13 +84,14 @@ count_unit() {
   passed=$((passed + good - left_out)) failed=$((failed + bad)) skipped=$((skipped + left_out))
 }
 
-# black_box COMMAND...: a suite whose own last line is `N passed, N failed, N skipped`.
+# black_box NAME COMMAND...: a suite whose own last line is `N passed, N failed, N skipped`.
 black_box() {
-  local log="$logs/e2e.log" line
+  local log="$logs/$1.log" line
+  shift
   "$@" ${filter:+--filter "$filter"} 2>&1 | tee "$log"
   line=$(tail -1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p')
   if [ -z "$line" ]; then
-    fail "the end-to-end suite ended without a count"
+    fail "a suite ended without a count: $*"
     return
   fi
   read -r good bad left_out <<<"$line"
@@ -119,8 +122,16 @@ if [ $tsan = yes ]; then
 fi
 
 section "end to end and kill -9"
-black_box python3 tests/e2e/run.py --binary build/release/clickmill \
+black_box e2e python3 tests/e2e/run.py --binary build/release/clickmill \
   --bench build/release/clickmill-bench "${soak[@]}"
+
+section "with outside programs"
+if [ -e tests/world/run.py ]; then
+  without=(--without "needs ./tests/run.sh --world")
+  if [ $world = yes ]; then without=(); fi
+  black_box world python3 tests/world/run.py --binary build/release/clickmill \
+    --bench build/release/clickmill-bench "${without[@]}"
+fi
 
 # fuzz_one TARGET: a bounded run; the corpus stays in the build folder, so that the next one goes on.
 fuzz_one() {
