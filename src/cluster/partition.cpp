@@ -9,10 +9,8 @@
 namespace clickmill::cluster {
 namespace {
 
-constexpr size_t kReplayBytes = 1 << 20;
+constexpr size_t kReplayBytes = 256 << 10;
 constexpr Term kFirstTerm{1};
-// Flagged clicks stand in memory until the checkpoint: a flood of them brings it forward.
-constexpr size_t kPendingReviewMost = 65'536;
 
 }  // namespace
 
@@ -65,6 +63,8 @@ bool Partition::replay_slice() {
   }
   if (pipeline_->applied() < replay_until_) {
     apply_committed();
+    // Or a long log would be held in memory, and replayed again after a kill.
+    checkpoint_if_due();
     if (failure_ || pipeline_->applied() < replay_until_) return !failure_;
   }
   caught_up_ = true;
@@ -125,6 +125,7 @@ void Partition::apply_committed() {
     }
     publish_tally();
     if (!caught_up_) return;
+    if (holds_much()) checkpoint_now();
   }
 }
 
@@ -256,12 +257,15 @@ void Partition::tick_if_due() {
   }
 }
 
+/// Whether a checkpoint is due whatever the time.
+bool Partition::holds_much() const {
+  return pipeline_->applied() - pipeline_->checkpointed() >= options_.checkpoint_entries ||
+         pipeline_->unsaved_bytes() >= options_.checkpoint_bytes;
+}
+
 void Partition::checkpoint_if_due() {
   const int64_t now = clock_.system().monotonic_ns();
-  const uint64_t behind = pipeline_->applied() - pipeline_->checkpointed();
-  const bool much =
-      behind >= options_.checkpoint_entries || pipeline_->review().pending() >= kPendingReviewMost;
-  if (now < next_checkpoint_ns_ && !much) return;
+  if (failure_ || (now < next_checkpoint_ns_ && !holds_much())) return;
   next_checkpoint_ns_ = now + options_.checkpoint_interval_ms * 1'000'000;
   checkpoint_now();
 }

@@ -32,6 +32,7 @@ class Partition {
     stream::Settings settings;  ///< as configured; put in force by a log entry
     int64_t checkpoint_interval_ms = 30'000;
     uint64_t checkpoint_entries = 2'000'000;  ///< offsets after which a checkpoint is due earlier
+    uint64_t checkpoint_bytes = 1 << 20;      ///< unsaved bytes after which it is
     /// Low-water of this node's spool for the partition. Thread: any.
     std::function<ArrivalMs(PartitionId)> low_water;
     /// Runs a task on the background thread; false when it can't now. Thread: any.
@@ -120,6 +121,7 @@ class Partition {
   void answer_waiting();
   void put_settings_in_force();
   void tick_if_due();
+  bool holds_much() const;
   void checkpoint_if_due();
   void seal_if_due();
   void merge_if_due();

@@ -10,6 +10,9 @@
 namespace clickmill::engine {
 namespace {
 
+// What all partitions together hold in memory, about, until it is in a checkpoint.
+constexpr uint64_t kUnsavedBytes = 48 << 20;
+
 const click::ColumnCodec& click_codec() {
   static const click::ColumnCodec codec;
   return codec;
@@ -52,6 +55,7 @@ Result<std::vector<std::unique_ptr<cluster::Partition>>> open_partitions(
     options.node_id = config.node_id;
     options.settings = settings_of(config);
     options.checkpoint_interval_ms = int64_t{config.stream.checkpoint_interval_s} * 1000;
+    options.checkpoint_bytes = kUnsavedBytes / config.log.partitions;
     options.low_water = hooks.low_water;
     options.in_background = hooks.in_background;
     options.on_worker = [&owned, id](std::function<void()> task) {

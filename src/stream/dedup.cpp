@@ -22,6 +22,9 @@ namespace {
 // work done per id.
 constexpr size_t kPrefetchAhead = 12;
 
+// Of the exact set: 16 and 8 bytes, in arrays that double.
+constexpr uint64_t kRecentIdBytes = 36;
+
 constexpr int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; }
 
 /// An id stands in up to three places. The table (IdTable) knows all ids of the
@@ -130,6 +133,8 @@ class PartitionDedup final : public Dedup {
     durable_first_hour_ = in_flight_first_hour_;
     images_.checkpoint_committed();
   }
+
+  uint64_t unsaved_bytes() const override { return recent_.size() * kRecentIdBytes; }
 
   void maintain() override {
     owner_.check();

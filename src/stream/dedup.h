@@ -63,6 +63,8 @@ class Dedup {
   /// The batch of the last checkpoint() is durable. (When its commit failed,
   /// the partition stops and is opened anew.)
   virtual void checkpoint_committed() = 0;
+  /// What the ids filed since the last checkpoint() take in memory, about.
+  virtual uint64_t unsaved_bytes() const = 0;
   /// Writes a slice of a table image when one is due, and reads a slice of a shard
   /// that growing has made less sharp. Call between batches. It can't fail: without
   /// it the next start, and some look-ups, only take longer.

@@ -6,6 +6,14 @@
 #include "base/bytes.h"
 
 namespace clickmill::stream {
+namespace {
+
+// A minute, and a row of one advertiser whose visitors are few, with what the
+// allocator adds.
+constexpr uint64_t kMinuteBytes = 256;
+constexpr uint64_t kRowBytes = 192;
+
+}  // namespace
 
 std::string Head::key_of(const store::Row& row) const {
   std::string key;
@@ -89,11 +97,18 @@ std::vector<store::Row> Head::matching(const store::Scan& scan) const {
 }
 
 size_t Head::rows_before(int64_t minute_ms) const {
-  size_t rows = 0;
-  for (auto at = minutes_.begin(); at != minutes_.end() && at->first < minute_ms; ++at) {
-    rows += at->second.size();
+  // From the end: an import fills thousands of minutes that are closed, and few are open.
+  size_t rows = rows_;
+  for (auto at = minutes_.lower_bound(minute_ms); at != minutes_.end(); ++at) {
+    rows -= at->second.size();
   }
   return rows;
+}
+
+uint64_t Head::bytes_before(int64_t minute_ms) const {
+  const auto open = std::distance(minutes_.lower_bound(minute_ms), minutes_.end());
+  const uint64_t minutes = minutes_.size() - static_cast<size_t>(open);
+  return minutes * kMinuteBytes + rows_before(minute_ms) * kRowBytes;
 }
 
 int64_t Head::oldest_minute() const {

@@ -45,8 +45,10 @@ class Head {
   /// Rows that match; counts.countries and visitors only when the scan wants them.
   std::vector<store::Row> matching(const store::Scan& scan) const;
   size_t row_count() const { return rows_; }
-  /// Rows of minutes before `minute_ms`.
+  /// Rows of minutes before `minute_ms`. Cost: visits the minutes from there on.
   size_t rows_before(int64_t minute_ms) const;
+  /// Bytes that they hold, about. Cost: the same.
+  uint64_t bytes_before(int64_t minute_ms) const;
   /// Oldest minute held; INT64_MAX when empty.
   int64_t oldest_minute() const;
   /// Cost: visits every row.

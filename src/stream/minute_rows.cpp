@@ -8,8 +8,9 @@
 namespace clickmill::stream {
 namespace {
 
-constexpr size_t kSlotsLeast = 8;
-constexpr size_t kTextsLeast = 128;
+// An import over many minutes makes thousands of them with a row or two each.
+constexpr size_t kSlotsLeast = 2;
+constexpr size_t kTextsLeast = 48;
 constexpr size_t kTextsMost = 4096;
 
 }  // namespace

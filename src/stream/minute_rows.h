@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -15,8 +14,8 @@
 namespace clickmill::stream {
 
 /// The open rows of one minute, one per (ad, advertiser), found by the ad's hash
-/// in an open-addressing index. Rows keep their place and number until the
-/// whole minute goes. Thread: worker.
+/// in an open-addressing index. Rows keep their number until the whole minute
+/// goes, references only until the next row is added. Thread: worker.
 class MinuteRows {
  public:
   struct Row {
@@ -59,7 +58,7 @@ class MinuteRows {
   const char* keep(std::string_view ad_id, std::string_view advertiser_id);
 
   std::vector<Slot> slots_;  // a power of two of them, at most three quarters used
-  std::deque<Row> rows_;
+  std::vector<Row> rows_;
   std::vector<std::unique_ptr<char[]>> texts_;
   size_t text_used_ = 0;   // of the last block
   size_t text_bytes_ = 0;  // of the last block

@@ -3,14 +3,29 @@
 #include <utility>
 
 namespace clickmill::stream {
+namespace {
+
+// A node of the map and the allocator's share of three blocks.
+constexpr uint64_t kWriteBytes = 160;
+
+}  // namespace
+
+uint64_t Overlay::bytes_of(const Writes::value_type& item) {
+  return kWriteBytes + item.first.size() + (item.second.value ? item.second.value->size() : 0);
+}
+
+void Overlay::write(std::string&& key, Write&& write) {
+  auto [at, is_new] = writes_.try_emplace(std::move(key));
+  if (!is_new) bytes_ -= bytes_of(*at);
+  at->second = std::move(write);
+  bytes_ += bytes_of(*at);
+}
 
 void Overlay::put(std::string key, std::string value) {
-  writes_.insert_or_assign(std::move(key), Write{std::move(value)});
+  write(std::move(key), Write{std::move(value)});
 }
 
-void Overlay::remove(std::string key) {
-  writes_.insert_or_assign(std::move(key), Write{std::nullopt});
-}
+void Overlay::remove(std::string key) { write(std::move(key), Write{std::nullopt}); }
 
 Result<std::optional<std::string>> Overlay::get(std::string_view key) const {
   if (const auto at = writes_.find(key); at != writes_.end()) return at->second.value;
@@ -58,7 +73,10 @@ Status Overlay::scan(std::string_view from, std::string_view to,
 }
 
 void Overlay::forget(std::string from, std::string to, StateBatch& batch) {
-  writes_.erase(writes_.lower_bound(from), writes_.lower_bound(to));
+  const auto end = writes_.lower_bound(to);
+  for (auto at = writes_.lower_bound(from); at != end; at = writes_.erase(at)) {
+    bytes_ -= bytes_of(*at);
+  }
   batch.remove_range(space_, std::move(from), std::move(to));
 }
 
@@ -74,7 +92,10 @@ void Overlay::checkpoint(StateBatch& batch) {
 }
 
 void Overlay::checkpoint_committed() {
-  std::erase_if(writes_, [](const auto& item) { return item.second.in_flight; });
+  std::erase_if(writes_, [this](const auto& item) {
+    if (item.second.in_flight) bytes_ -= bytes_of(item);
+    return item.second.in_flight;
+  });
 }
 
 }  // namespace clickmill::stream

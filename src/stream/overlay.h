@@ -38,6 +38,8 @@ class Overlay {
   void checkpoint_committed();
   /// Writes held in memory until their checkpoint is committed.
   size_t pending() const { return writes_.size(); }
+  /// What they take in memory, about.
+  uint64_t pending_bytes() const { return bytes_; }
 
  private:
   struct Write {
@@ -45,10 +47,13 @@ class Overlay {
     bool in_flight = false;            ///< stands in the batch of the last checkpoint()
   };
   using Writes = std::map<std::string, Write, std::less<>>;
+  void write(std::string&& key, Write&& write);
+  static uint64_t bytes_of(const Writes::value_type& item);
 
   StateStore& store_;
   const Space space_;
   Writes writes_;
+  uint64_t bytes_ = 0;
 };
 
 }  // namespace clickmill::stream

@@ -223,14 +223,18 @@ int64_t Pipeline::closed_before() const {
   return floor_to(state_.horizon.log_time().value() - state_.settings.window_grace_ms, kMinuteMs);
 }
 
-Status Pipeline::flush_if_due() {
+bool Pipeline::flush_is_due() const {
   const int64_t bound = closed_before();
-  if (head_.oldest_minute() >= bound) return {};
+  if (head_.oldest_minute() >= bound) return false;
   const int64_t log_time = state_.horizon.log_time().value();
-  const bool old = log_time - last_flush_log_ms_ >= options_.flush_age_ms;
-  if (!old && head_.row_count() < options_.flush_rows) return {};
-  if (!old && head_.rows_before(bound) < options_.flush_rows) return {};
-  return flush(bound);
+  return log_time - last_flush_log_ms_ >= options_.flush_age_ms ||
+         head_.rows_before(bound) >= options_.flush_rows;
+}
+
+uint64_t Pipeline::unsaved_bytes() const {
+  const uint64_t bytes =
+      dedup_->unsaved_bytes() + review_.pending_bytes() + changes_.pending_bytes();
+  return bytes + (flush_is_due() ? head_.bytes_before(closed_before()) : 0);
 }
 
 Status Pipeline::flush(int64_t before_minute_ms) {
@@ -244,7 +248,7 @@ Status Pipeline::checkpoint() {
   owner_.check();
   if (state_.applied == checkpointed_) return {};
   fail_point("checkpoint.begin");
-  TRY(flush_if_due());
+  if (flush_is_due()) TRY(flush(closed_before()));
   fail_point("checkpoint.parts_synced");
   StateBatch batch;
   TRY(dedup_->checkpoint(batch));

@@ -113,6 +113,8 @@ class Review {
   void checkpoint_committed() { overlay_.checkpoint_committed(); }
   /// Clicks flagged or decided, held in memory until the next checkpoint.
   size_t pending() const { return overlay_.pending(); }
+  /// What they take in memory, about.
+  uint64_t pending_bytes() const { return overlay_.pending_bytes(); }
 
  private:
   const PartitionId partition_;

@@ -44,6 +44,7 @@ class PartitionFixture {
     options.node_id = "n1";
     options.settings.nodes = {"n1"};
     options.low_water = [this](PartitionId) { return clock_.now(); };
+    options.checkpoint_bytes = checkpoint_bytes_;
     options.in_background = [](const std::function<void()>&) { return false; };
     options.on_worker = [this](std::function<void()> task) { tasks_.push_back(std::move(task)); };
     partition_ = std::make_unique<Partition>(kId, clock_, std::move(*segments),
@@ -82,7 +83,29 @@ class PartitionFixture {
     open();
   }
 
+  /// `count` clicks of as many ads, each in a minute of its own long ago, as imports are.
+  void import(size_t count) {
+    const int64_t now = clock_.now().value();
+    const std::string referrer(200, 'r');
+    std::vector<std::string> records(count);
+    for (std::string& record : records) {
+      const std::string name = std::to_string(imported_++);
+      click::ClickView click;
+      click.click_id = name;
+      click.ad_id = name;
+      click.advertiser_id = "adv_1";
+      click.timestamp_ms = EventMs(now - static_cast<int64_t>(imported_ % 10'000) * kMinuteMs);
+      click.received_ms = ArrivalMs(now);
+      click.referrer = referrer;
+      click.flags = click::kBackfill;
+      click::encode_record(click, record);
+    }
+    partition_->submit({"n1", false, ArrivalMs(now), ArrivalMs(now), std::move(records)},
+                       [](const Status&) {});
+  }
+
   static constexpr PartitionId kId{7};
+  uint64_t checkpoint_bytes_ = 1 << 20;  ///< from the next open() on
   ManualClock wall_{1'750'000'000'000};
   NodeClock clock_{wall_};
   simulation::SimFileSystem files_;
@@ -93,6 +116,7 @@ class PartitionFixture {
   click::ColumnCodec codec_;
   std::unique_ptr<log::Journal> journal_;
   std::deque<std::function<void()>> tasks_;
+  size_t imported_ = 0;
 };
 
 }  // namespace clickmill::cluster

@@ -115,5 +115,68 @@ TEST_CASE("partition: a decision that was durable when all was killed is applied
   }
 }
 
+/// Imports so much that it is read back in many slices, without a checkpoint.
+void import_much(PartitionFixture& fixture) {
+  fixture.checkpoint_bytes_ = UINT64_MAX;
+  fixture.kill();
+  fixture.replay();
+  for (int i = 0; i < 40; ++i) {
+    fixture.import(1000);
+    fixture.settle();
+  }
+  CHECK(fixture.partition_->pipeline().checkpointed() == Offset(0));
+}
+
+TEST_CASE("partition: what an import holds in memory is bounded by checkpoints", "[cluster]") {
+  PartitionFixture fixture;
+  fixture.checkpoint_bytes_ = 300'000;
+  fixture.kill();
+  fixture.replay();
+  for (int i = 0; i < 20; ++i) {
+    fixture.import(1000);
+    fixture.settle();
+    // A batch may be applied before the checkpoint: its thousand clicks hold some 500 bytes each.
+    CHECK(fixture.partition_->pipeline().unsaved_bytes() < 300'000 + 600'000);
+    CHECK(fixture.partition_->pipeline().head_rows() < 3000);
+  }
+  CHECK(fixture.partition_->tally().counted == 20'000);
+}
+
+TEST_CASE("partition: checkpoints go on during a replay, and a killed one goes on from there",
+          "[cluster]") {
+  PartitionFixture fixture;
+  import_much(fixture);
+  const Offset last = fixture.partition_->log().last();
+  fixture.checkpoint_bytes_ = 300'000;
+  fixture.kill();
+  Offset before;
+  size_t lives = 1;
+  while (fixture.partition_->replay_slice()) {
+    CHECK(fixture.partition_->pipeline().head_rows() < 10'000);
+    const Offset checkpointed = fixture.partition_->pipeline().checkpointed();
+    if (lives == 4 || checkpointed == before) continue;
+    before = checkpointed;
+    ++lives;
+    fixture.kill();
+    CHECK(fixture.partition_->pipeline().applied() == checkpointed);
+  }
+  fixture.settle();
+  CHECK(lives == 4);
+  CHECK(before < last);
+  CHECK(fixture.partition_->tally().counted == 40'000);
+}
+
+TEST_CASE("partition: a checkpoint is due during a replay as ever", "[cluster]") {
+  PartitionFixture fixture;
+  import_much(fixture);
+  fixture.kill();
+  REQUIRE(fixture.partition_->replay_slice());  // reads the ids
+  REQUIRE(fixture.partition_->replay_slice());
+  CHECK(fixture.partition_->pipeline().checkpointed() == Offset(0));
+  fixture.wall_.advance_ms(31'000);
+  REQUIRE(fixture.partition_->replay_slice());
+  CHECK(fixture.partition_->pipeline().checkpointed() == fixture.partition_->pipeline().applied());
+}
+
 }  // namespace
 }  // namespace clickmill::cluster
