@@ -4,10 +4,17 @@
 namespace clickmill::api {
 namespace {
 
-/// Whether the principal may see this ad or advertiser; an advertiser's key
-/// sees others' as not existing.
 bool may_see(const http::Principal& who, std::string_view advertiser_id) {
   return who.role != http::Role::advertiser || who.advertiser_id == advertiser_id;
+}
+
+/// An advertiser's key reads the rows that its advertiser paid for, whoever has the ad now.
+/// False for another's: to this key it doesn't exist.
+template <typename Request>
+bool limit_to_own(const http::Principal& who, Request& request) {
+  if (request.advertiser_id.empty() && who.role == http::Role::advertiser)
+    request.advertiser_id = who.advertiser_id;
+  return may_see(who, request.advertiser_id);
 }
 
 http::Response no_such(const query::ClicksRequest& request) {
@@ -20,11 +27,12 @@ bool advertiser_has_ads(const catalog::Catalog::Snapshot& ads, std::string_view 
 }
 
 http::Response answer_clicks(Context& context, const http::Principal& who,
-                             const query::ClicksRequest& request) {
-  if (!request.advertiser_id.empty() && !may_see(who, request.advertiser_id))
-    return no_such(request);
+                             query::ClicksRequest request) {
+  if (!limit_to_own(who, request)) return no_such(request);
   const auto ads = context.catalog.snapshot();
   const catalog::Ad* ad = request.ad_id.empty() ? nullptr : ads->find(request.ad_id);
+  // Another's ad now; what this advertiser has of it are its own rows of before.
+  if (ad != nullptr && !may_see(who, ad->advertiser_id)) ad = nullptr;
   std::vector<PartitionId> ids;
   if (request.ad_id.empty()) {
     ids = context.reader.all();
@@ -39,18 +47,14 @@ http::Response answer_clicks(Context& context, const http::Principal& who,
       request.ad_id.empty() ? advertiser_has_ads(*ads, request.advertiser_id) : ad != nullptr;
   if (!known && !answer->any_rows) return no_such(request);
   if (ad != nullptr) answer->advertiser_id = ad->advertiser_id;
-  if (!request.ad_id.empty() && !may_see(who, answer->advertiser_id)) return no_such(request);
   auto response = http::json_response(query::render_clicks(request, *answer));
   if (request.format == query::Format::csv) response.content_type = "text/csv; charset=utf-8";
   return response;
 }
 
 http::Response answer_top(Context& context, const http::Principal& who, query::TopRequest request) {
-  if (who.role == http::Role::advertiser) {
-    if (request.advertiser_id.empty()) request.advertiser_id = who.advertiser_id;
-    if (request.advertiser_id != who.advertiser_id) {
-      return http::problem(404, "no such advertiser: " + request.advertiser_id, "advertiser_id");
-    }
+  if (!limit_to_own(who, request)) {
+    return http::problem(404, "no such advertiser: " + request.advertiser_id, "advertiser_id");
   }
   auto versions = context.reader.read(context.reader.all(), query::head_scan(request));
   if (!versions) return problem_of(versions.error());

@@ -6,6 +6,7 @@
 #include "click/parse.h"
 #include "query/rows.h"
 #include "query/unique_users.h"
+#include "sketch/estimate.h"
 
 namespace clickmill::query {
 namespace {
@@ -122,7 +123,7 @@ Result<ClicksAnswer> aggregate_clicks(const ClicksRequest& request,
   NewestAdvertiser newest;
   TRY(rows.scan(wanted, plan, [&](const store::RowView& view, const sketch::Hll*) {
     const size_t i = index.of(view.bucket_ms);
-    ++rows_of[i];
+    rows_of[i] += sketch::may_be_older(view.unique_estimate) ? 2 : 1;
     newest.see(view);
     answer.data[i].unique_users = view.unique_estimate;
     add_row(request, view, answer.data[i]);

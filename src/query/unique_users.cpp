@@ -66,6 +66,29 @@ Result<Union> unite(const Rows& rows, const store::Scan& ids, const Plan& plan) 
   return all;
 }
 
+/// Clicks and the estimate of a growing set only grow, so the lower of the two does too.
+void keep_within_clicks(ClicksAnswer& answer) {
+  uint64_t most = 0;
+  for (Bucket& bucket : answer.data) {
+    bucket.unique_users = std::min(bucket.unique_users, bucket.clicks);
+    most = std::max(most, bucket.unique_users);
+  }
+  answer.total.unique_users =
+      std::min(std::max(answer.total.unique_users, most), answer.total.clicks);
+}
+
+Result<uint64_t> estimate_all(const Rows& rows, const store::Scan& ids, const Plan& plan,
+                              const BucketIndex& index, uint64_t clicks) {
+  // The same visitors stand in fewer, coarser rows: a year of minutes is 365 days.
+  Plan coarse;
+  append_stretch(index.begin_ms(0), index.end_ms(index.size() - 1), coarse);
+  Union all = TRY(unite(rows, ids, coarse));
+  // Tables may be kept for different times (store.retention_days); uniques must be
+  // those of the clicks that are shown.
+  if (all.clicks != clicks && coarse != plan) all = TRY(unite(rows, ids, plan));
+  return all.visitors.estimate();
+}
+
 }  // namespace
 
 size_t BucketIndex::of(int64_t at_ms) {
@@ -84,18 +107,10 @@ Status fill_unique_users(const Rows& rows, const store::Scan& ids, const Plan& p
   for (size_t at = 0; at < rows_of.size();) {
     at = TRY(fill_crowded(rows, ids, at, index, rows_of, answer));
   }
-  if (index.size() == 1) {
-    answer.total.unique_users = answer.data[0].unique_users;
-    return {};
+  if (index.size() > 1) {
+    answer.total.unique_users = TRY(estimate_all(rows, ids, plan, index, answer.total.clicks));
   }
-  // The same visitors stand in fewer, coarser rows: a year of minutes is 365 days.
-  Plan coarse;
-  append_stretch(index.begin_ms(0), index.end_ms(index.size() - 1), coarse);
-  Union all = TRY(unite(rows, ids, coarse));
-  // Tables may be kept for different times (store.retention_days); uniques must be
-  // those of the clicks that are shown.
-  if (all.clicks != answer.total.clicks && coarse != plan) all = TRY(unite(rows, ids, plan));
-  answer.total.unique_users = all.visitors.estimate();
+  keep_within_clicks(answer);
   return {};
 }
 

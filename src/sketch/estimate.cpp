@@ -1,5 +1,6 @@
 #include "sketch/estimate.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -59,7 +60,7 @@ uint64_t estimate_dense(const Registers& registers) {
   double z = kCount * tau(1 - histogram[kRankMax] / kCount);
   for (unsigned rank = kRankMax - 1; rank >= 1; --rank) z = 0.5 * (z + histogram[rank]);
   z += kCount * sigma(histogram[0] / kCount);
-  return rounded(kAlpha * kCount * kCount / z);
+  return std::max(kDenseLeast, rounded(kAlpha * kCount * kCount / z));
 }
 
 }  // namespace clickmill::sketch

@@ -7,6 +7,7 @@
 #include "base/time_text.h"
 #include "query/memory_store.h"
 #include "query/plan.h"
+#include "sketch/estimate.h"
 #include "store/store_fixture.h"
 
 namespace clickmill::query {
@@ -85,7 +86,7 @@ class Model {
       ++bucket.countries[country_of(click)];
       visitors.add(click.visitor);
     }
-    bucket.unique_users = visitors.estimate();
+    bucket.unique_users = std::min(visitors.estimate(), bucket.clicks);
     return bucket;
   }
 
@@ -237,6 +238,102 @@ TEST_CASE("aggregate: many visitors in several rows are a union, not a sum", "[q
     REQUIRE(answer);
     REQUIRE(shown(request, *answer) == expected(request, clicks));
   }
+}
+
+TEST_CASE("aggregate: uniques never fall, and a whole is never below its part", "[query]") {
+  // The set turns dense on the way; whole is read as one row, as many and as a union.
+  const int64_t begin = ms("2026-06-24T00:00:00Z");
+  std::vector<FlatClick> clicks;
+  std::map<std::string, uint64_t> before;
+  for (uint64_t i = 0; i < 1400; ++i) {
+    const int64_t at = begin + (i % 9 == 0 ? 26 * kHourMs : i % 7 == 0 ? 2 * kHourMs : 0);
+    clicks.push_back(
+        {"adv_1", "ad_1", at, click::Device::mobile, click::kUnknownCountry, Random(i).next()});
+    if (i < 900 || i % 5 != 0) continue;
+    store::Version version;
+    version.head = rows_of(clicks, store::Table::minute);
+    uint64_t part = 0;
+    for (const std::string granularity : {"1m", "1h", "1d", "total"}) {
+      const auto request =
+          request_of("ad_id=ad_1&from=2026-06-24T00:00:00Z&to=2026-06-25T03:00:00Z&granularity=" +
+                     granularity);
+      const auto answer = aggregate_clicks(request, std::span(&version, 1));
+      REQUIRE(answer);
+      for (const Bucket& bucket : answer->data) {
+        REQUIRE(bucket.unique_users <= bucket.clicks);
+        REQUIRE(bucket.unique_users <= answer->total.unique_users);
+      }
+      REQUIRE(answer->data[0].unique_users >= part);
+      part = answer->data[0].unique_users;
+      REQUIRE(answer->total.unique_users <= answer->total.clicks);
+      uint64_t& last = before[granularity];
+      REQUIRE(answer->total.unique_users >= last);
+      last = answer->total.unique_users;
+    }
+  }
+}
+
+/// A part as older programs wrote it: the estimate beside a dense sketch is too low.
+class OlderPart final : public store::Part {
+ public:
+  explicit OlderPart(std::vector<store::Row> rows, store::Table table, uint64_t estimate)
+      : part_("older", table, std::move(rows)), estimate_(estimate) {}
+  const store::PartMeta& meta() const override { return part_.meta(); }
+  Status scan(const store::Scan& scan, const store::Visit& visit) const override {
+    return part_.scan(scan, [&](const store::RowView& view) {
+      store::RowView older = view;
+      older.unique_estimate = estimate_;
+      visit(older);
+    });
+  }
+  Status sum(const store::Scan& scan, const store::VisitSum& visit) const override {
+    return part_.sum(scan, visit);
+  }
+
+ private:
+  MemoryPart part_;
+  uint64_t estimate_;
+};
+
+TEST_CASE("aggregate: an estimate too low in an older file is not answered", "[query]") {
+  std::vector<FlatClick> clicks;
+  for (uint64_t i = 0; i < 1050; ++i) {
+    clicks.push_back({"adv_1", "ad_1", ms("2026-06-24T10:00:00Z"), click::Device::mobile,
+                      click::kUnknownCountry, Random(i).next()});
+  }
+  const auto rows = rows_of(clicks, store::Table::minute);
+  REQUIRE(rows[0].visitors.estimate() >= sketch::kDenseLeast);
+  auto lists = std::make_shared<std::array<store::PartList, store::kTables>>();
+  (*lists)[0].push_back(std::make_shared<OlderPart>(rows, store::Table::minute, 1011));
+  std::vector<store::Version> versions(1);
+  versions[0].parts = lists;
+  const auto request = request_of("ad_id=ad_1&from=2026-06-24T10:00:00Z&to=2026-06-24T10:02:00Z");
+  const auto answer = aggregate_clicks(request, versions);
+  REQUIRE(answer);
+  REQUIRE(answer->data[0].unique_users == rows[0].visitors.estimate());
+  REQUIRE(answer->total.unique_users == answer->data[0].unique_users);
+}
+
+TEST_CASE("aggregate: an ad's rows of one advertiser alone", "[query]") {
+  store::Version version;
+  version.head = rows_of({{"adv_1", "ad_1", ms("2026-06-24T10:00:00Z"), click::Device::mobile,
+                           click::country_of('D', 'E'), 1},
+                          {"adv_2", "ad_1", ms("2026-06-24T10:00:30Z"), click::Device::tablet,
+                           click::country_of('U', 'S'), 2}},
+                         store::Table::minute);
+  const auto granularity = GENERATE(as<std::string>(), "1m", "1h", "1d", "total");
+  auto request = request_of("ad_id=ad_1&from=2026-06-24T10:00:00Z&to=2026-06-24T11:00:00Z" +
+                            std::string("&breakdown=country&granularity=") + granularity);
+  request.advertiser_id = "adv_1";
+  CHECK(head_scan(request).advertiser_id == "adv_1");
+  const auto answer = aggregate_clicks(request, std::span(&version, 1));
+  REQUIRE(answer);
+  CHECK(answer->total.clicks == 1);
+  CHECK(answer->total.unique_users == 1);
+  CHECK(answer->total.countries.size() == 1);
+  CHECK(answer->advertiser_id == "adv_1");
+  request.advertiser_id = "adv_3";
+  CHECK_FALSE(aggregate_clicks(request, std::span(&version, 1))->any_rows);
 }
 
 store::Version version_of(const std::vector<FlatClick>& head, int64_t log_ms, int64_t low_ms) {

@@ -10,6 +10,7 @@
 
 #include "base/checksum.h"
 #include "base/random.h"
+#include "sketch/estimate.h"
 
 namespace clickmill::sketch {
 namespace {
@@ -204,6 +205,43 @@ TEST_CASE("hll: the form turns dense after 1,024 distinct prefixes", "[sketch]")
   sketch.add(uint64_t{kEntriesMax} << (64 - kPrefixBits));
   CHECK(sketch.serialize()[0] == 0x10);
   CHECK(sketch.memory_bytes() == 4096);
+}
+
+TEST_CASE("hll: no visitor lowers the estimate, and no union is below its parts", "[sketch]") {
+  const uint64_t seed = GENERATE(range<uint64_t>(1, 21));
+  CAPTURE(seed);
+  Hll whole;
+  Hll part;
+  uint64_t before = 0;
+  uint64_t fell = 0;
+  uint64_t below_part = 0;
+  for (const uint64_t hash : random_hashes(seed, 3000)) {
+    whole.add(hash);
+    if (hash % 8 != 0) part.add(hash);
+    const uint64_t now = whole.estimate();
+    fell += now < before ? 1 : 0;
+    below_part += now < part.estimate() ? 1 : 0;
+    before = now;
+  }
+  CHECK(fell == 0);
+  CHECK(below_part == 0);
+}
+
+TEST_CASE("hll: the least dense estimate follows the highest sparse one", "[sketch]") {
+  CHECK(estimate_sparse(kEntriesMax) == kDenseLeast - 1);
+  CHECK(estimate_sparse(kEntriesMax + 1) == kDenseLeast);
+  // 33 registers are full of prefixes, which looks like far fewer visitors.
+  Hll sketch;
+  for (uint64_t i = 0; i <= kEntriesMax; ++i) sketch.add(i << (64 - kPrefixBits) | 1);
+  CHECK(sketch.serialize()[0] == 0x10);
+  CHECK(sketch.estimate() == kDenseLeast);
+}
+
+TEST_CASE("hll: estimates that an older file may hold too low are told", "[sketch]") {
+  CHECK_FALSE(may_be_older(899));
+  CHECK(may_be_older(900));
+  CHECK(may_be_older(kDenseLeast - 1));
+  CHECK_FALSE(may_be_older(kDenseLeast));
 }
 
 TEST_CASE("hll: up to 500 visitors are counted within 0.5 percent", "[sketch]") {
