@@ -14,6 +14,7 @@ using Woken = cluster::Followers::Woken;
 // An answer that doesn't fit one piece holds a decoded block until it is sent:
 // every partition can be read at once, within some 150 MB.
 constexpr unsigned kStreamsMost = 96;
+constexpr unsigned kBeginsAgainMost = 16;
 constexpr const char* kReadUpto = "Clickmill-Committed-Offset";
 
 /// Counts one long answer while it lives.
@@ -64,7 +65,16 @@ class Search : public std::enable_shared_from_this<Search> {
 
  private:
   void look() {
-    if (auto looked = try_to_look(); !looked) refuse(looked.error());
+    auto looked = try_to_look();
+    if (looked) return;
+    if (looked.error().code() != Errc::not_found) return refuse(looked.error());
+    if (request_.offset) return respond_(http::problem(410, looked.error().message(), "offset"));
+    // Who named no offset begins at the first there is, and that has just gone.
+    if (++begins_again_ > kBeginsAgainMost)
+      return refuse(Error(Errc::busy, looked.error().message()));
+    clicks_.reset();
+    at_end_ = false;
+    go_on();
   }
 
   Status try_to_look() {
@@ -124,6 +134,7 @@ class Search : public std::enable_shared_from_this<Search> {
   const int64_t deadline_ns_;
   std::unique_ptr<query::RawClicks> clicks_;
   bool at_end_ = false;
+  unsigned begins_again_ = 0;
 };
 
 std::optional<PartitionId> partition_named(const std::string& text, size_t partitions) {

@@ -49,6 +49,10 @@ Result<Partition::Entries> LogReader::read(PartitionId id, Offset from, size_t m
   }
 }
 
+Offset LogReader::first(PartitionId id) const {
+  return owned_.partitions[id.value()]->segments().first();
+}
+
 Result<Offset> LogReader::find_time(PartitionId id, LogMs time) const {
   const log::Segments& segments = owned_.partitions[id.value()]->segments();
   while (true) {

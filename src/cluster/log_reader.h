@@ -25,6 +25,8 @@ class LogReader {
   /// on: those of one block, or about `max_bytes` of the unsealed ones. Empty
   /// when nothing is committed there yet. What retention drops meanwhile is passed over.
   Result<Partition::Entries> read(PartitionId id, Offset from, size_t max_bytes) const;
+  /// The first offset that retention has left. Thread: any.
+  Offset first(PartitionId id) const;
   /// An offset before which all log time is older than `time`.
   Result<Offset> find_time(PartitionId id, LogMs time) const;
 

@@ -28,7 +28,7 @@ constexpr size_t kWriteBytes = 1 << 20;
 struct LogArguments {
   std::string directory;
   std::optional<uint32_t> partition;
-  Offset from_offset{0};
+  std::optional<Offset> from_offset;
   LogMs from{std::numeric_limits<int64_t>::min()};
   LogMs to{std::numeric_limits<int64_t>::max()};
   bool all = false;
@@ -176,7 +176,14 @@ class Dump {
 
  private:
   Status sealed(const log::Segments& segments) {
-    Offset next = std::max(segments.first(), arguments_.from_offset);
+    // Offsets begin at 1.
+    Offset next = std::max(arguments_.from_offset.value_or(segments.first()), Offset(1));
+    if (next < segments.first()) {
+      return Error(
+          Errc::not_found,
+          fmt::format("--from-offset: {} is not kept any more; the log begins at offset {}",
+                      next.value(), segments.first().value()));
+    }
     if (const auto found = TRY(segments.find_time(arguments_.from))) {
       next = std::max(next, *found);
     } else {
@@ -195,11 +202,15 @@ class Dump {
     if (entry.append_ms < arguments_.from || entry.append_ms >= arguments_.to) return {};
     if (entry.kind == static_cast<uint8_t>(click::EntryKind::clicks)) {
       TRY(append_clicks(entry));
-    } else if (arguments_.all && entry.last() >= arguments_.from_offset) {
+    } else if (arguments_.all && wanted(entry.last())) {
       append_other(entry, lines_);
     }
     if (lines_.size() >= kWriteBytes) return flush();
     return {};
+  }
+
+  bool wanted(Offset offset) const {
+    return !arguments_.from_offset || offset >= *arguments_.from_offset;
   }
 
   Status append_clicks(const log::Entry& entry) {
@@ -208,7 +219,7 @@ class Dump {
     click::RecordScratch scratch;
     for (Offset offset = entry.first; offset <= entry.last(); ++offset) {
       const auto view = TRY(click::decode_record(cursor, scratch));
-      if (offset >= arguments_.from_offset) {
+      if (wanted(offset)) {
         click::append_json_line(offset, entry.append_ms, view, lines_);
       }
     }
@@ -235,9 +246,13 @@ int dump(const OfflineLog& log, const LogArguments& arguments) {
   for (uint32_t i = begin; i < end; ++i) {
     auto done = lines.partition(log, i);
     if (done) continue;
-    if (done.error().code() != Errc::corrupt) return could_not_run(done.error().text());
+    const bool gone = done.error().code() == Errc::not_found;
+    if (!gone && done.error().code() != Errc::corrupt) return could_not_run(done.error().text());
     // Nothing behind it is printed, so that a reader can't take a gap for the log.
-    std::fputs(fmt::format("damage: partition {}: {}\n", i, done.error().text()).c_str(), stderr);
+    std::fputs(
+        fmt::format("{}: partition {}: {}\n", gone ? "gone" : "damage", i, done.error().text())
+            .c_str(),
+        stderr);
     code = kFoundWrong;
   }
   if (auto done = lines.flush(); !done) return could_not_run(done.error().text());

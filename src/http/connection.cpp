@@ -107,6 +107,15 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   }
 
  private:
+  /// Where the connection's end is the body's end, only a reset says that something is missing.
+  void reset() {
+    error_code ec;
+    socket_->set_option(asio::socket_base::linger(true, 0), ec);
+    // The destructor would take the option back.
+    socket_->close(ec);
+    close();
+  }
+
   /// Takes requests from the buffer and hands them out, until one has to wait:
   /// for its answer, for more bytes, or for the client to read what was written.
   void advance() {
@@ -226,7 +235,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   void on_piece() {
     if (closed_) return;
     // A cut without the last chunk is how the client learns that something is missing.
-    if (streaming_->failed) return close();
+    if (streaming_->failed) return streaming_->chunked ? close() : reset();
     append_piece(streaming_->piece);
     if (!streaming_->more) {
       if (streaming_->chunked) out_ += kLastChunk;

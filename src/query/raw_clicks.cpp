@@ -14,14 +14,35 @@ Result<std::unique_ptr<RawClicks>> RawClicks::begin(const cluster::LogReader& lo
                                                     PartitionId partition,
                                                     const RawClicksRequest& request) {
   auto clicks = std::unique_ptr<RawClicks>(new RawClicks(log, partition, request));
+  clicks->next_ = log.first(partition);
   if (request.from) clicks->next_ = TRY(log.find_time(partition, *request.from));
-  if (request.offset) clicks->next_ = *request.offset;
+  // Offsets begin at 1.
+  if (request.offset) clicks->next_ = std::max(*request.offset, Offset(1));
+  TRY(clicks->still_kept());
   TRY(clicks->extend());
   return clicks;
 }
 
 Status RawClicks::extend() {
   until_ = TRY(log_.state(partition_)).committed;
+  return {};
+}
+
+Status RawClicks::still_kept() const {
+  const Offset first = log_.first(partition_);
+  if (next_ >= first) return {};
+  return Error(Errc::not_found,
+               fmt::format("offset {} is not kept any more; partition {} begins at offset {}",
+                           next_.value(), partition_.value(), first.value()));
+}
+
+Status RawClicks::fetch() {
+  auto entries = TRY(log_.read(partition_, next_, kPieceBytes));
+  // What retention drops between two reads is passed over by them. Offsets have gaps of
+  // their own, so only the log's begin can tell.
+  if (entries.empty() || entries.front()->first > next_) TRY(still_kept());
+  entries_ = std::move(entries);
+  at_ = 0;
   return {};
 }
 
@@ -35,8 +56,7 @@ bool RawClicks::next(std::string& out) {
 Result<bool> RawClicks::read(std::string& out) {
   if (ended()) return false;
   if (at_ == entries_.size()) {
-    entries_ = TRY(log_.read(partition_, next_, kPieceBytes));
-    at_ = 0;
+    TRY(fetch());
     if (entries_.empty()) return false;
   }
   while (at_ < entries_.size() && !full(out)) TRY(append_entry(*entries_[at_], out));

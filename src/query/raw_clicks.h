@@ -14,7 +14,9 @@ namespace clickmill::query {
 /// The recorded clicks of one partition as NDJSON, read piece by piece: it holds
 /// one block's entries at most, however much is asked for.
 ///
-/// Ends at what was committed when it began, or at the limit.
+/// Ends at what was committed when it began, or at the limit. Begins and goes on where it was
+/// asked to or not at all: Errc::not_found names the offset that retention has dropped, and
+/// the first one that is kept.
 /// Thread: query (one at a time).
 class RawClicks final : public http::BodyStream {
  public:
@@ -42,6 +44,8 @@ class RawClicks final : public http::BodyStream {
         lines_left_(request.limit) {}
   bool ended() const { return lines_left_ == 0 || next_ > until_; }
   bool full(const std::string& out) const { return out.size() >= kPieceBytes || ended(); }
+  Status fetch();
+  Status still_kept() const;
   Status append_entry(const log::Entry& entry, std::string& out);
   Status open_entry(const log::Entry& entry);
   Status append_line(const log::Entry& entry, std::string& out);

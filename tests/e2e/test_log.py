@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 
 from harness import check, check_equal, now_ms, wait_until
 
@@ -113,6 +114,49 @@ def damage_one_file(context, node):
     check_equal("dump of damage", context.run("log", "dump", str(node.data_dir)).returncode, 1)
 
 
+def stalled_reader(node, version):
+    connection = socket.create_connection(("127.0.0.1", node.api_port), timeout=60)
+    connection.sendall(f"GET /v1/log/raw-clicks/0?limit=1000000 HTTP/{version}\r\nHost: a\r\n\r\n".encode())
+    received = b""
+    while len(received) < 1000:
+        received += connection.recv(1000)
+    check(received.split(b"\r\n")[0].endswith(b"200 OK"), f"{received}")
+    return connection
+
+
+def check_cut(connection):
+    """The rest of an answer breaks off: no last chunk, and where there are no chunks a reset."""
+    tail, clean = b"", True
+    try:
+        while piece := connection.recv(1 << 16):
+            tail = (tail + piece)[-100:]
+    except ConnectionResetError:
+        clean = False
+    connection.close()
+    check(not tail.endswith(b"0\r\n\r\n"), "the answer ends as if it were whole")
+    check(not clean or b"\n\r\n" in tail, f"an answer without chunks ends as if it were whole: {tail}")
+
+
+def check_gone(node, first):
+    for offset in (1, first[0] - 1):
+        answer = node.get(f"/v1/log/raw-clicks/0?offset={offset}&wait_ms=1000")
+        check_equal(f"offset {offset} ({answer})", (answer.status, answer.json()["field"]), (410, "offset"))
+        check(str(offset) in answer.json()["detail"] and str(first[0]) in answer.json()["detail"], f"{answer}")
+    for query in (f"offset={first[0]}", "", "from=2020-01-01T00:00:00Z"):
+        answer = node.get(f"/v1/log/raw-clicks/0?{query}&limit=1")
+        check_equal(f"{query} ({answer})", answer.status, 200)
+        check(json.loads(answer.body)["offset"] >= first[0], f"{query}: {answer}")
+
+
+def check_gone_offline(context, node, first):
+    gone = context.run("log", "dump", str(node.data_dir), "--partition", "0", "--from-offset", str(first - 1))
+    check_equal("dump from an offset that is gone", (gone.returncode, gone.stdout), (1, ""))
+    check(f"{first - 1} is not kept" in gone.stderr and str(first) in gone.stderr, gone.stderr)
+    kept = context.run("log", "dump", str(node.data_dir), "--partition", "0", "--from-offset", str(first))
+    check_equal(f"dump from the first kept: {kept.stderr}", kept.returncode, 0)
+    check(kept.stdout, "nothing is kept")
+
+
 def test_retention_by_bytes(context):
     """retention deletes the oldest segments while the node takes clicks, and what stays is whole"""
     node = start_node(context, retention_bytes=3 << 20, segment_bytes=1 << 20)
@@ -133,7 +177,14 @@ def test_retention_by_bytes(context):
         wait_until("the node to take the marker", lambda: not os.path.exists(node.data_dir / "retention.now"))
         return node.metrics()["clickmill_log_sealed_bytes"] <= 5 << 20 and dropped() > 0
 
+    # Two readers that stop after some bytes, one of them without chunks.
+    stalled = [stalled_reader(node, version) for version in ("1.1", "1.0")]
     wait_until("a sweep", swept, timeout_s=60, interval_s=0.2)
+    first = {item["partition"]: item["first_offset"] for item in node.get("/v1/log/raw-clicks").json()["data"]}
+    check(first[0] > 1, f"nothing is gone: {first}")
+    check_gone(node, first)
+    for connection in stalled:
+        check_cut(connection)
     send(node, sent, 100)
     node.wait_total(begin_ms - 60_000, now_ms() + 60_000, sent + 100)
     node.kill()
@@ -141,6 +192,7 @@ def test_retention_by_bytes(context):
     check_equal(f"verify: {verified.stdout}", verified.returncode, 0)
     left = dump(context, node)
     check(0 < len(left) < sent, f"{len(left)} of {sent} clicks left")
+    check_gone_offline(context, node, first[0])
     node.start()
     node.wait_total(begin_ms - 60_000, now_ms() + 60_000, sent + 100)
     check_equal("warnings", node.get("/readyz").json(), {"ready": True, "reasons": [], "warnings": []})

@@ -420,6 +420,15 @@ TEST_CASE("server: a stream that fails is cut without the last chunk", "[http]")
   CHECK_FALSE(answer.complete);
 }
 
+TEST_CASE("server: a stream that fails without chunks ends in a reset", "[http]") {
+  Fixture f;
+  TestClient client = f.connect();
+  client.send("GET /torn HTTP/1.0\r\n\r\n");
+  bool orderly = true;
+  client.read_all(&orderly);
+  CHECK_FALSE(orderly);
+}
+
 TEST_CASE("server: idle and slow clients are closed", "[http]") {
   const std::string sent =
       GENERATE("", "GET / HT", "GET / HTTP/1.1\r\nHost: t\r\nA:",

@@ -145,7 +145,8 @@ TEST_CASE("raw clicks: a time finds the first click of that log time or later",
   }
 }
 
-TEST_CASE("raw clicks: a reader goes on at what retention has left", "[query][raw_clicks]") {
+TEST_CASE("raw clicks: a reader whose place retention has dropped is told, not moved on",
+          "[query][raw_clicks]") {
   OnePartition node(kSeed, 1);  // each block is a segment
   for (int i = 0; i < 6; ++i) {
     node.advance(10 * kMinuteMs);
@@ -160,16 +161,32 @@ TEST_CASE("raw clicks: a reader goes on at what retention has left", "[query][ra
   node.drop(Offset(whole[3 * 1500].offset));
   const Offset first = node.state().first;
   REQUIRE(first.value() > whole[2 * 1500].offset);
-  const auto lines = lines_of(piece + read_all(*clicks));
-  // What was decoded already comes out; then what there is. Nothing twice, nothing else missing.
+  // What was decoded already comes out, and then nothing more.
+  std::string more;
+  Status status;
+  while (status) {
+    piece += std::exchange(more, {});
+    auto went_on = clicks->read(more);
+    if (!went_on) status = std::move(went_on).error();
+  }
+  CHECK(status.error().code() == Errc::not_found);
+  CHECK(status.error().message().find(std::to_string(first.value())) != std::string::npos);
   std::vector<uint64_t> want;
   for (const Line& line : whole) {
-    if (line.offset < whole[1500].offset || line.offset >= first.value())
-      want.push_back(line.offset);
+    if (line.offset < whole[1500].offset) want.push_back(line.offset);
   }
   std::vector<uint64_t> got;
-  for (const Line& line : lines) got.push_back(line.offset);
+  for (const Line& line : lines_of(piece)) got.push_back(line.offset);
   CHECK(got == want);
+  CHECK_THROWS(clicks->next(more));
+
+  for (const uint64_t gone : {uint64_t{0}, uint64_t{1}, first.value() - 1}) {
+    const auto refused = RawClicks::begin(node.reader(), kPartition, from_offset(gone));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code() == Errc::not_found);
+  }
+  CHECK(read(node, from_offset(first.value())).front().offset >= first.value());
+  CHECK(read(node, RawClicksRequest()).front().offset >= first.value());
   RawClicksRequest old;
   old.from = LogMs(0);
   CHECK(read(node, old).front().offset >= first.value());
