@@ -25,6 +25,19 @@ void Worker::run(const std::function<bool()>& idle, std::chrono::milliseconds pe
   }
 }
 
+bool Worker::step(size_t most) {
+  std::vector<Message> messages;
+  mailbox_.take(messages, std::chrono::steady_clock::time_point());
+  for (Message& message : messages) stepping_.push_back(std::move(message));
+  const bool any = !stepping_.empty();
+  for (size_t i = 0; i < most && !stepping_.empty(); ++i) {
+    const Message message = std::move(stepping_.front());
+    stepping_.pop_front();
+    message();
+  }
+  return any;
+}
+
 void Worker::stop() {
   mailbox_.close();
   if (thread_.joinable()) thread_.join();

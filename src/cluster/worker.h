@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <string>
 #include <thread>
@@ -30,6 +31,9 @@ class Worker {
   [[nodiscard]] bool try_post(Message message) { return mailbox_.try_push(std::move(message)); }
   /// Runs what waits, then ends the thread.
   void stop();
+  /// Runs up to `most` messages on the calling thread, for an owner that never
+  /// calls start(); false when none waited.
+  bool step(size_t most);
 
  private:
   static constexpr size_t kMailboxMost = 16'384;
@@ -37,6 +41,7 @@ class Worker {
 
   const std::string name_;
   Mailbox<Message> mailbox_;
+  std::deque<Message> stepping_;  ///< taken by step() and not run yet
   std::thread thread_;
 };
 

@@ -54,8 +54,8 @@ Result<std::unique_ptr<FileLock>> lock_directory(FileSystem& files, const std::s
 
 }  // namespace
 
-std::string DataDir::log(uint32_t partition) const {
-  return fmt::format("{}/log/{}", path_, partition);
+std::string DataPaths::log(uint32_t partition) const {
+  return fmt::format("{}/log/{}", root, partition);
 }
 
 Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::string& path,

@@ -15,8 +15,19 @@ struct NodeFile {
   uint64_t seed = 0;  ///< secret; hashes ids and visitors
 };
 
+/// Where everything stands in a data directory:
+///   node, LOCK, catalog, upkeep, journal/, log/<partition>/, state/, ids/, store/
+struct DataPaths {
+  std::string root;
+
+  std::string journal() const { return root + "/journal"; }
+  std::string log(uint32_t partition) const;
+  std::string state() const { return root + "/state"; }
+  std::string ids() const { return root + "/ids"; }
+  std::string store() const { return root + "/store"; }
+};
+
 /// The locked data directory of one running node.
-///   node, LOCK, catalog, journal/, log/<partition>/, state/, ids/, store/
 class DataDir {
  public:
   /// Makes the directory or checks that it is this node's. Errc::busy: another
@@ -28,17 +39,18 @@ class DataDir {
   /// Errc::not_found: there is none; the others as above.
   static Result<std::unique_ptr<DataDir>> open_existing(FileSystem& files, const std::string& path);
   const NodeFile& node() const { return node_; }
-  const std::string& path() const { return path_; }
-  std::string journal() const { return path_ + "/journal"; }
-  std::string log(uint32_t partition) const;
-  std::string state() const { return path_ + "/state"; }
-  std::string ids() const { return path_ + "/ids"; }
-  std::string store() const { return path_ + "/store"; }
+  const DataPaths& paths() const { return paths_; }
+  const std::string& path() const { return paths_.root; }
+  std::string journal() const { return paths_.journal(); }
+  std::string log(uint32_t partition) const { return paths_.log(partition); }
+  std::string state() const { return paths_.state(); }
+  std::string ids() const { return paths_.ids(); }
+  std::string store() const { return paths_.store(); }
 
  private:
   DataDir(std::string path, std::unique_ptr<FileLock> lock)
-      : path_(std::move(path)), lock_(std::move(lock)) {}
-  std::string path_;
+      : paths_{std::move(path)}, lock_(std::move(lock)) {}
+  DataPaths paths_;
   std::unique_ptr<FileLock> lock_;
   NodeFile node_;
 };

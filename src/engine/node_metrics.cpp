@@ -90,13 +90,14 @@ void add_checkpoint_metrics(Metrics& metrics, const PartitionStatus& status) {
 
 }  // namespace
 
-void add_node_metrics(Metrics& metrics, const cluster::Owned& owned, const PartitionStatus& status,
-                      const log::Journal& journal, const collector::Spool& spool,
-                      const stream::StateStore& state) {
+void add_node_metrics(Metrics& metrics, Machine& machine, const stream::StateStore& state) {
+  const PartitionStatus& status = machine.status();
+  const log::Journal& journal = machine.journal();
+  const collector::Spool& spool = machine.spool();
   metrics.gauge_from(
       "clickmill_build_info", "1; the label tells the version.", [] { return 1.0; },
       "version=\"" CLICKMILL_VERSION "\"");
-  add_click_counters(metrics, owned);
+  add_click_counters(metrics, machine.owned());
   add_stream_gauges(metrics, status);
   add_checkpoint_metrics(metrics, status);
   metrics.gauge_from("clickmill_spool_clicks", "Clicks answered and not yet committed.",

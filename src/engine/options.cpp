@@ -1,6 +1,9 @@
 #include "engine/options.h"
 
 #include <algorithm>
+#include <thread>
+
+#include "base/random.h"
 
 namespace clickmill::engine {
 namespace {
@@ -19,7 +22,25 @@ collector::Durability durability_of(Durability durability) {
   return collector::Durability::synced;
 }
 
+// What all partitions together hold in memory, about, until it is in a checkpoint.
+constexpr uint64_t kUnsavedBytes = 48 << 20;
+
+stream::Settings settings_of(const Config& config) {
+  stream::Settings settings;
+  settings.dedup_hours = config.stream.dedup_hours;
+  settings.window_grace_ms = int64_t{config.stream.window_grace_s} * 1000;
+  settings.max_clock_ahead_ms = int64_t{config.stream.max_clock_ahead_s} * 1000;
+  settings.stale_after_hours = config.stream.stale_after_hours;
+  settings.nodes = {config.node_id};
+  return settings;
+}
+
 }  // namespace
+
+unsigned threads_of(const Config& config) {
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  return config.threads != 0 ? config.threads : cores;
+}
 
 Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files,
                                               const std::string& directory) {
@@ -31,6 +52,26 @@ Result<log::Journal::Options> journal_options(const Config& config, FileSystem& 
   options.files_bytes_most = bound;
   options.reserve_bytes = std::min(options.reserve_bytes, bound / 4);
   options.file_bytes = std::min(options.file_bytes, bound / kJournalFilesLeast / kMiB * kMiB);
+  return options;
+}
+
+Result<Machine::Options> machine_options(const Config& config, FileSystem& files,
+                                         const DataDir& dir) {
+  Machine::Options options;
+  options.node_id = config.node_id;
+  options.paths = dir.paths();
+  options.partitions = config.log.partitions;
+  options.workers = threads_of(config);
+  options.seed = dir.node().seed;
+  options.jitter_seed = secure_random_u64();
+  options.memory_limit_bytes = memory_limit_here();
+  options.retention = {int64_t{config.log.retention_days} * kDayMs, config.log.retention_bytes};
+  options.journal = TRY(journal_options(config, files, dir.path()));
+  options.segments.segment_bytes = config.log.segment_bytes;
+  options.segments.compression = config.log.compression;
+  options.partition.settings = settings_of(config);
+  options.partition.checkpoint_bytes = kUnsavedBytes / config.log.partitions;
+  options.partition.checkpoint_interval_ms = int64_t{config.stream.checkpoint_interval_s} * 1000;
   return options;
 }
 

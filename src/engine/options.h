@@ -5,6 +5,7 @@
 #include "base/file_system.h"
 #include "collector/intake.h"
 #include "engine/config.h"
+#include "engine/machine.h"
 #include "log/journal.h"
 
 namespace clickmill::engine {
@@ -15,6 +16,10 @@ namespace clickmill::engine {
 /// bound on the journal bounds that too. `directory`: the data's.
 Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files,
                                               const std::string& directory);
+Result<Machine::Options> machine_options(const Config& config, FileSystem& files,
+                                         const DataDir& dir);
+/// Workers and io threads: as configured, or one for each core.
+unsigned threads_of(const Config& config);
 collector::Intake::Options intake_options(const Config& config);
 
 }  // namespace clickmill::engine

@@ -8,74 +8,17 @@
 #include "base/logging.h"
 
 namespace clickmill::engine {
-namespace {
 
-// What all partitions together hold in memory, about, until it is in a checkpoint.
-constexpr uint64_t kUnsavedBytes = 48 << 20;
-
-const click::ColumnCodec& click_codec() {
-  static const click::ColumnCodec codec;
-  return codec;
-}
-
-stream::Settings settings_of(const Config& config) {
-  stream::Settings settings;
-  settings.dedup_hours = config.stream.dedup_hours;
-  settings.window_grace_ms = int64_t{config.stream.window_grace_s} * 1000;
-  settings.max_clock_ahead_ms = int64_t{config.stream.max_clock_ahead_s} * 1000;
-  settings.stale_after_hours = config.stream.stale_after_hours;
-  settings.nodes = {config.node_id};
-  return settings;
-}
-
-}  // namespace
-
-Result<std::vector<std::unique_ptr<cluster::Partition>>> open_partitions(
-    const Config& config, const DataDir& dir, FileSystem& files, NodeClock& clock,
-    stream::StateStore& state, cluster::Owned& owned, const PartitionHooks& hooks) {
-  std::vector<std::unique_ptr<cluster::Partition>> partitions;
-  for (uint32_t i = 0; i < config.log.partitions; ++i) {
-    const PartitionId id(i);
-    log::Segments::Options segment_options;
-    segment_options.segment_bytes = config.log.segment_bytes;
-    segment_options.compression = config.log.compression;
-    auto segments = TRY(log::Segments::open(files, dir.log(i), click_codec(), segment_options));
-    stream::Pipeline::Options pipeline_options;
-    pipeline_options.seed = dir.node().seed;
-    pipeline_options.store_directory = dir.store();
-    pipeline_options.images = hooks.images;
-    auto pipeline = TRY(stream::Pipeline::open(id, state, files, std::move(pipeline_options)));
-    if (pipeline->applied() + 1 < segments->first()) {
-      return Error(
-          Errc::corrupt,
-          fmt::format("partition {}: the state ends at offset {}, but the log begins at {}", i,
-                      pipeline->applied().value(), segments->first().value()));
-    }
-    cluster::Partition::Options options;
-    options.node_id = config.node_id;
-    options.settings = settings_of(config);
-    options.checkpoint_interval_ms = int64_t{config.stream.checkpoint_interval_s} * 1000;
-    options.checkpoint_bytes = kUnsavedBytes / config.log.partitions;
-    options.low_water = hooks.low_water;
-    options.in_background = hooks.in_background;
-    options.on_worker = [&owned, id](std::function<void()> task) {
-      owned.worker_of(id).post(std::move(task));
-    };
-    partitions.push_back(std::make_unique<cluster::Partition>(
-        id, clock, std::move(segments), std::move(pipeline), std::move(options)));
-  }
-  return partitions;
-}
-
-Status remove_orphaned_parts(const DataDir& dir, FileSystem& files, const cluster::Owned& owned) {
+Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
+                             const cluster::Owned& owned) {
   std::set<std::string> named;
   for (const auto& partition : owned.partitions) {
     for (const auto& meta : partition->pipeline().part_metas()) named.insert(meta.name);
   }
-  for (const std::string& name : TRY(files.list(dir.store()))) {
+  for (const std::string& name : TRY(files.list(paths.store()))) {
     if (named.count(name) != 0) continue;
     log_info("store", fmt::format("removing {}, which no checkpoint names", name));
-    TRY(files.remove(dir.store() + "/" + name));
+    TRY(files.remove(paths.store() + "/" + name));
   }
   return {};
 }

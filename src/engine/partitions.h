@@ -8,27 +8,15 @@
 #include <string>
 #include <vector>
 
-#include "cluster/reader.h"
-#include "engine/config.h"
+#include "cluster/owned.h"
 #include "engine/data_dir.h"
-#include "stream/state_store.h"
 
 namespace clickmill::engine {
 
-struct PartitionHooks {
-  std::function<ArrivalMs(PartitionId)> low_water;
-  std::function<bool(std::function<void()>)> in_background;
-  stream::TableImages* images = nullptr;
-};
-
-/// Opens segments and stream of every partition (the journal comes later).
-Result<std::vector<std::unique_ptr<cluster::Partition>>> open_partitions(
-    const Config& config, const DataDir& dir, FileSystem& files, NodeClock& clock,
-    stream::StateStore& state, cluster::Owned& owned, const PartitionHooks& hooks);
-
 /// Deletes part files that no checkpoint names: left by a crash between writing
 /// a part and the checkpoint, or by one before an unlink.
-Status remove_orphaned_parts(const DataDir& dir, FileSystem& files, const cluster::Owned& owned);
+Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
+                             const cluster::Owned& owned);
 
 /// What other threads may know of the partitions, told by their workers.
 /// Thread: any. The mutex guards the copies between workers and readers.

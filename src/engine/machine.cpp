@@ -1,0 +1,240 @@
+#include "engine/machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/logging.h"
+#include "base/random.h"
+
+namespace clickmill::engine {
+namespace {
+
+constexpr int64_t kIdsPeriodNs = 10'000'000'000;
+
+/// A node alone leads every partition: the batch goes straight to its log.
+class LocalRouter final : public cluster::Router {
+ public:
+  explicit LocalRouter(cluster::Owned& owned) : owned_(owned) {}
+  void send(PartitionId partition, cluster::Batch&& batch, cluster::Committed committed) override {
+    owned_.partitions[partition.value()]->submit(std::move(batch), std::move(committed));
+  }
+
+ private:
+  cluster::Owned& owned_;
+};
+
+/// Damage may be all that an operator sees of this program today.
+Error with_way_out(Error error) {
+  if (error.code() != Errc::corrupt) return error;
+  return Error(Errc::corrupt,
+               error.message() +
+                   " (clickmill recover --force-quorum --config FILE goes on with what is "
+                   "readable and says what is gone)",
+               error.path(), error.position());
+}
+
+}  // namespace
+
+Machine::Machine(FileSystem& files, const Clock& clock, Options options, Outside outside)
+    : files_(files),
+      clock_(clock),
+      options_(std::move(options)),
+      outside_(std::move(outside)),
+      status_(options_.partitions),
+      memory_alarm_(options_.memory_limit_bytes) {
+  for (unsigned i = 0; i < options_.workers; ++i) {
+    owned_.workers.push_back(std::make_unique<cluster::Worker>(fmt::format("worker-{}", i)));
+  }
+}
+
+Machine::~Machine() { stop_journal(); }
+
+void Machine::stop_workers() {
+  if (upkeep_) upkeep_->stop();
+  for (const auto& worker : owned_.workers) worker->stop();
+}
+
+void Machine::stop_journal() {
+  if (journal_) journal_->stop();
+}
+
+Status Machine::open_partitions(stream::StateStore& state) {
+  const DataPaths& paths = options_.paths;
+  TRY(files_.create_directories(paths.ids()));
+  TRY(files_.create_directories(paths.store()));
+  id_spaces_ = std::make_unique<stream::IdSpaces>(state);
+  images_ = std::make_unique<stream::TableImages>(
+      files_, stream::TableImages::Options{paths.ids(), outside_.in_background});
+  for (uint32_t i = 0; i < options_.partitions; ++i) TRY(open_partition(PartitionId(i), state));
+  return {};
+}
+
+void Machine::close_partitions() {
+  owned_.partitions.clear();
+  images_.reset();
+  id_spaces_.reset();
+}
+
+Status Machine::open_partition(PartitionId id, stream::StateStore& state) {
+  auto segments =
+      TRY(log::Segments::open(files_, options_.paths.log(id.value()), codec_, options_.segments));
+  stream::Pipeline::Options of_pipeline = options_.pipeline;
+  of_pipeline.seed = options_.seed;
+  of_pipeline.store_directory = options_.paths.store();
+  of_pipeline.images = images_.get();
+  auto pipeline = TRY(stream::Pipeline::open(id, state, files_, std::move(of_pipeline)));
+  if (pipeline->applied() + 1 < segments->first()) {
+    return Error(Errc::corrupt,
+                 fmt::format("partition {}: the state ends at offset {}, but the log begins at {}",
+                             id.value(), pipeline->applied().value(), segments->first().value()));
+  }
+  cluster::Partition::Options of_partition = options_.partition;
+  of_partition.node_id = options_.node_id;
+  of_partition.low_water = [this](PartitionId partition) { return spool_->low_water(partition); };
+  of_partition.in_background = outside_.in_background;
+  of_partition.on_worker = [this, id](std::function<void()> task) {
+    owned_.worker_of(id).post(std::move(task));
+  };
+  owned_.partitions.push_back(std::make_unique<cluster::Partition>(
+      id, clock_, std::move(segments), std::move(pipeline), std::move(of_partition)));
+  return {};
+}
+
+Status Machine::open_journal() {
+  // Only now: a store that was set aside is not to lose what nobody names yet.
+  TRY(remove_orphaned_parts(options_.paths, files_, owned_));
+  std::vector<log::RecoveredLog> logs;
+  for (const auto& partition : owned_.partitions) logs.emplace_back(partition->segments().last());
+  collector::RecoveredSpool spooled;
+  const auto replay = [&](JournalPos position, const log::RecordView& record) -> Status {
+    if (record.partition.value() >= logs.size())
+      return Error(Errc::corrupt, "record of an unknown partition");
+    if (collector::RecoveredSpool::is_of_spool(record.kind))
+      return spooled.replay(position, record);
+    return logs[record.partition.value()].replay(position, record);
+  };
+  auto journal =
+      log::Journal::open(files_, options_.paths.journal(), clock_, options_.journal, replay);
+  if (!journal) return with_way_out(std::move(journal).error());
+  journal_ = *std::move(journal);
+  for (size_t i = 0; i < logs.size(); ++i) {
+    auto opened = owned_.partitions[i]->open(*journal_, std::move(logs[i]));
+    if (!opened) return with_way_out(std::move(opened).error());
+  }
+  open_spool(std::move(spooled));
+  return open_upkeep();
+}
+
+void Machine::open_spool(collector::RecoveredSpool&& spooled) {
+  collector::Spool::Options of_spool = options_.spool;
+  of_spool.partitions = options_.partitions;
+  of_spool.on_untold = outside_.ask_for_ad;
+  spool_ = std::make_unique<collector::Spool>(
+      *journal_, clock_, std::move(of_spool),
+      [this](PartitionId id) { forwarders_[id.value() % forwarders_.size()]->ready(id); });
+  spool_->recover(std::move(spooled));
+  router_ = outside_.router ? outside_.router(owned_) : std::make_unique<LocalRouter>(owned_);
+  Random jitter(options_.jitter_seed);
+  collector::Forwarder::Options of_forwarder = options_.forwarder;
+  of_forwarder.node_id = options_.node_id;
+  for (unsigned i = 0; i < options_.workers; ++i) {
+    forwarders_.push_back(std::make_unique<collector::Forwarder>(*spool_, *router_, clock_.system(),
+                                                                 of_forwarder, jitter.next()));
+  }
+}
+
+/// Before the workers' first step, whose ticks would move log time to a clock that may
+/// be wrong.
+Status Machine::open_upkeep() {
+  LogUpkeep::Options of_upkeep;
+  of_upkeep.directory = options_.paths.root;
+  of_upkeep.rules = options_.retention;
+  of_upkeep.needs = [this](size_t partition) -> LogUpkeep::Needs {
+    const auto share = status_.share(partition);
+    return {share.checkpointed + 1, share.log_time};
+  };
+  std::vector<log::Segments*> segments;
+  LogMs newest(0);
+  for (const auto& partition : owned_.partitions) {
+    segments.push_back(&partition->segments());
+    newest = std::max(
+        {newest, partition->log().last_append_ms(), partition->pipeline().horizon().log_time()});
+  }
+  upkeep_ = TRY(
+      LogUpkeep::open(files_, clock_.system(), std::move(segments), newest, std::move(of_upkeep)));
+  return {};
+}
+
+bool Machine::step_worker(size_t worker) {
+  bool replaying = false;
+  // Taken before the partitions say what they need: what is on its way to the journal
+  // meanwhile stands in this file or a later one.
+  const JournalPos current = begin_of_current();
+  const JournalPos leave = leave_before();
+  const uint64_t copied_most = copied_at_once() / options_.partitions;
+  for (size_t i = worker; i < owned_.partitions.size(); i += owned_.workers.size()) {
+    cluster::Partition& partition = *owned_.partitions[i];
+    if (!partition.caught_up() && !partition.failure()) {
+      replaying |= partition.replay_slice();
+      // What the last run left in the spool can go on now.
+      if (partition.caught_up()) forwarders_[worker]->ready(partition.id());
+    }
+    partition.maintain();
+    partition.release_soon(leave, copied_most);
+    status_.update(partition, current);
+  }
+  forwarders_[worker]->forward();
+  if (worker == 0) maintain_journal();
+  if (worker == 0) maintain_ids();
+  return replaying;
+}
+
+JournalPos Machine::begin_of_current() const {
+  return JournalPos(journal_->current_file() * journal_->file_bytes());
+}
+
+/// What stands before it is copied forward.
+JournalPos Machine::leave_before() const {
+  const uint64_t current = journal_->current_file();
+  const uint64_t in_peace = options_.journal_files_in_peace;
+  return JournalPos((current - std::min(current, in_peace)) * journal_->file_bytes());
+}
+
+uint64_t Machine::copied_at_once() const {
+  return journal_->file_bytes() / options_.copied_part_of_file;
+}
+
+void Machine::maintain_journal() {
+  spool_->write_trims();
+  spool_->copy_forward(leave_before(), copied_at_once());
+  const JournalPos current = begin_of_current();
+  journal_->release_before(std::min({current, spool_->oldest_needed(), status_.oldest_needed()}));
+}
+
+/// Watches the ids' memory, and gives the space of forgotten ones back: in the
+/// background, since files are unlinked.
+void Machine::maintain_ids() {
+  const int64_t now = clock_.system().monotonic_ns();
+  if (now < next_ids_ns_) return;
+  next_ids_ns_ = now + kIdsPeriodNs;
+  const double table_bytes = status_.sum([](const PartitionStatus::Share& share) {
+    return static_cast<double>(share.dedup.memory_bytes);
+  });
+  if (auto alarm = memory_alarm_.check(static_cast<uint64_t>(table_bytes)))
+    log_warn("dedup", *alarm);
+  const int64_t oldest = status_.oldest_durable_hour();
+  // When the queue is full, the next period does it.
+  (void)outside_.in_background([this, oldest] {
+    if (auto done = id_spaces_->maintain(oldest); !done) log_warn("dedup", done.error().text());
+  });
+}
+
+void Machine::post_checkpoints() {
+  for (const auto& partition : owned_.partitions) {
+    owned_.worker_of(partition->id()).post([&partition] { partition->checkpoint_now(); });
+  }
+}
+
+}  // namespace clickmill::engine

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/metrics.h"
+#include "base/node_clock.h"
+#include "click/batch.h"
+#include "cluster/owned.h"
+#include "collector/forwarder.h"
+#include "collector/spool.h"
+#include "engine/data_dir.h"
+#include "engine/log_upkeep.h"
+#include "engine/memory_alarm.h"
+#include "engine/partitions.h"
+#include "log/journal.h"
+#include "stream/id_spaces.h"
+#include "stream/state_store.h"
+
+namespace clickmill::engine {
+
+/// The life of a node, without threads and sockets: journal, spool, forwarders,
+/// partitions, and what keeps them small. Whoever owns it brings the outside (disk,
+/// clock, state store, router, background) and says what runs when: Engine with threads,
+/// a simulation step by step.
+///
+/// In order: open_partitions(), open_journal(); then step_worker(i) for every worker,
+/// many times a second, beside that worker's messages (workers()[i]->start() or step()),
+/// journal().start() or pump(), upkeep().start() or round(). To end: stop_workers(), then
+/// the owner's background, whose tasks point into it, then stop_journal().
+/// Thread: the owner's, but step_worker(i) on worker i.
+class Machine {
+ public:
+  struct Options {
+    std::string node_id = "n1";
+    DataPaths paths;
+    uint32_t partitions = 64;
+    unsigned workers = 1;
+    uint64_t seed = 0;                         ///< of the data directory: hashes ids and visitors
+    uint64_t jitter_seed = 0;                  ///< of the forwarders' backoffs
+    uint64_t memory_limit_bytes = UINT64_MAX;  ///< the id tables give an alarm at half of it
+    log::RetentionRules retention;
+    // Of the parts. What the machine itself knows (node_id, paths, seed, who is called
+    // back) it fills in.
+    log::Journal::Options journal;
+    log::Segments::Options segments;
+    stream::Pipeline::Options pipeline;
+    cluster::Partition::Options partition;
+    collector::Spool::Options spool;
+    collector::Forwarder::Options forwarder;
+    /// What still holds a file back that is older than so many is copied forward, so
+    /// that a quiet partition doesn't keep gigabytes;
+    uint64_t journal_files_in_peace = 5;
+    /// at most the n-th part of a file by a worker's round, for spool and log each.
+    uint64_t copied_part_of_file = 8;
+  };
+  /// What is outside. All may be called from any thread.
+  struct Outside {
+    /// Runs a task on another thread; false when it can't now: then it is tried again.
+    std::function<bool(std::function<void()>)> in_background;
+    /// A click's ad must be asked for: Spool::told must follow.
+    std::function<void(PartitionId, collector::Spool::UntoldClick, const std::string& ad_id)>
+        ask_for_ad;
+    /// Brings batches to their leaders. Empty: this node leads every partition.
+    std::function<std::unique_ptr<cluster::Router>(cluster::Owned&)> router = nullptr;
+  };
+  /// `files` and `clock` are borrowed and outlive it.
+  Machine(FileSystem& files, const Clock& clock, Options options, Outside outside);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  /// Opens segments and stream of every partition. `state` is borrowed and outlives it.
+  /// After an error close_partitions() makes another try possible.
+  Status open_partitions(stream::StateStore& state);
+  void close_partitions();
+  /// Recovers the journal, and gives logs and spool what stood in it. Sends nothing yet.
+  Status open_journal();
+
+  /// What a worker does between messages: replay, then upkeep. True: again at once.
+  bool step_worker(size_t worker);
+  /// Has every partition write its checkpoint, as a message to its worker.
+  void post_checkpoints();
+  /// Ends upkeep and workers, whose messages are run; at any stage.
+  void stop_workers();
+  /// Writes and syncs what waits (Journal::stop); at any stage.
+  void stop_journal();
+
+  cluster::Owned& owned() { return owned_; }
+  const cluster::Owned& owned() const { return owned_; }
+  NodeClock& clock() { return clock_; }
+  log::Journal& journal() { return *journal_; }
+  collector::Spool& spool() { return *spool_; }
+  const PartitionStatus& status() const { return status_; }
+  LogUpkeep& upkeep() { return *upkeep_; }
+
+ private:
+  Status open_partition(PartitionId id, stream::StateStore& state);
+  void open_spool(collector::RecoveredSpool&& spooled);
+  Status open_upkeep();
+  JournalPos begin_of_current() const;
+  JournalPos leave_before() const;
+  uint64_t copied_at_once() const;
+  void maintain_journal();
+  void maintain_ids();
+
+  FileSystem& files_;
+  NodeClock clock_;
+  const Options options_;
+  const Outside outside_;
+  const click::ColumnCodec codec_;
+
+  // Each borrows from those above it.
+  std::unique_ptr<stream::IdSpaces> id_spaces_;
+  std::unique_ptr<stream::TableImages> images_;
+  /// Workers are there from the beginning; partitions from open_partitions() on.
+  cluster::Owned owned_;
+  /// What the workers told last of their partitions; all zero before their first step,
+  /// so that no journal file goes before every partition has said what it needs.
+  PartitionStatus status_;
+  /// Its waiters point to spool and partitions, and are answered at the latest when it
+  /// stops: the destructor stops it first.
+  std::unique_ptr<log::Journal> journal_;
+  std::unique_ptr<collector::Spool> spool_;
+  std::unique_ptr<cluster::Router> router_;
+  std::vector<std::unique_ptr<collector::Forwarder>> forwarders_;  ///< by worker
+  std::unique_ptr<LogUpkeep> upkeep_;
+
+  // Of worker 0, which does what is the node's.
+  MemoryAlarm memory_alarm_;
+  int64_t next_ids_ns_ = 0;
+};
+
+}  // namespace clickmill::engine

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/random.h"
+#include "click/click.h"
+#include "cluster/partition.h"
+#include "log/journal.h"
+#include "simulation/sim_node.h"
+
+namespace clickmill::simulation {
+
+/// The people's side: it survives everything. Every sending has a number, so that the
+/// log tells a client's copy from a resend of ours.
+class Clients {
+ public:
+  explicit Clients(uint64_t seed) : random_(seed) {}
+  /// Sends a click to a node; it is acknowledged when the journal says so.
+  void send(SimNode& node, uint64_t identity, EventMs timestamp, log::Lane lane);
+  /// Clicks are called safe before the sync: a break that the checks must notice.
+  void answer_when_written() { answer_when_written_ = true; }
+
+  const std::set<uint64_t>& acknowledged() const { return acknowledged_; }
+  uint64_t refused() const { return refused_; }
+  static std::string ad_of(uint64_t identity) { return "ad" + std::to_string(identity % 7); }
+
+ private:
+  class Answer;
+  Random random_;
+  bool answer_when_written_ = false;
+  std::set<uint64_t> acknowledged_;  ///< identities
+  uint64_t sendings_ = 0;
+  uint64_t refused_ = 0;
+};
+
+/// What a reader of the logs alone, who knows nothing of batching, tables or
+/// horizons, says of every click in them.
+class Fates {
+ public:
+  /// Reads a partition's whole log; what is wrong with it.
+  std::optional<std::string> read(const cluster::Partition& partition);
+  /// What is wrong: an acknowledged click that is in no log, a resend that counts as a
+  /// client's copy, or another tally than the streams'.
+  std::optional<std::string> check(const Clients& clients, const stream::Tally& streams) const;
+
+ private:
+  void add(const click::ClickView& click, bool again);
+  void add_verdict(const click::ClickView& click);
+
+  std::set<std::string> identities_;
+  std::set<std::string> sendings_;
+  stream::Tally tally_;
+  uint64_t unmarked_resends_ = 0;
+};
+
+}  // namespace clickmill::simulation

@@ -1,0 +1,110 @@
+#include "simulation/sim_node.h"
+
+namespace clickmill::simulation {
+namespace {
+
+constexpr uint64_t kSeed = 42;
+
+}  // namespace
+
+SimNode::SimNode(uint64_t seed, const Clock& clock, Options options)
+    : files(seed), clock_(clock), options_(std::move(options)), random_(seed) {}
+
+engine::Machine::Options SimNode::machine_options() {
+  engine::Machine::Options options;
+  options.node_id = options_.node_id;
+  options.paths.root = "/data";
+  options.partitions = options_.partitions;
+  options.workers = options_.workers;
+  options.seed = kSeed;
+  options.jitter_seed = random_.next();
+  options.journal.file_bytes = kFileBytes;
+  options.journal.group_bytes = 4 << 10;
+  options.journal.unsynced_bytes = 16 << 10;
+  options.journal.queue_bytes = options_.buffer_bytes;
+  options.journal.reserve_bytes = options_.reserve_bytes;
+  options.segments.segment_bytes = 64 << 10;
+  options.pipeline.flush_rows = 8;
+  options.partition.settings.nodes = options_.nodes;
+  options.partition.checkpoint_interval_ms = 20'000;
+  options.spool.memory_bytes = options_.spool_memory_bytes;
+  options.forwarder.batch_clicks = 20;
+  return options;
+}
+
+std::optional<std::string> SimNode::open() {
+  engine::Machine::Outside outside;
+  outside.in_background = [this](std::function<void()> task) {
+    background_.push_back(std::move(task));
+    return true;
+  };
+  outside.router = options_.router;
+  machine_ = std::make_unique<engine::Machine>(files, clock_, machine_options(), outside);
+  auto opened = machine_->open_partitions(state);
+  if (opened) opened = machine_->open_journal();
+  if (!opened) return opened.error().text();
+  return std::nullopt;
+}
+
+void SimNode::die(bool power_loss) {
+  files.crash_at_operation(0);
+  files.fail_sync_after(0);
+  if (power_loss || files.crashed()) {
+    files.crash();
+    state.crash();
+    files.restart();
+  } else {
+    files.kill();
+  }
+  background_.clear();
+  // The journal tells what waits in it that it failed: nobody hears that any more.
+  machine_.reset();
+}
+
+bool SimNode::run_workers(size_t most) {
+  bool any = false;
+  for (const auto& worker : machine_->owned().workers) any |= worker->step(most);
+  return any;
+}
+
+void SimNode::run_background(size_t most) {
+  for (size_t i = 0; i < most && !background_.empty(); ++i) {
+    auto task = std::move(background_.front());
+    background_.pop_front();
+    task();
+  }
+}
+
+void SimNode::step() {
+  for (unsigned i = 0; i < options_.workers; ++i) machine_->step_worker(i);
+  machine_->upkeep().round();
+}
+
+bool SimNode::caught_up() const {
+  for (const auto& partition : partitions()) {
+    if (!partition->caught_up()) return false;
+  }
+  return true;
+}
+
+std::optional<std::string> SimNode::failure() const {
+  for (const auto& partition : partitions()) {
+    if (partition->failure()) return partition->failure()->text();
+  }
+  return std::nullopt;
+}
+
+stream::Tally SimNode::total() const {
+  stream::Tally total;
+  for (const auto& partition : partitions()) {
+    const stream::Tally& tally = partition->pipeline().tally();
+    total.received += tally.received;
+    total.counted += tally.counted;
+    total.duplicate += tally.duplicate;
+    total.resent += tally.resent;
+    for (size_t i = 0; i < total.review.size(); ++i) total.review[i] += tally.review[i];
+  }
+  return total;
+}
+
+}  // namespace clickmill::simulation

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "cluster/partition.h"
+#include "engine/machine.h"
+#include "simulation/sim_file_system.h"
+#include "stream/memory_state_store.h"
+
+namespace clickmill::simulation {
+
+/// One node as it runs, the product's Machine, on a simulated disk and without threads:
+/// the test decides what runs when, what fails, and when the machine dies.
+///
+/// The maintenance is the product's; sizes are scaled by the journal's files, 64 KiB
+/// instead of 64 MiB.
+///
+/// Fault model: SimFileSystem's (unsynced writes are lost or torn, syncs fail, the
+/// disk fills) and MemoryStateStore's (unsynced commits are lost); work posted to
+/// the workers or the background is late, or lost with the process. The wall clock only
+/// goes forward.
+class SimNode {
+ public:
+  static constexpr uint64_t kFileBytes = 64 << 10;
+  struct Options {
+    std::string node_id = "n1";
+    std::vector<std::string> nodes = {"n1"};  ///< whose low-waters count
+    uint32_t partitions = 3;
+    unsigned workers = 2;
+    uint64_t spool_memory_bytes = 64 << 20;
+    uint64_t buffer_bytes = 1 << 20;
+    uint64_t reserve_bytes = 0;
+    /// Empty: it leads every partition.
+    std::function<std::unique_ptr<cluster::Router>(cluster::Owned&)> router = nullptr;
+  };
+  /// `clock` is borrowed.
+  SimNode(uint64_t seed, const Clock& clock, Options options);
+
+  /// Opens everything, or says what is wrong.
+  std::optional<std::string> open();
+  /// kill -9, or a power loss: everything in memory is gone.
+  void die(bool power_loss);
+  bool alive() const { return machine_ != nullptr; }
+
+  void pump() {
+    while (machine_->journal().pump()) {
+    }
+  }
+  /// Runs up to `most` messages of each worker; false when none waited.
+  bool run_workers(size_t most);
+  void run_background(size_t most);
+  /// What every worker does between messages, and the log's upkeep.
+  void step();
+  void post_in_background(std::function<void()> task) { background_.push_back(std::move(task)); }
+
+  engine::Machine& machine() { return *machine_; }
+  const engine::Machine& machine() const { return *machine_; }
+  const auto& partitions() const { return machine_->owned().partitions; }
+  bool caught_up() const;
+  /// The first partition's that stopped.
+  std::optional<std::string> failure() const;
+  bool journal_closed() { return machine_->journal().health() == log::Journal::Health::closed; }
+  stream::Tally total() const;
+
+  SimFileSystem files;
+  stream::MemoryStateStore state;
+
+ private:
+  engine::Machine::Options machine_options();
+
+  const Clock& clock_;
+  const Options options_;
+  Random random_;
+  std::deque<std::function<void()>> background_;  ///< its tasks point into the machine
+  std::unique_ptr<engine::Machine> machine_;
+};
+
+}  // namespace clickmill::simulation
