@@ -142,8 +142,11 @@ void Partition::put_settings_in_force() {
   if (pipeline_->settings() == options_.settings) return;
   std::string payload;
   stream::encode_settings(options_.settings, payload);
-  auto done =
-      append_entry(click::EntryKind::settings, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
+  // A node that they name first begins at their time: not above what waits already to be
+  // counted, or that would be too old to be judged.
+  const LogMs append_ms(std::max({options_.low_water(id_).value(), log_->last_append_ms().value(),
+                                  pipeline_->horizon().log_time().value()}));
+  auto done = append_entry(click::EntryKind::settings, 1, std::move(payload), append_ms);
   if (!done) fail(std::move(done).error());
 }
 

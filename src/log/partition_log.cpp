@@ -337,8 +337,10 @@ bool PartitionLog::copy_forward(JournalPos position, uint64_t max_bytes) {
   uint64_t copied = 0;
   for (Held& held : held_) {
     if (held.position == JournalPos(0) || held.position >= position || held.copying) continue;
-    copied += held.entry->payload.size();
-    if (copied > max_bytes) return false;
+    const uint64_t bytes = held.entry->payload.size();
+    // At least one: an entry longer than that would keep its file for ever.
+    if (copied != 0 && copied + bytes > max_bytes) return false;
+    copied += bytes;
     if (!write(*held.entry, RecordKind::copied_entry)) return false;
     held.copying = true;
   }

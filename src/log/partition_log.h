@@ -114,7 +114,8 @@ class PartitionLog {
   /// current before the call (they stand in that file or a later one).
   JournalPos oldest_needed();
   /// Appends again what stands before `position`, so that its file can go; not
-  /// more than `max_bytes` at once. True when nothing is left there or on its way.
+  /// more than `max_bytes` at once, but at least one entry. True when nothing is left there or on
+  /// its way.
   bool copy_forward(JournalPos position, uint64_t max_bytes);
   uint64_t memory_bytes() const { return memory_bytes_; }
 

@@ -1,6 +1,7 @@
 #include "simulation/clients.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 
@@ -106,9 +107,11 @@ std::optional<std::string> Fates::check(const Clients& clients,
   if (unmarked_resends_ != 0)
     return fmt::format("{} resends count as clients' copies", unmarked_resends_);
   if (streams == tally_) return std::nullopt;
-  return fmt::format("counted {}, duplicate {}, resent {}, review {}; the log gives {}, {}, {}, {}",
-                     streams.counted, streams.duplicate, streams.resent, streams.review_total(),
-                     tally_.counted, tally_.duplicate, tally_.resent, tally_.review_total());
+  const auto text = [](const stream::Tally& tally) {
+    return fmt::format("counted {}, duplicate {}, resent {}, review by reason {}", tally.counted,
+                       tally.duplicate, tally.resent, fmt::join(tally.review, " "));
+  };
+  return text(streams) + "; the log gives " + text(tally_);
 }
 
 }  // namespace clickmill::simulation
