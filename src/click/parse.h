@@ -60,8 +60,13 @@ bool valid_utf8(std::string_view text);
 /// `text` in quotes for an error's detail, cut when long.
 std::string shown(std::string_view text);
 
-/// Device class from a User-Agent header. Never fails: unknown → desktop for
-/// desktop browsers, other for bots, empty and unrecognised agents.
-Device device_of_user_agent(std::string_view user_agent);
+/// What a browser says of its device beside the agent, as the headers stand; empty: not sent.
+struct DeviceHints {
+  std::string_view mobile;        ///< Sec-CH-UA-Mobile
+  std::string_view form_factors;  ///< Sec-CH-UA-Form-Factors
+};
+/// What kind of device sent the agent. Never fails: robots, screens and what is
+/// unknown are `other`. Rules: device_rules.h.
+Device device_of(std::string_view user_agent, const DeviceHints& hints = {});
 
 }  // namespace clickmill::click

@@ -146,6 +146,7 @@ void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Respond
   // The connection is a server's, not a visitor's: its address and agent say nothing.
   body->connection.ip.clear();
   body->connection.user_agent = {};
+  body->connection.hints = {};
   body->connection.referrer = {};
   body->backfill = backfill;
   body->request = std::move(request);

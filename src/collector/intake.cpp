@@ -32,6 +32,7 @@ Intake::Connection Intake::connection_of(const http::Request& request) const {
   Connection connection;
   connection.ip = proxies_.client_ip(request.peer_ip, request.header("X-Forwarded-For"));
   connection.user_agent = request.header("User-Agent");
+  connection.hints = {request.header("Sec-CH-UA-Mobile"), request.header("Sec-CH-UA-Form-Factors")};
   connection.referrer = request.header("Referer");
   if (!options_.country_header.empty()) {
     connection.country = click::known_country(request.header(options_.country_header));
@@ -84,7 +85,9 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
     click.flags |= target.not_told ? click::kAdNotTold : click::kUnknownAd;
   }
   click.timestamp_ms = EventMs(parsed.timestamp_ms.value_or(0));
-  click.device = parsed.device ? *parsed.device : click::device_of_user_agent(agent);
+  // A line's own agent says nothing of the connection that brought it.
+  const click::DeviceHints hints = parsed.user_agent ? click::DeviceHints() : connection.hints;
+  click.device = parsed.device ? *parsed.device : click::device_of(agent, hints);
   click.country = parsed.country.value_or(connection.country.value_or(click::kUnknownCountry));
   click.user_id = parsed.user_id;
   click.ip =

@@ -38,6 +38,7 @@ class Intake {
   struct Connection {
     std::string ip;
     std::string_view user_agent;
+    click::DeviceHints hints;
     std::string_view referrer;
     std::optional<click::Country> country;
   };

@@ -23,9 +23,9 @@ sys.dont_write_bytecode = True
 import harness  # noqa: E402: it stands beside this file
 
 
-def tests(word):
+def tests(folders, word):
     """(name, function) of all tests whose file, function or name contains the word."""
-    for folder in FOLDERS:
+    for folder in folders:
         for path in sorted(folder.glob("test_*.py")):
             module = importlib.import_module(path.stem)
             for attribute, function in list(vars(module).items()):
@@ -53,29 +53,30 @@ def run(function, options, directory):
         context.clean_up()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(what=__doc__, folders=FOLDERS, program="tests/e2e/run.py"):
+    parser = argparse.ArgumentParser(description=what.splitlines()[0])
     parser.add_argument("--binary", default="build/release/clickmill", type=os.path.abspath)
     parser.add_argument("--bench", default="build/release/clickmill-bench", type=os.path.abspath)
     parser.add_argument("--filter", default="", help="only tests whose name contains this")
     parser.add_argument("--soak", action="store_true", help="the long form of the tests that have one")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    parser.add_argument("--without", metavar="REASON", help="run none of them: all are skipped for this reason")
     parser.add_argument("--keep", action="store_true", help="leave the nodes' folders of failed tests")
     options = parser.parse_args()
     if not os.access(options.binary, os.X_OK):
         sys.exit(f"{options.binary}: no such program")
 
     counts = {"PASS": 0, "FAIL": 0, "SKIPPED": 0}
-    for name, function in tests(options.filter):
+    for name, function in tests(folders, options.filter):
         print(f"-- {name}", flush=True)
         directory = tempfile.mkdtemp(prefix="clickmill-e2e-")
         begin = time.monotonic()
-        outcome = run(function, options, directory)
+        outcome = ("SKIPPED", options.without) if options.without else run(function, options, directory)
         verdict, why = outcome or ("PASS", "")
         counts[verdict] += 1
         print(f"{verdict} {name} ({time.monotonic() - begin:.1f} s){': ' + why if why else ''}", flush=True)
         if verdict == "FAIL":
-            print(f"  again: python3 tests/e2e/run.py --seed {options.seed} --filter {function.__name__}"
+            print(f"  again: python3 {program} --seed {options.seed} --filter {function.__name__}"
                   f" --binary {os.path.relpath(options.binary)}{' --soak' if options.soak else ''}", flush=True)
         if verdict == "FAIL" and options.keep:
             print(f"  kept {directory}", flush=True)

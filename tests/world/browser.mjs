@@ -1,0 +1,57 @@
+// A browser that does what it is told: a JSON line in is a thing to do, a JSON line out is what
+// came of it. world.py speaks to it. Arguments: the folder with puppeteer-core, the browser
+// (chrome or firefox) and its program.
+
+import {createInterface} from 'node:readline';
+import {createRequire} from 'node:module';
+import {pathToFileURL} from 'node:url';
+
+const [folder, kind, program] = process.argv.slice(2);
+const entry = createRequire(`${folder}/node_modules/`).resolve('puppeteer-core');
+const {default: puppeteer} = await import(pathToFileURL(entry));
+
+const options = kind === 'firefox'
+    // Pings are off as shipped; the rest of Firefox is.
+    ? {extraPrefsFirefox: {'browser.send_pings': true, 'dom.disable_open_during_load': false}}
+    // What puppeteer turns off for quiet tests and people have on.
+    : {args: ['--no-sandbox', '--disable-gpu'], ignoreDefaultArgs: ['--disable-background-networking']};
+const browser = await puppeteer.launch({browser: kind, executablePath: program, headless: true, ...options});
+
+const pages = new Map();
+let last = 0;
+function number(page) {
+  for (const [id, known] of pages) if (known === page) return id;
+  pages.set(++last, page);
+  return last;
+}
+
+const deeds = {
+  version: () => browser.version(),
+  async open({url}) {
+    const page = await browser.newPage();
+    await page.goto(url);
+    return number(page);
+  },
+  async pages() {
+    const open = await browser.pages();
+    return open.map(page => ({page: number(page), url: page.url()}));
+  },
+  click: ({page, selector, button, count}) => pages.get(page).click(selector, {button, count}),
+  // `code` is the body of an async function.
+  run: ({page, code}) => pages.get(page).evaluate(`(async () => {${code}})()`),
+  async goto({page, url}) {
+    await pages.get(page).goto(url);
+  },
+  close: ({page}) => pages.get(page).close(),
+};
+
+console.log(JSON.stringify({ready: true}));
+for await (const line of createInterface({input: process.stdin})) {
+  const {deed, ...what} = JSON.parse(line);
+  try {
+    console.log(JSON.stringify({value: await deeds[deed](what) ?? null}));
+  } catch (error) {
+    console.log(JSON.stringify({error: `${deed}: ${error.message}`}));
+  }
+}
+await browser.close();
