@@ -13,6 +13,7 @@
 #include "engine/log_commands.h"
 #include "engine/recount_command.h"
 #include "engine/recover.h"
+#include "query/zone_files.h"
 
 namespace clickmill {
 namespace {
@@ -45,7 +46,7 @@ Usage:
 WHERE is --config FILE or a data directory; ./clickmill-data if there is none.
 The log commands need the node stopped; retention doesn't.
 
-SIGHUP takes in the config's keys and log level, and the catalog file. Exit codes: 0 fine, 1 something is
+SIGHUP takes in the config's keys and log level, the catalog file and the time zone rules. Exit codes: 0 fine, 1 something is
 wrong with what was checked, 2 could not run.
 )";
 
@@ -67,6 +68,7 @@ sigset_t block_signals() {
 
 /// Takes config and catalog file in again. What is wrong with them changes nothing.
 void reload(const std::string& path, engine::Engine& engine) {
+  query::ZoneFiles::system().look_again();
   try {
     const engine::Config config =
         path.empty() ? engine::parse_config("{}", "") : engine::load_config(path);

@@ -2,6 +2,7 @@
 
 #include "api/context.h"
 #include "base/time_text.h"
+#include "query/zone_files.h"
 
 namespace clickmill::api {
 namespace {
@@ -25,9 +26,10 @@ http::Response describe(Context& context) {
   if (!states) return problem_of(states.error());
   const std::string node = http::json_quoted(context.node_id);
   std::string body = fmt::format(
-      "{{\"node_id\":{},\"nodes\":[{{\"node_id\":{},\"state\":\"up\",\"last_seen\":\"{}\"}}],"
+      "{{\"node_id\":{},\"nodes\":[{{\"node_id\":{},\"state\":\"up\",\"last_seen\":\"{}\","
+      "\"tzdata\":\"{}\"}}],"
       "\"partitions\":[",
-      node, node, format_time_ms(context.clock.wall_ms()));
+      node, node, format_time_ms(context.clock.wall_ms()), query::ZoneFiles::system().version());
   for (const auto& state : *states) {
     if (state.id != states->front().id) body += ',';
     body += partition_json(context.node_id, state);

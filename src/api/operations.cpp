@@ -1,4 +1,5 @@
 #include "api/context.h"
+#include "query/zone_files.h"
 
 namespace clickmill::api {
 namespace {
@@ -20,18 +21,28 @@ http::Response readiness(const std::vector<std::string>& reasons,
                              reasons.empty() ? 200 : 503);
 }
 
+std::string zone_metric() {
+  return "# HELP clickmill_tzdata_info Version of the time zone rules in use.\n"
+         "# TYPE clickmill_tzdata_info gauge\n"
+         "clickmill_tzdata_info{version=\"" +
+         query::ZoneFiles::system().version() + "\"} 1\n";
+}
+
 }  // namespace
 
 void add_operation_routes(http::Router& router, Context& context) {
   router.add(http::Method::get, "/readyz",
              [&context](http::RequestPtr, http::Router::Params, http::Responder respond) {
-               respond(readiness(context.not_ready(), context.warnings()));
+               auto warnings = context.warnings();
+               if (auto zones = query::ZoneFiles::system().warning(); !zones.empty())
+                 warnings.push_back(std::move(zones));
+               respond(readiness(context.not_ready(), warnings));
              });
   router.add(http::Method::get, "/metrics",
              [&context](http::RequestPtr, http::Router::Params, http::Responder respond) {
                http::Response response;
                response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-               response.body = context.metrics.render();
+               response.body = context.metrics.render() + zone_metric();
                respond(std::move(response));
              });
 }

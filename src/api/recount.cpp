@@ -57,7 +57,8 @@ std::optional<http::Response> parse(const http::Request& request, RecountRequest
 
 std::string to_json(const Recounter::Found& found) {
   const auto side = [](const Recounter::Found::Side& of) {
-    return fmt::format("{{\"click_count\":{},\"unique_users\":{}}}", of.clicks, of.unique_users);
+    return fmt::format("{{\"click_count\":{},\"unique_users\":{}}}", of.clicks,
+                       std::min(of.unique_users, of.clicks));
   };
   return fmt::format(
       "{{\"ad_id\":{},\"advertiser_id\":{},\"window_start\":\"{}\",\"stored\":{},\"recounted\":{},"

@@ -69,12 +69,10 @@ std::optional<http::Response> parse_limit(std::string_view value, size_t& out) {
 
 std::optional<http::Response> parse_time(std::string_view name, std::string_view value,
                                          int64_t& out) {
-  const auto time = parse_time_ms(value);
-  if (time) out = *time;
-  if (time) return std::nullopt;
-  return http::problem(
-      400, click::shown(value) + " is no time such as 2026-06-24T10:00:00Z, nor epoch milliseconds",
-      name);
+  const auto time = parse_typed_time(value);
+  if (!time) return http::problem(400, click::shown(value) + ' ' + time.error().message(), name);
+  out = time->ms;
+  return std::nullopt;
 }
 
 std::optional<http::Response> check_range(int64_t from_ms, int64_t to_ms) {

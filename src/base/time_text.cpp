@@ -9,6 +9,9 @@
 namespace clickmill {
 namespace {
 
+constexpr int64_t kYear0Ms = -62'167'219'200'000;
+constexpr int64_t kYear9999Ms = 253'402'300'799'999;
+
 /// Reads `count` digits off the front.
 std::optional<int64_t> digits(std::string_view& text, size_t count) {
   if (text.size() < count) return std::nullopt;
@@ -63,6 +66,44 @@ std::optional<int64_t> parse_zone(std::string_view& text) {
   return plus ? ms : -ms;
 }
 
+/// A date off the front, as its midnight.
+std::optional<int64_t> parse_date(std::string_view& text) {
+  const auto year = digits(text, 4);
+  if (!year || !skip(text, '-')) return std::nullopt;
+  const auto month = digits(text, 2);
+  if (!month || *month < 1 || *month > 12 || !skip(text, '-')) return std::nullopt;
+  const auto day = digits(text, 2);
+  if (!day || *day < 1 || *day > days_in_month(*year, static_cast<unsigned>(*month)))
+    return std::nullopt;
+  return days_from_civil(*year, static_cast<unsigned>(*month), static_cast<unsigned>(*day)) *
+         kDayMs;
+}
+
+/// A time of day off the front; seconds and their fraction may be missing.
+std::optional<int64_t> parse_clock(std::string_view& text) {
+  const auto hour = digits(text, 2);
+  if (!hour || *hour > 23 || !skip(text, ':')) return std::nullopt;
+  const auto minute = digits(text, 2);
+  if (!minute || *minute > 59) return std::nullopt;
+  const int64_t ms = *hour * kHourMs + *minute * kMinuteMs;
+  if (!skip(text, ':')) return ms;
+  const auto second = digits(text, 2);
+  if (!second || *second > 59) return std::nullopt;
+  const auto fraction = parse_fraction(text);
+  if (!fraction) return std::nullopt;
+  return ms + *second * 1000 + *fraction;
+}
+
+/// A date alone, or with a time of day.
+std::optional<int64_t> parse_local(std::string_view text) {
+  const auto day_ms = parse_date(text);
+  if (!day_ms || text.empty()) return day_ms;
+  if (!skip(text, 'T') && !skip(text, 't')) return std::nullopt;
+  const auto clock_ms = parse_clock(text);
+  if (!clock_ms || !text.empty()) return std::nullopt;
+  return *day_ms + *clock_ms;
+}
+
 std::optional<int64_t> parse_epoch(std::string_view text) {
   if (text.empty() || text.size() > 15) return std::nullopt;
   const size_t count = text.size();
@@ -95,7 +136,7 @@ CivilDay civil_from_days(int64_t days) {
 }
 
 std::string format_time_ms(int64_t ms) {
-  ms = std::clamp<int64_t>(ms, -62167219200000, 253402300799999);
+  ms = std::clamp(ms, kYear0Ms, kYear9999Ms);
   const int64_t days = floor_to(ms, kDayMs) / kDayMs;
   const int64_t rest = ms - days * kDayMs;
   const CivilDay date = civil_from_days(days);
@@ -108,34 +149,34 @@ std::string format_time_ms(int64_t ms) {
 
 std::optional<int64_t> parse_time_ms(std::string_view text) {
   if (const auto epoch = parse_epoch(text)) return epoch;
-  const auto year = digits(text, 4);
-  if (!year || !skip(text, '-')) return std::nullopt;
-  const auto month = digits(text, 2);
-  if (!month || *month < 1 || *month > 12 || !skip(text, '-')) return std::nullopt;
-  const auto day = digits(text, 2);
-  if (!day || *day < 1 || *day > days_in_month(*year, static_cast<unsigned>(*month))) {
-    return std::nullopt;
+  const auto day_ms = parse_date(text);
+  if (!day_ms || (!skip(text, 'T') && !skip(text, 't'))) return std::nullopt;
+  const auto clock_ms = parse_clock(text);
+  const auto zone_ms = parse_zone(text);
+  if (!clock_ms || !zone_ms || !text.empty()) return std::nullopt;
+  return *day_ms + *clock_ms - *zone_ms;
+}
+
+Result<TypedTime> parse_typed_time(std::string_view text) {
+  constexpr int64_t kSecondsMost = 100'000'000'000;
+  if (const auto epoch = parse_epoch(text); epoch && *epoch != 0 && *epoch < kSecondsMost) {
+    return Error(Errc::invalid, fmt::format("looks like seconds since 1970; times are in "
+                                            "milliseconds, so {}, or like {}",
+                                            *epoch * 1000, format_time_ms(*epoch * 1000)));
   }
-  if (!skip(text, 'T') && !skip(text, 't')) return std::nullopt;
-  const auto hour = digits(text, 2);
-  if (!hour || *hour > 23 || !skip(text, ':')) return std::nullopt;
-  const auto minute = digits(text, 2);
-  if (!minute || *minute > 59) return std::nullopt;
-  int64_t second = 0;
-  int64_t fraction = 0;
-  if (skip(text, ':')) {
-    const auto read = digits(text, 2);
-    if (!read || *read > 59) return std::nullopt;
-    second = *read;
-    const auto ms = parse_fraction(text);
-    if (!ms) return std::nullopt;
-    fraction = *ms;
+  TypedTime time;
+  const auto instant = parse_time_ms(text);
+  const auto local = parse_local(text);
+  if (!instant && !local) {
+    return Error(Errc::invalid,
+                 "is no time: write 2026-06-24T10:00:00Z, 2026-06-24T10:00 or 2026-06-24, or "
+                 "milliseconds since 1970");
   }
-  const auto zone = parse_zone(text);
-  if (!zone || !text.empty()) return std::nullopt;
-  return days_from_civil(*year, static_cast<unsigned>(*month), static_cast<unsigned>(*day)) *
-             kDayMs +
-         *hour * kHourMs + *minute * kMinuteMs + second * 1000 + fraction - *zone;
+  time.local = !instant;
+  time.ms = instant ? *instant : *local;
+  if (time.ms < kYear0Ms || time.ms > kYear9999Ms)
+    return Error(Errc::invalid, "is not in the years 0000 to 9999");
+  return time;
 }
 
 }  // namespace clickmill

@@ -48,11 +48,9 @@ uint64_t number_of(const std::string& option, const std::string& value) {
 }
 
 LogMs time_of(const std::string& option, const std::string& value) {
-  const auto time = parse_time_ms(value);
-  if (time) return LogMs(*time);
-  throw ConfigError(fmt::format(
-      "{}: \"{}\" is neither a time such as 2026-06-24T10:00:00Z nor milliseconds since 1970",
-      option, value));
+  const auto time = parse_typed_time(value);
+  if (time) return LogMs(time->ms);
+  throw ConfigError(fmt::format("{}: \"{}\" {}", option, value, time.error().message()));
 }
 
 /// Where the data is: DIR itself, the one that a config names, or the default.

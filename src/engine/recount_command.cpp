@@ -20,11 +20,9 @@ namespace {
 constexpr int kCouldNotRun = 2;
 
 Result<int64_t> time_of(const std::string& option, const std::string& text) {
-  const auto time = parse_time_ms(text);
-  if (!time)
-    return Error(Errc::invalid,
-                 option + ": \"" + text + "\" is no time such as 2026-06-24T10:00:00Z");
-  return *time;
+  auto time = parse_typed_time(text);
+  if (time) return time->ms;
+  return Error(Errc::invalid, option + ": \"" + text + "\" " + time.error().message());
 }
 
 Result<RecountRequest> parse(const std::vector<std::string>& arguments) {

@@ -1,29 +1,17 @@
 #include "query/buckets.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <limits>
-#include <map>
-#include <mutex>
 
 #include "base/strong.h"
 #include "query/tzif.h"
+#include "query/zone_files.h"
 
 namespace clickmill::query {
 namespace {
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 constexpr int64_t kAlways = std::numeric_limits<int64_t>::min();
-constexpr std::string_view kZoneDirectory = "/usr/share/zoneinfo/";
-constexpr size_t kNameSizeMax = 64;
-/// The largest file of the database has 4 KiB.
-constexpr size_t kZoneBytesMax = 1 << 20;
-/// More than there are names, aliases included.
-constexpr size_t kCachedZonesMax = 700;
-
 /// A stretch of time with one offset.
 struct Span {
   int64_t begin_ms;
@@ -39,10 +27,12 @@ class TableZone final : public TimeZone {
   bool is_utc() const override { return table_.transitions.empty() && table_.first_offset_ms == 0; }
   int64_t offset_s(int64_t utc_ms) const override { return span_at(utc_ms).offset_ms / 1000; }
 
+  int64_t instant_of(int64_t local_ms) const override { return first_shown(local_ms); }
+
   int64_t bucket_start(Granularity granularity, int64_t utc_ms) const override {
     switch (granularity) {
       case Granularity::hour: return hour_at(utc_ms).begin_ms;
-      case Granularity::day: return day_begin(day_of(utc_ms));
+      case Granularity::day: return first_shown(day_of(utc_ms));
       case Granularity::minute:
       case Granularity::total: break;
     }
@@ -51,7 +41,7 @@ class TableZone final : public TimeZone {
   int64_t next_bucket(Granularity granularity, int64_t utc_ms) const override {
     switch (granularity) {
       case Granularity::hour: return hour_at(utc_ms).end_ms;
-      case Granularity::day: return day_begin(day_of(utc_ms) + kDayMs);
+      case Granularity::day: return first_shown(day_of(utc_ms) + kDayMs);
       case Granularity::minute:
       case Granularity::total: break;
     }
@@ -86,7 +76,7 @@ class TableZone final : public TimeZone {
   /// The first instant at which the clock shows `local_ms` or later. So a day begins
   /// when its midnight first comes, or, where midnight is skipped, with the change;
   /// what is shown again after that (clocks put back at 00:01) belongs to the new day.
-  int64_t day_begin(int64_t local_ms) const {
+  int64_t first_shown(int64_t local_ms) const {
     // Offsets are below 26 hours, so the clock shows an earlier time there.
     int64_t from = local_ms - 27 * kHourMs;
     for (;;) {
@@ -99,54 +89,13 @@ class TableZone final : public TimeZone {
   /// Local midnight of the day bucket that holds the instant.
   int64_t day_of(int64_t utc_ms) const {
     int64_t day = floor_to(utc_ms + span_at(utc_ms).offset_ms, kDayMs);
-    while (day_begin(day + kDayMs) <= utc_ms) day += kDayMs;
+    while (first_shown(day + kDayMs) <= utc_ms) day += kDayMs;
     return day;
   }
 
   std::string name_;
   ZoneTable table_;
 };
-
-bool is_zone_name(std::string_view name) {
-  if (name.empty() || name.size() > kNameSizeMax || name.front() == '/') return false;
-  // No dots at all, so no "..".
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '+' || c == '/' || c == '-';
-  });
-}
-
-/// Empty for anything but a readable file of sensible size.
-std::string read_zone_file(std::string_view name) {
-  const std::string path = std::string(kZoneDirectory).append(name);
-  // O_NONBLOCK: should a device or pipe stand there, opening it must not wait.
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return {};
-  std::string bytes;
-  struct stat status {};
-  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&
-      static_cast<size_t>(status.st_size) <= kZoneBytesMax) {
-    bytes.resize(static_cast<size_t>(status.st_size));
-    if (::pread(fd, bytes.data(), bytes.size(), 0) != status.st_size) bytes.clear();
-  }
-  ::close(fd);
-  return bytes;
-}
-
-Error unknown_zone(std::string_view name) {
-  return Error(Errc::invalid, std::string("there is no time zone named '")
-                                  .append(name.substr(0, kNameSizeMax))
-                                  .append("'"));
-}
-
-Result<std::shared_ptr<const TimeZone>> read_zone(std::string_view name) {
-  const std::string bytes = read_zone_file(name);
-  if (bytes.empty()) return unknown_zone(name);
-  auto table = parse_tzif(bytes);
-  if (!table) return std::move(table).error().with_context(name);
-  return std::shared_ptr<const TimeZone>(
-      std::make_shared<TableZone>(std::string(name), *std::move(table)));
-}
 
 int64_t bucket_ms(Granularity granularity) {
   switch (granularity) {
@@ -182,22 +131,11 @@ std::shared_ptr<const TimeZone> TimeZone::utc() {
 }
 
 Result<std::shared_ptr<const TimeZone>> TimeZone::load(std::string_view name) {
-  if (name == "UTC") return utc();
-  if (!is_zone_name(name)) return unknown_zone(name);
-  using Zones = std::map<std::string, std::shared_ptr<const TimeZone>, std::less<>>;
-  // Guards the map only, for the time of one look-up; no other lock is taken inside.
-  static std::mutex mutex;
-  static Zones zones;
-  {
-    const std::lock_guard lock(mutex);
-    const auto at = zones.find(name);
-    if (at != zones.end()) return at->second;
-  }
-  auto zone = TRY(read_zone(name));
-  const std::lock_guard lock(mutex);
-  if (zones.size() >= kCachedZonesMax) zones.clear();
-  zones.emplace(name, zone);
-  return zone;
+  return ZoneFiles::system().load(name);
+}
+
+std::shared_ptr<const TimeZone> TimeZone::of(std::string name, ZoneTable table) {
+  return std::make_shared<TableZone>(std::move(name), std::move(table));
 }
 
 BucketRange widened(const TimeZone& zone, Granularity granularity, int64_t from_ms, int64_t to_ms) {

@@ -10,6 +10,8 @@
 
 namespace clickmill::query {
 
+struct ZoneTable;
+
 enum class Granularity : uint8_t { minute, hour, day, total };
 std::string_view to_string(Granularity granularity);  ///< "1m", "1h", "1d", "total"
 
@@ -19,13 +21,16 @@ class TimeZone {
  public:
   virtual ~TimeZone() = default;
   static std::shared_ptr<const TimeZone> utc();
-  /// Errc::invalid for a name that isn't there. Names are checked ([A-Za-z0-9_+/-], no
-  /// "..", no leading slash) before any file is touched. Loaded zones are cached.
+  /// Of the system's zone files: ZoneFiles::load.
   static Result<std::shared_ptr<const TimeZone>> load(std::string_view name);
+  static std::shared_ptr<const TimeZone> of(std::string name, ZoneTable table);
   virtual const std::string& name() const = 0;
   virtual bool is_utc() const = 0;
   /// Seconds east of UTC at that instant.
   virtual int64_t offset_s(int64_t utc_ms) const = 0;
+  /// The instant at which the zone's clock first shows that time (as if it were UTC, in ms) or
+  /// a later one: of a time that comes twice the first, for one that is skipped the change.
+  virtual int64_t instant_of(int64_t local_ms) const = 0;
   /// Start (UTC ms) of the local hour or day bucket that holds the instant. A repeated
   /// local hour is two buckets; a skipped one none; a day may have 23 or 25 hours.
   virtual int64_t bucket_start(Granularity granularity, int64_t utc_ms) const = 0;

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <limits>
 
+#include "base/edit_distance.h"
 #include "base/strong.h"
 #include "base/time_text.h"
 #include "click/parse.h"
@@ -28,15 +29,22 @@ class Reader {
 
   /// Every parameter is known and stands once.
   void expect_only(std::initializer_list<std::string_view> known) {
-    if (params_.broken) fail("", "the query string has a broken percent escape");
+    if (params_.broken) {
+      fail("",
+           "a '%' in the query string must begin an escape of two hexadecimal digits, such as "
+           "%2B for a plus");
+    }
     const auto& items = params_.items;
     for (auto item = items.begin(); item != items.end(); ++item) {
       const std::string& name = item->first;
       if (std::find(known.begin(), known.end(), name) == known.end()) {
-        fail(name, "there is no such parameter");
+        fail(name, unknown(name, known));
       }
       const auto same = [&](const auto& other) { return other.first == name; };
-      if (std::find_if(items.begin(), item, same) != item) fail(name, "it is given twice");
+      if (const auto first = std::find_if(items.begin(), item, same); first != item) {
+        fail(name, fmt::format("it is given twice, as {} and {}; give it once",
+                               click::shown(first->second), click::shown(item->second)));
+      }
     }
   }
   const std::string* find(std::string_view name) const { return params_.find(name); }
@@ -59,29 +67,34 @@ class Reader {
     const std::string* text = find(name);
     if (text == nullptr) return;
     if (!click::valid_ad_id(*text)) {
-      fail(name, "it must have 1 to 64 characters of A-Z, a-z, 0-9, '.', '_', ':' and '-'");
+      fail(name, click::shown(*text) +
+                     " is no id: it must have 1 to 64 characters of A-Z, a-z, 0-9, '.', '_', ':' "
+                     "and '-'");
     }
     out = *text;
   }
-  int64_t time(std::string_view name) {
+  /// A local time is the zone's.
+  int64_t time(std::string_view name, const TimeZone& zone) {
     const std::string* text = find(name);
     if (text == nullptr) {
-      fail(name, "it is required");
+      fail(name, "it is required: a time such as 2026-06-24T10:00:00Z, or a date");
       return 0;
     }
-    const auto ms = parse_time_ms(*text);
-    if (!ms) {
-      fail(name, "it must be a time like 2026-06-24T10:00:00Z or milliseconds since 1970");
-    } else if (*ms < 0 || *ms > kTimeMsMax) {
-      fail(name, "it must lie in the years 1970 to 9999");
+    const auto time = parse_typed_time(*text);
+    if (!time) {
+      fail(name, click::shown(*text) + ' ' + time.error().message());
+      return 0;
     }
-    return ms.value_or(0);
+    return time->local ? zone.instant_of(time->ms) : time->ms;
   }
   /// Reads from and to; what it gives is safe to calculate with only if nothing failed.
-  BucketRange range() {
-    const int64_t from_ms = time("from");
-    const int64_t to_ms = time("to");
-    if (from_ms >= to_ms) fail("to", "it must be later than from");
+  BucketRange range(const TimeZone& zone) {
+    const int64_t from_ms = time("from", zone);
+    const int64_t to_ms = time("to", zone);
+    if (!failure_ && from_ms >= to_ms) {
+      fail("to", fmt::format("{} must be later than from, {}", click::shown(*find("to")),
+                             click::shown(*find("from"))));
+    }
     return {from_ms, to_ms};
   }
   uint64_t number(std::string_view name, uint64_t absent, uint64_t low, uint64_t high) {
@@ -91,7 +104,8 @@ class Reader {
     const char* end = text->data() + text->size();
     const auto [stop, error] = std::from_chars(text->data(), end, value);
     if (error != std::errc{} || stop != end || value < low || value > high) {
-      fail(name, fmt::format("it must be a whole number from {} to {}", low, high));
+      fail(name,
+           fmt::format("{} is no whole number from {} to {}", click::shown(*text), low, high));
     }
     return value;
   }
@@ -105,7 +119,7 @@ class Reader {
       if (word == *text) return value;
       words.append(words.empty() ? "" : ", ").append(word);
     }
-    fail(name, "it must be one of " + words);
+    fail(name, click::shown(*text) + " is none of " + words);
     return absent;
   }
   void device(std::optional<click::Device>& out) {
@@ -115,7 +129,7 @@ class Reader {
     if (device) {
       out = *device;
     } else {
-      fail("device_type", "it must be one of mobile, desktop, tablet, other");
+      fail("device_type", click::shown(*text) + " is none of mobile, desktop, tablet, other");
     }
   }
   void country(std::optional<click::Country>& out) {
@@ -126,6 +140,16 @@ class Reader {
   }
 
  private:
+  static std::string unknown(const std::string& name,
+                             std::initializer_list<std::string_view> known) {
+    // A name longer than any of ours is nobody's slip; comparing it would only take time.
+    const std::string_view compared = std::string_view(name).substr(0, 64);
+    const auto nearest = std::min_element(known.begin(), known.end(), [&](auto a, auto b) {
+      return edit_distance(compared, a) < edit_distance(compared, b);
+    });
+    return fmt::format("there is no parameter {}; the nearest is {}", click::shown(name), *nearest);
+  }
+
   const http::QueryParams& params_;
   Failure failure_;
 };
@@ -220,7 +244,7 @@ BucketRange top_range(Reader& reader, int64_t now_ms) {
   if (reader.find("minutes") == nullptr) {
     if (reader.find("from") == nullptr)
       reader.fail("from", "from and to, or minutes, are required");
-    const BucketRange asked = reader.range();
+    const BucketRange asked = reader.range(*TimeZone::utc());
     if (reader.failure()) return asked;
     return widened(*TimeZone::utc(), Granularity::total, asked.from_ms, asked.to_ms);
   }
@@ -240,15 +264,15 @@ std::variant<ClicksRequest, ParamError> parse_clicks(const http::QueryParams& pa
   reader.expect_only({"ad_id", "advertiser_id", "from", "to", "granularity", "timezone",
                       "breakdown", "device_type", "country", "format", "fill"});
   read_whose(reader, out);
-  const BucketRange asked = reader.range();
-  out.granularity = reader.word("granularity", Granularity::minute, kGranularities);
   read_zone(reader, out);
+  out.granularity = reader.word("granularity", Granularity::minute, kGranularities);
   out.breakdown = reader.word("breakdown", Breakdown::none, kBreakdowns);
   reader.device(out.device);
   reader.country(out.country);
   out.format = reader.word("format", Format::json, kFormats);
   out.fill_zero = reader.word("fill", true, kFills);
   refuse_both_dimensions(reader, out.breakdown);
+  const BucketRange asked = reader.range(*out.zone);
   if (!reader.failure()) widen(reader, asked, max_points, out);
   if (reader.failure()) return *reader.failure();
   return out;
@@ -277,7 +301,7 @@ std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const http::QueryPar
   reader.expect_only({"offset", "from", "limit", "wait_ms"});
   if (reader.find("offset") != nullptr)
     out.offset = Offset(reader.number("offset", 0, 0, kOffsetMax));
-  if (reader.find("from") != nullptr) out.from = LogMs(reader.time("from"));
+  if (reader.find("from") != nullptr) out.from = LogMs(reader.time("from", *TimeZone::utc()));
   if (out.offset && out.from)
     reader.fail(reader.later("offset", "from"), "give offset or from, not both");
   out.limit = reader.number("limit", out.limit, 1, kRawClicksMax);

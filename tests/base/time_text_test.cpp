@@ -63,6 +63,50 @@ TEST_CASE("time: what is no time is refused", "[base]") {
   CHECK_FALSE(parse_time_ms(text));
 }
 
+TEST_CASE("time: a person may write a date, a local time or an instant", "[base]") {
+  const auto [text, ms, local] = GENERATE(table<std::string, int64_t, bool>({
+      {"2026-06-24", 1782259200000, true},
+      {"2026-06-24T10:00", 1782295200000, true},
+      {"2026-06-24t10:00:00.25", 1782295200250, true},
+      {"2026-06-24T10:00:00Z", 1782295200000, false},
+      {"2026-06-24T12:00:00+02:00", 1782295200000, false},
+      {"1969-12-31T15:00:00Z", -32400000, false},
+      {"0000-01-01", -62167219200000, true},
+      {"9999-12-31T23:59:59.999Z", 253402300799999, false},
+      {"0", 0, false},
+      {"100000000000", 100000000000, false},
+      {"253402300799999", 253402300799999, false},
+  }));
+  CAPTURE(text);
+  const auto time = parse_typed_time(text);
+  REQUIRE(time);
+  CHECK(time->ms == ms);
+  CHECK(time->local == local);
+}
+
+TEST_CASE("time: seconds, odd dates and far years are told from times", "[base]") {
+  const auto [text, reason] = GENERATE(table<std::string, std::string>({
+      {"1", "seconds"},
+      {"1795829153", "1795829153000"},
+      {"99999999999", "seconds"},
+      {"253402300800000", "0000 to 9999"},
+      {"0000-01-01T00:00:00+00:01", "0000 to 9999"},
+      {"", "is no time"},
+      {"-5", "is no time"},
+      {"2026-02-29", "is no time"},
+      {"2026-06-24T", "is no time"},
+      {"2026-06-24T10", "is no time"},
+      {"2026-06-24 10:00", "is no time"},
+      {"2026-06-24+02:00", "is no time"},
+      {"2026-06-24T10:00:00Zx", "is no time"},
+      {"20260624", "seconds"},
+  }));
+  CAPTURE(text);
+  const auto time = parse_typed_time(text);
+  REQUIRE_FALSE(time);
+  CHECK(time.error().message().find(reason) != std::string::npos);
+}
+
 TEST_CASE("time: floor_to goes down for negative times too", "[base]") {
   CHECK(floor_to(-1, kMinuteMs) == -kMinuteMs);
   CHECK(floor_to(-kMinuteMs, kMinuteMs) == -kMinuteMs);

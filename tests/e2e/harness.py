@@ -160,6 +160,7 @@ class Node:
         self.config_path = self.directory / "config.json"
         self.log_path = self.directory / "stderr.txt"
         self.data_dir = self.directory / "data"
+        self.environment = {}  # besides the test's own
         self.process = None
         self.starts = 0
 
@@ -174,7 +175,7 @@ class Node:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "serve", "--config", str(self.config_path)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.environment})
 
     def start(self, timeout_s=60):
         """Starts the process and waits until /readyz is green."""

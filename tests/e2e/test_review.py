@@ -264,7 +264,7 @@ def test_review_bad_input(context):
         ("GET", "/v1/review?ad_id=a%20b", None, 400, "ad_id"),
         ("GET", "/v1/review?ad_id=", None, 400, "ad_id"),
         ("GET", "/v1/review?from=yesterday", None, 400, "from"),
-        ("GET", "/v1/review?from=5&to=5", None, 400, "to"),
+        ("GET", "/v1/review?from=2026-06-24&to=1782259200000", None, 400, "to"),
         ("GET", "/v1/review?limit=0", None, 400, "limit"),
         ("GET", "/v1/review?limit=1001", None, 400, "limit"),
         ("GET", "/v1/review?limit=1e2", None, 400, "limit"),
@@ -291,7 +291,8 @@ def test_review_bad_input(context):
         ("POST", "/v1/review/one", accept, 404, "id"),
         ("GET", "/v1/review/decisions?after=12-5", None, 400, "after"),
         ("GET", "/v1/review/decisions?from=x", None, 400, "from"),
-        ("GET", "/v1/review/decisions?from=6&to=5", None, 400, "to"),
+        ("GET", "/v1/review/decisions?from=2026-06-25&to=2026-06-24", None, 400, "to"),
+        ("GET", "/v1/review/decisions?from=1795829153", None, 400, "from"),
         ("GET", "/v1/review/decisions?limit=-1", None, 400, "limit"),
         ("GET", "/v1/review/decisions?reason=late", None, 400, "reason"),
     ]

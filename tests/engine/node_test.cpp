@@ -28,7 +28,7 @@ bool within_ten_seconds(const std::function<bool()>& condition) {
 
 TEST_CASE("node: another program's node counts a click, and has it after a restart", "[engine]") {
   const stream::TemporaryDirectory directory;
-  const std::string counts = "/v1/metrics/clicks?ad_id=ad_1&from=0&to=86400000&granularity=total";
+  const std::string counts = "/v1/metrics/clicks?ad_id=ad_1&from=0&to=1970-01-02&granularity=total";
   const auto counted = [&](const Node& node) {
     http::TestClient api(node.api_address());
     return within_ten_seconds([&] {

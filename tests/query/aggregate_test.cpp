@@ -371,7 +371,7 @@ TEST_CASE("aggregate: a bucket is complete once every version has passed its end
 }
 
 TEST_CASE("aggregate: as_of is the least of log times and low-waters", "[query]") {
-  const auto request = request_of("ad_id=ad_1&from=0&to=60000");
+  const auto request = request_of("ad_id=ad_1&from=0&to=1970-01-01T00:01:00Z");
   const auto as_of = [&](std::vector<store::Version> versions) {
     return aggregate_clicks(request, versions)->as_of_ms;
   };

@@ -54,15 +54,26 @@ TEST_CASE("request: every wrong parameter of a clicks query is named", "[query]"
       {"ad_id=a&ad_id=a" + kHour, "ad_id"},
       {"ad_id=a&to=5" + kHour, "to"},
       {"ad_id=a&fill=%zz" + kHour, ""},
-      {"ad_id=a&to=60000", "from"},
-      {"ad_id=a&from=60000", "to"},
-      {"ad_id=a&from=yesterday&to=60000", "from"},
-      {"ad_id=a&from=0&to=60000", "ok"},
-      {"ad_id=a&from=-1&to=60000", "from"},
-      {"ad_id=a&from=1969-12-31T23:59:59.999Z&to=60000", "from"},
-      {"ad_id=a&from=60000&to=60000", "to"},
-      {"ad_id=a&from=60000&to=60001", "ok"},
-      {"ad_id=a&from=60001&to=60000", "to"},
+      {"ad_id=a&to=1782295200000", "from"},
+      {"ad_id=a&from=1782295200000", "to"},
+      {"ad_id=a&from=yesterday&to=1782295200000", "from"},
+      {"ad_id=a&from=0&to=1970-01-01T00:01:00Z", "ok"},
+      {"ad_id=a&from=-1&to=1970-01-01T00:01:00Z", "from"},
+      {"ad_id=a&from=1969-12-31T15:00:00Z&to=1970-01-01T00:01:00Z", "ok"},
+      {"ad_id=a&granularity=total&from=0000-01-01T00:00:00Z&to=2026-06-24", "ok"},
+      {"ad_id=a&from=0000-01-01T00:00:00%2B01:00&to=2026-06-24", "from"},
+      {"ad_id=a&from=1782295200000&to=1782295200000", "to"},
+      {"ad_id=a&from=1782295200000&to=1782295200001", "ok"},
+      {"ad_id=a&from=1782295200001&to=1782295200000", "to"},
+      {"ad_id=a&from=100000000000&to=100000000001", "ok"},
+      {"ad_id=a&from=99999999999&to=100000000001", "from"},
+      {"ad_id=a&from=0&to=1782295200", "to"},
+      {"ad_id=a&from=1&to=1782295200000", "from"},
+      {"ad_id=a&from=2026-06-24&to=2026-06-25", "ok"},
+      {"ad_id=a&from=2026-06-24T10:00&to=2026-06-24T10:00:30.5", "ok"},
+      {"ad_id=a&from=2026-02-29&to=2026-06-25", "from"},
+      {"ad_id=a&from=2026-06-24Z&to=2026-06-25", "from"},
+      {"ad_id=a&from=2026-06&to=2026-06-25", "from"},
       {"ad_id=a&granularity=total&from=0&to=9999-12-31T23:59:59.999Z", "ok"},
       {"ad_id=a&granularity=total&from=0&to=253402300799999", "ok"},
       {"ad_id=a&granularity=total&from=0&to=253402300800000", "to"},
@@ -149,8 +160,9 @@ TEST_CASE("request: more buckets than allowed name the granularity that would fi
   REQUIRE(clicks_blames(day + "&fill=none", 1439) == "granularity");
   REQUIRE(clicks_blames(day + "&granularity=total", 1) == "ok");
   // One more ms is one more bucket.
-  REQUIRE(clicks_blames("ad_id=a&from=0&to=6000000000", 100'000) == "ok");
-  REQUIRE(clicks_blames("ad_id=a&from=0&to=6000000001", 100'000) == "granularity");
+  REQUIRE(clicks_blames("ad_id=a&from=2026-01-01&to=2026-03-11T10:40", 100'000) == "ok");
+  REQUIRE(clicks_blames("ad_id=a&from=2026-01-01&to=2026-03-11T10:40:00.001", 100'000) ==
+          "granularity");
 }
 
 TEST_CASE("request: all of time by minute, hour or day is refused without counting it out",
@@ -163,6 +175,73 @@ TEST_CASE("request: all of time by minute, hour or day is refused without counti
             std::string::npos);
     REQUIRE(clicks_blames(all + zone + "&granularity=" + granularity) == "granularity");
   }
+}
+
+TEST_CASE("request: dates and times without Z are the zone's", "[query]") {
+  if (!TimeZone::load("America/New_York")) {
+    WARN("SKIPPED: there is no zone data");
+    return;
+  }
+  const auto [from, to, first, last] =
+      GENERATE(table<std::string, std::string, std::string, std::string>({
+          {"2026-11-01", "2026-11-02", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"},
+          // 01:00 to 02:00 comes twice: the first of both.
+          {"2026-11-01T01:30", "2026-11-01T02:00", "2026-11-01T05:30:00Z", "2026-11-01T07:00:00Z"},
+          {"2026-11-01T00:30", "2026-11-01T01:30", "2026-11-01T04:30:00Z", "2026-11-01T05:30:00Z"},
+          // 02:00 to 03:00 is skipped: the change, at 03:00.
+          {"2026-03-08T02:30", "2026-03-08T03:30", "2026-03-08T07:00:00Z", "2026-03-08T07:30:00Z"},
+          {"2026-03-08T01:59", "2026-03-08T02:00", "2026-03-08T06:59:00Z", "2026-03-08T07:00:00Z"},
+          // What says where it is stays where it is.
+          {"2026-07-01T00:00:00Z", "2026-07-01T02:00:00-04:00", "2026-07-01T00:00:00Z",
+           "2026-07-01T06:00:00Z"},
+      }));
+  CAPTURE(from, to);
+  const auto request = clicks("timezone=america/new_york&ad_id=a&from=" + from + "&to=" + to);
+  CHECK(request.zone->name() == "America/New_York");
+  CHECK(format_time_ms(request.from_ms) == first);
+  CHECK(format_time_ms(request.to_ms) == last);
+  CHECK(format_time_ms(clicks("ad_id=a&from=2026-11-01&to=2026-11-01T01:00").to_ms) ==
+        "2026-11-01T01:00:00Z");
+}
+
+TEST_CASE("request: a from that an answer shows can be sent back", "[query]") {
+  for (const std::string zone : {"UTC", "Asia/Tokyo", "America/Los_Angeles", "Asia/Kathmandu"}) {
+    if (!TimeZone::load(zone)) continue;
+    for (const std::string granularity : {"1m", "1h", "1d", "total"}) {
+      std::string from = granularity == "total" ? "0" : "1969-12-31T15:00:00Z";
+      for (int i = 0; i < 4; ++i) {
+        CAPTURE(zone, granularity, from);
+        const auto request = clicks("ad_id=a&to=1970-01-03&from=" + from +
+                                    "&granularity=" + granularity + "&timezone=" + zone);
+        const std::string shown = format_time_ms(request.from_ms);
+        if (i > 0) REQUIRE(shown == from);
+        from = shown;
+      }
+    }
+  }
+}
+
+TEST_CASE("request: a refusal quotes what was sent and says what would be right", "[query]") {
+  const auto [query, quoted, right] = GENERATE_COPY(table<std::string, std::string, std::string>({
+      {"granularty=1h" + kHour, "\"granularty\"", "granularity"},
+      {"granularity=2h" + kHour, "\"2h\"", "1m, 1h, 1d, total"},
+      {"granularity=1h&granularity=1d" + kHour, "\"1d\"", "\"1h\""},
+      {"fill=null" + kHour, "\"null\"", "zero, none"},
+      {"format=xml" + kHour, "\"xml\"", "json, csv"},
+      {"breakdown=os" + kHour, "\"os\"", "device_type, country"},
+      {"device_type=phone" + kHour, "\"phone\"", "mobile, desktop, tablet, other"},
+      {"from=1795829153&to=1795832753000", "\"1795829153\"", "1795829153000"},
+      {"from=yesterday&to=2026-06-25", "\"yesterday\"", "2026-06-24T10:00:00Z"},
+      {"from=2026-06-25&to=2026-06-24", "\"2026-06-24\"", "\"2026-06-25\""},
+      {"timezone=europe/berln" + kHour, "\"europe/berln\"", "Europe/Berlin"},
+      {"timezone=localtime" + kHour, "\"localtime\"", "the nearest are"},
+  }));
+  CAPTURE(query);
+  const std::string text = detail("ad_id=a&" + query, kPoints);
+  CAPTURE(text);
+  CHECK(text.find(quoted) != std::string::npos);
+  CHECK(text.find(right) != std::string::npos);
+  CHECK(text.find("file") == std::string::npos);
 }
 
 TEST_CASE("request: defaults, and a plus sign that became a space", "[query]") {
@@ -187,9 +266,11 @@ TEST_CASE("request: every wrong parameter of a top query is named", "[query]") {
   const auto [query, field] = GENERATE_COPY(table<std::string, std::string>({
       {kHour, "ok"},
       {"", "from"},
-      {"to=60000", "from"},
-      {"from=60000", "to"},
-      {"from=60000&to=60000", "to"},
+      {"to=2026-06-24", "from"},
+      {"from=2026-06-24", "to"},
+      {"from=2026-06-24&to=2026-06-24T00:00", "to"},
+      {"from=1782295200&to=2026-06-25", "from"},
+      {"from=2026-06-24&to=2026-06-25", "ok"},
       {"n=1" + kHour, "ok"},
       {"n=1000" + kHour, "ok"},
       {"n=0" + kHour, "n"},
@@ -203,8 +284,8 @@ TEST_CASE("request: every wrong parameter of a top query is named", "[query]") {
       {"minutes=29704923", "ok"},
       {"minutes=29704924", "minutes"},
       {"minutes=18446744073709551615", "minutes"},
-      {"minutes=5&from=60000", "from"},
-      {"to=60000&minutes=5", "minutes"},
+      {"minutes=5&from=2026-06-24", "from"},
+      {"to=2026-06-24&minutes=5", "minutes"},
       {"minutes=5&minutes=5", "minutes"},
       {"ad_id=a&minutes=5", "ad_id"},
       {"advertiser_id=b&minutes=5", "ok"},
