@@ -12,16 +12,16 @@
 
 #include "base/file_system.h"
 #include "base/task_pool.h"
+#include "dedup/dedup.h"
+#include "dedup/id_spaces.h"
 #include "id_source.h"
 #include "rocks_loop.h"
 #include "stopwatch.h"
-#include "stream/dedup.h"
-#include "stream/id_spaces.h"
 
 namespace clickmill::bench {
 namespace {
 
-using stream::Dedup;
+using dedup::Dedup;
 
 constexpr int64_t kDedupHours = 24;
 constexpr double kImagesSeconds = 120;
@@ -96,10 +96,9 @@ class Bench {
 
   Status open() {
     background_.emplace("background", 1, 4096);
-    store_ =
-        TRY(stream::open_rocks_state_store(options_.directory + "/dedup", options_.cache_bytes));
+    store_ = TRY(state::open_rocks_store(options_.directory + "/dedup", options_.cache_bytes));
     spaces_.emplace(*store_);
-    stream::TableImages::Options images;
+    dedup::TableImages::Options images;
     images.directory = options_.directory + "/ids";
     images.in_background = [this](std::function<void()> task) {
       return background_->submit(std::move(task));
@@ -148,7 +147,7 @@ class Bench {
   /// Waits until every partition has an image, unless its ids are too few for one:
   /// a node has an hour for that; here an hour may pass in less than a second.
   Status write_images() {
-    if (options_.ids / options_.partitions < 2 * stream::TableImages::Options().due_ids_min)
+    if (options_.ids / options_.partitions < 2 * dedup::TableImages::Options().due_ids_min)
       return {};
     const Stopwatch watch;
     const auto has_none = [](const auto& dedup) { return dedup->usage().images == 0; };
@@ -166,7 +165,7 @@ class Bench {
 
   Status checkpoint(uint32_t p) {
     const Stopwatch watch;
-    stream::StateBatch batch;
+    state::Batch batch;
     TRY(dedups_[p]->checkpoint(batch));
     TRY(store_->commit(batch, true));
     dedups_[p]->checkpoint_committed();
@@ -259,9 +258,9 @@ class Bench {
   const IdSource::Options source_options_;
   PosixFileSystem files_;
   IdSource source_;
-  std::unique_ptr<stream::StateStore> store_;
-  std::optional<stream::IdSpaces> spaces_;
-  std::optional<stream::TableImages> images_;
+  std::unique_ptr<state::Store> store_;
+  std::optional<dedup::IdSpaces> spaces_;
+  std::optional<dedup::TableImages> images_;
   std::vector<std::unique_ptr<Dedup>> dedups_;
   std::optional<TaskPool> background_;
   std::vector<uint64_t> since_checkpoint_;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "stream/dedup.h"
+#include "dedup/dedup.h"
 
 namespace clickmill::bench {
 
@@ -45,7 +45,7 @@ class IdSource {
       copies.push_back(copy ? 1 : 0);
     }
   }
-  std::vector<stream::Identity> ids;
+  std::vector<dedup::Identity> ids;
   std::vector<uint8_t> copies;
 
   static constexpr int64_t kStartHour = 500'000;

@@ -19,8 +19,8 @@
 namespace clickmill::bench {
 namespace {
 
-using stream::Dedup;
-using stream::Identity;
+using dedup::Dedup;
+using dedup::Identity;
 using stream::Pipeline;
 
 constexpr int64_t kDedupHours = 24;
@@ -77,7 +77,7 @@ class Bench {
   /// The ids of the 24 hours before, through dedup alone: they are not measured.
   Status remember_ids() {
     if (options_.ids == 0) return {};
-    auto store = TRY(stream::open_rocks_state_store(state_directory(), options_.cache_bytes));
+    auto store = TRY(state::open_rocks_store(state_directory(), options_.cache_bytes));
     Random random(kSeed);
     std::vector<Identity> ids;
     std::vector<uint8_t> duplicate;
@@ -94,7 +94,7 @@ class Bench {
         }
         duplicate.resize(ids.size());
         TRY(dedup->classify(LogMs(hour * kHourMs), ids, duplicate));
-        stream::StateBatch batch;
+        state::Batch batch;
         TRY(dedup->checkpoint(batch));
         TRY(store->commit(batch, hour + 1 == first_hour + kDedupHours));
         dedup->checkpoint_committed();
@@ -104,7 +104,7 @@ class Bench {
   }
 
   Status open() {
-    state_ = TRY(stream::open_rocks_state_store(state_directory(), options_.cache_bytes));
+    state_ = TRY(state::open_rocks_store(state_directory(), options_.cache_bytes));
     streams_.resize(options_.partitions);
     for (uint32_t p = 0; p < options_.partitions; ++p) {
       Pipeline::Options pipeline;
@@ -280,7 +280,7 @@ class Bench {
   const StreamBenchOptions options_;
   ClickSource source_;
   PosixFileSystem files_;
-  std::unique_ptr<stream::StateStore> state_;
+  std::unique_ptr<state::Store> state_;
   std::vector<Stream> streams_;
   uint64_t next_click_ = 0;
   Spent spent_;

@@ -10,10 +10,10 @@
 #include "base/logging.h"
 #include "engine/config.h"
 #include "engine/engine.h"
-#include "engine/log_commands.h"
-#include "engine/recount_command.h"
-#include "engine/recover.h"
 #include "query/zone_files.h"
+#include "tools/log_commands.h"
+#include "tools/recount_command.h"
+#include "tools/recover.h"
 
 namespace clickmill {
 namespace {
@@ -128,7 +128,7 @@ int recount(const std::vector<std::string>& arguments) {
   const auto to = [](std::FILE* file) {
     return [file](const std::string& line) { std::fputs((line + "\n").c_str(), file); };
   };
-  return engine::recount_command(arguments, to(stdout), to(stderr));
+  return tools::recount_command(arguments, to(stdout), to(stderr));
 }
 
 int recover(const std::vector<std::string>& arguments) {
@@ -139,7 +139,7 @@ int recover(const std::vector<std::string>& arguments) {
   engine::check_config(config);
   SystemClock clock;
   PosixFileSystem files;
-  const auto recovered = engine::recover_by_force(config, files, clock);
+  const auto recovered = tools::recover_by_force(config, files, clock);
   if (!recovered) {
     std::fputs(fmt::format("clickmill: {}\n", recovered.error().text()).c_str(), stderr);
     return kCouldNotRun;
@@ -165,8 +165,8 @@ struct Command {
 constexpr Command kCommands[] = {
     {"serve", serve},
     {"check-config", check_config},
-    {"log", engine::log_command},
-    {"retention", engine::retention_command},
+    {"log", tools::log_command},
+    {"retention", tools::retention_command},
     {"recover", recover},
     {"recount", recount},
     {"--version", version},

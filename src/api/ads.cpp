@@ -3,6 +3,8 @@
 #include <charconv>
 
 #include "api/context.h"
+#include "base/query_params.h"
+#include "base/text.h"
 #include "click/parse.h"
 
 namespace clickmill::api {
@@ -62,7 +64,7 @@ struct ListRequest {
 };
 
 std::optional<http::Response> parse_list(const http::Request& request, ListRequest& out) {
-  for (const auto& [name, value] : http::parse_query(request.query).items) {
+  for (const auto& [name, value] : parse_query(request.query).items) {
     if (name == "advertiser_id") {
       out.advertiser_id = value;
     } else if (name == "after") {
@@ -99,7 +101,7 @@ http::Response list_ads(Context& context, const http::Principal& who,
     body += catalog::ad_to_json(ads[i]);
   }
   body += "],\"next\":";
-  body += ads.size() > list.limit ? http::json_quoted(ads[list.limit - 1].ad_id) : "null";
+  body += ads.size() > list.limit ? json_quoted(ads[list.limit - 1].ad_id) : "null";
   body += '}';
   return http::json_response(std::move(body));
 }
@@ -123,7 +125,7 @@ http::Response bulk_ads(Context& context, const http::Request& request) {
     } else if (++rejected_count <= kRejectedListed) {
       rejected +=
           fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", rejected.empty() ? "" : ",",
-                      number, http::json_quoted(error->field), http::json_quoted(error->detail));
+                      number, json_quoted(error->field), json_quoted(error->detail));
     }
   }
   if (auto stored = context.catalog.put_all(ads); !stored) return problem_of(stored.error());

@@ -1,4 +1,5 @@
 #include "api/context.h"
+#include "base/query_params.h"
 
 namespace clickmill::api {
 namespace {
@@ -6,7 +7,7 @@ namespace {
 /// The mode parameter: empty optional with an answer given for anything wrong.
 std::optional<bool> backfill_of(const http::Request& request, http::Responder& respond) {
   bool backfill = false;
-  for (const auto& [name, value] : http::parse_query(request.query).items) {
+  for (const auto& [name, value] : parse_query(request.query).items) {
     if (name != "mode") {
       respond(http::problem(400, "unknown parameter", name));
       return std::nullopt;

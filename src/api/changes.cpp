@@ -9,6 +9,8 @@
 
 #include "api/context.h"
 #include "api/review_params.h"
+#include "base/query_params.h"
+#include "base/text.h"
 #include "base/time_text.h"
 #include "click/parse.h"
 
@@ -56,7 +58,7 @@ struct ChangesParams {
 };
 
 std::optional<http::Response> parse(const http::Request& request, ChangesParams& out) {
-  const auto params = http::parse_query(request.query);
+  const auto params = parse_query(request.query);
   if (auto refused = check_query(params)) return refused;
   for (const auto& [name, value] : params.items) {
     std::optional<http::Response> refused;
@@ -80,7 +82,6 @@ std::optional<http::Response> parse(const http::Request& request, ChangesParams&
 }
 
 void append_json(PartitionId partition, const Changes::Listed& listed, std::string& out) {
-  using http::json_quoted;
   const Change& change = listed.change;
   out += fmt::format(
       "{{\"id\":\"{}\",\"kind\":\"{}\",\"decision\":{},\"reason\":{},\"ad_id\":{},\"by\":{},\"at\":"

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "api/context.h"
+#include "base/text.h"
 #include "base/time_text.h"
 #include "query/zone_files.h"
 
@@ -15,7 +16,7 @@ std::string partition_json(const std::string& leader, const cluster::Partition::
   return fmt::format(
       "{{\"partition\":{},\"leader\":{},\"term\":{},\"committed_offset\":{},\"applied_offset\":{},"
       "\"log_time\":{},\"low_water\":{},\"digest\":{{\"offset\":{},\"value\":\"{:016x}\"}}}}",
-      state.id.value(), http::json_quoted(leader), state.term.value(), state.committed.value(),
+      state.id.value(), json_quoted(leader), state.term.value(), state.committed.value(),
       state.applied.value(), time_or_null(state.log_time.value()),
       time_or_null(state.low_water.value()), state.digest.offset.value(), state.digest.value);
 }
@@ -24,7 +25,7 @@ std::string partition_json(const std::string& leader, const cluster::Partition::
 http::Response describe(Context& context) {
   const auto states = context.reader.states();
   if (!states) return problem_of(states.error());
-  const std::string node = http::json_quoted(context.node_id);
+  const std::string node = json_quoted(context.node_id);
   std::string body = fmt::format(
       "{{\"node_id\":{},\"nodes\":[{{\"node_id\":{},\"state\":\"up\",\"last_seen\":\"{}\","
       "\"tzdata\":\"{}\"}}],"

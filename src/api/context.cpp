@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/logging.h"
+#include "base/query_params.h"
 
 namespace clickmill::api {
 
@@ -24,7 +25,7 @@ std::optional<http::Principal> admit(const Context& context, const http::Request
 }
 
 std::optional<http::Response> refuse_parameters(const http::Request& request) {
-  const auto params = http::parse_query(request.query);
+  const auto params = parse_query(request.query);
   if (params.broken) return http::problem(400, "the query string has a broken percent escape");
   if (params.items.empty()) return std::nullopt;
   return http::problem(400, "unknown parameter", params.items.front().first);

@@ -1,4 +1,5 @@
 #include "api/context.h"
+#include "base/query_params.h"
 #include "query/aggregate.h"
 
 namespace clickmill::api {
@@ -82,20 +83,18 @@ void add_metrics_routes(http::Router& router, Context& context) {
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
                const auto who = admit(context, *request, kReaders, "advertiser", respond);
                if (!who) return;
-               run_query(context,
-                         query::parse_clicks(http::parse_query(request->query), context.max_points),
-                         std::move(respond),
-                         [&context, who = *who](const query::ClicksRequest& parsed) {
-                           return answer_clicks(context, who, parsed);
-                         });
+               run_query(
+                   context, query::parse_clicks(parse_query(request->query), context.max_points),
+                   std::move(respond), [&context, who = *who](const query::ClicksRequest& parsed) {
+                     return answer_clicks(context, who, parsed);
+                   });
              });
   router.add(http::Method::get, "/v1/metrics/top",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
                const auto who = admit(context, *request, kReaders, "advertiser", respond);
                if (!who) return;
                run_query(
-                   context,
-                   query::parse_top(http::parse_query(request->query), context.clock.wall_ms()),
+                   context, query::parse_top(parse_query(request->query), context.clock.wall_ms()),
                    std::move(respond), [&context, who = *who](const query::TopRequest& parsed) {
                      return answer_top(context, who, parsed);
                    });

@@ -1,4 +1,5 @@
 #include "api/context.h"
+#include "base/text.h"
 #include "query/zone_files.h"
 
 namespace clickmill::api {
@@ -8,7 +9,7 @@ std::string json_list(const std::vector<std::string>& texts) {
   std::string out = "[";
   for (const auto& text : texts) {
     if (out.size() > 1) out += ',';
-    out += http::json_quoted(text);
+    out += json_quoted(text);
   }
   return out + "]";
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "api/context.h"
+#include "base/query_params.h"
 #include "query/raw_clicks.h"
 
 namespace clickmill::api {
@@ -176,7 +177,7 @@ void add_raw_log_routes(http::Router& router, Context& context) {
         const auto partition = partition_named(params[0], context.partitions);
         if (!partition)
           return respond(http::problem(404, "no such partition: " + params[0], "partition"));
-        auto parsed = query::parse_raw_clicks(http::parse_query(request->query));
+        auto parsed = query::parse_raw_clicks(parse_query(request->query));
         if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
           return respond(http::problem(400, error->detail, error->field));
         }

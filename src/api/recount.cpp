@@ -5,6 +5,8 @@
 
 #include "api/context.h"
 #include "api/review_params.h"
+#include "base/query_params.h"
+#include "base/text.h"
 #include "base/time_text.h"
 #include "click/parse.h"
 
@@ -24,7 +26,7 @@ std::optional<uint64_t> parse_number(std::string_view text) {
 }
 
 std::optional<http::Response> parse(const http::Request& request, RecountRequest& out) {
-  const auto params = http::parse_query(request.query);
+  const auto params = parse_query(request.query);
   if (auto refused = check_query(params)) return refused;
   out.from_ms = kNoTime;
   out.to_ms = kNoTime;
@@ -64,9 +66,8 @@ std::string to_json(const Recounter::Found& found) {
       "{{\"ad_id\":{},\"advertiser_id\":{},\"window_start\":\"{}\",\"stored\":{},\"recounted\":{},"
       "\"detail\":{},"
       "\"repaired\":{}}}",
-      http::json_quoted(found.ad_id), http::json_quoted(found.advertiser_id),
-      format_time_ms(found.minute_ms), side(found.stored), side(found.recounted),
-      http::json_quoted(found.text), found.repaired);
+      json_quoted(found.ad_id), json_quoted(found.advertiser_id), format_time_ms(found.minute_ms),
+      side(found.stored), side(found.recounted), json_quoted(found.text), found.repaired);
 }
 
 std::string to_json(const Recounter::Report& report, size_t after) {
@@ -84,9 +85,9 @@ std::string to_json(const Recounter::Report& report, size_t after) {
       "\"differ\":{},"
       "\"repaired\":{},\"judged_from\":{},\"data\":[{}],\"next\":{}}}",
       report.id, to_string(report.state),
-      report.failure.empty() ? "null" : http::json_quoted(report.failure),
+      report.failure.empty() ? "null" : json_quoted(report.failure),
       format_time_ms(request.from_ms), format_time_ms(request.to_ms),
-      request.ad_id.empty() ? "null" : http::json_quoted(request.ad_id), request.repair,
+      request.ad_id.empty() ? "null" : json_quoted(request.ad_id), request.repair,
       report.partitions, report.partitions_done, report.entries, report.clicks, report.compared,
       report.differ, report.repaired,
       partly ? '"' + format_time_ms(report.judged_from_ms) + '"' : "null", data,
@@ -107,7 +108,7 @@ void begin(Context& context, const http::Request& request, const std::string& wh
 
 http::Response describe(Context& context, const http::Request& request,
                         const std::string& id_text) {
-  const auto params = http::parse_query(request.query);
+  const auto params = parse_query(request.query);
   if (auto refused = check_query(params)) return *std::move(refused);
   size_t after = 0;
   size_t limit = 100;

@@ -5,6 +5,8 @@
 
 #include "api/context.h"
 #include "api/review_params.h"
+#include "base/query_params.h"
+#include "base/text.h"
 #include "click/flat_json.h"
 #include "click/parse.h"
 
@@ -36,7 +38,6 @@ Status decode(const ReviewEntry& entry, Flagged& out) {
 
 void append_json(ReviewId id, const ReviewEntry& entry, const click::ClickView& view,
                  std::string& out) {
-  using http::json_quoted;
   out += fmt::format(
       "{{\"id\":\"{}\",\"reason\":\"{}\",\"click_id\":{},\"ad_id\":{},\"timestamp_ms\":{},"
       "\"received_ms\":{},"
@@ -274,7 +275,7 @@ http::Response list_review(Context& context, const http::Request& request) {
 
 /// A decision about one click takes no parameters.
 std::optional<http::Response> refuse_params(const http::Request& request) {
-  const auto params = http::parse_query(request.query);
+  const auto params = parse_query(request.query);
   if (auto refused = check_query(params)) return refused;
   if (!params.items.empty()) return unknown_parameter(params.items.front().first);
   return std::nullopt;

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <set>
 
+#include "base/query_params.h"
 #include "base/time_text.h"
 #include "click/parse.h"
 
@@ -84,7 +85,7 @@ http::Response unknown_parameter(std::string_view name) {
   return http::problem(400, "unknown parameter", name);
 }
 
-std::optional<http::Response> check_query(const http::QueryParams& params) {
+std::optional<http::Response> check_query(const QueryParams& params) {
   if (params.broken) return http::problem(400, "the query has a malformed percent escape");
   std::set<std::string_view> names;
   for (const auto& [name, value] : params.items) {
@@ -95,7 +96,7 @@ std::optional<http::Response> check_query(const http::QueryParams& params) {
 
 std::optional<http::Response> parse_review_params(const http::Request& request, bool paged,
                                                   uint32_t partitions, ReviewParams& out) {
-  const auto params = http::parse_query(request.query);
+  const auto params = parse_query(request.query);
   if (auto refused = check_query(params)) return refused;
   for (const auto& [name, value] : params.items) {
     std::optional<http::Response> refused;

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/query_params.h"
 #include "base/strong.h"
 #include "http/message.h"
 #include "stream/review.h"
@@ -37,6 +38,6 @@ std::optional<http::Response> parse_time(std::string_view name, std::string_view
 std::optional<http::Response> check_range(int64_t from_ms, int64_t to_ms);
 http::Response unknown_parameter(std::string_view name);
 /// 400 for a malformed escape or a parameter that is given twice.
-std::optional<http::Response> check_query(const http::QueryParams& params);
+std::optional<http::Response> check_query(const QueryParams& params);
 
 }  // namespace clickmill::api

@@ -1,9 +1,9 @@
 #include <algorithm>
 
+#include "base/text.h"
 #include "catalog/catalog.h"
 #include "click/flat_json.h"
 #include "click/parse.h"
-#include "http/message.h"
 
 namespace clickmill::catalog {
 namespace {
@@ -133,10 +133,10 @@ std::optional<AdError> parse_ad(std::string_view json, std::string_view path_ad_
 }
 
 std::string ad_to_json(const Ad& ad) {
-  return "{\"ad_id\":" + http::json_quoted(ad.ad_id) +
-         ",\"advertiser_id\":" + http::json_quoted(ad.advertiser_id) +
-         ",\"ad_format\":" + http::json_quoted(ad.ad_format) +
-         ",\"redirect_url\":" + http::json_quoted(ad.redirect_url) + "}";
+  return "{\"ad_id\":" + json_quoted(ad.ad_id) +
+         ",\"advertiser_id\":" + json_quoted(ad.advertiser_id) +
+         ",\"ad_format\":" + json_quoted(ad.ad_format) +
+         ",\"redirect_url\":" + json_quoted(ad.redirect_url) + "}";
 }
 
 }  // namespace clickmill::catalog

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "http/message.h"
+#include "base/text.h"
 
 namespace clickmill::click {
 namespace {
@@ -15,7 +15,7 @@ bool is_plain(char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
 /// Nearly every value is plain; escaping is for the one that does it for all.
 void append_value(std::string_view text, std::string& out) {
   if (!std::all_of(text.begin(), text.end(), is_plain)) {
-    out += http::json_quoted(text);
+    out += json_quoted(text);
     return;
   }
   out += '"';

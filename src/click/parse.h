@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/query_params.h"
 #include "base/result.h"
 #include "click/click.h"
-#include "http/message.h"
 
 namespace clickmill::click {
 
@@ -39,7 +39,7 @@ struct ParsedClick {
 std::optional<FieldError> parse_json(std::string_view json, bool connection_fields,
                                      ParsedClick& out);
 /// Form body or query string.
-std::optional<FieldError> parse_params(const http::QueryParams& params, ParsedClick& out);
+std::optional<FieldError> parse_params(const QueryParams& params, ParsedClick& out);
 /// click_id and timestamp_ms are required for POST and bulk lines.
 std::optional<FieldError> check_required(const ParsedClick& click);
 

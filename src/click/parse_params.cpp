@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include "base/query_params.h"
 #include "click/fields.h"
 
 namespace clickmill::click {
@@ -18,7 +19,7 @@ FlatValue number_value(const std::string& text) {
 
 }  // namespace
 
-std::optional<FieldError> parse_params(const http::QueryParams& params, ParsedClick& out) {
+std::optional<FieldError> parse_params(const QueryParams& params, ParsedClick& out) {
   out = {};
   FieldValues values;
   for (const auto& [name, text] : params.items) {

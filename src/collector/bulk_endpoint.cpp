@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
+
 namespace clickmill::collector {
 namespace {
 
@@ -60,7 +62,7 @@ class BulkEndpoint::Answer final : public ClickAnswer {
     std::string list;
     for (const auto& [line, error] : rejected_) {
       list += fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", list.empty() ? "" : ",",
-                          line, http::json_quoted(error.field), http::json_quoted(error.detail));
+                          line, json_quoted(error.field), json_quoted(error.detail));
     }
     return fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}", accepted,
                        rejected_count_, list);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/query_params.h"
+
 namespace clickmill::collector {
 namespace {
 
@@ -42,13 +44,13 @@ bool begins_with_brace(std::string_view text) {
 
 std::optional<click::FieldError> parse(const http::Request& request, click::ParsedClick& out) {
   if (request.method != http::Method::post)
-    return click::parse_params(http::parse_query(request.query), out);
+    return click::parse_params(parse_query(request.query), out);
   std::optional<click::FieldError> error;
   // curl -d calls everything a form; one that begins with a brace is JSON.
   const bool form =
       contains_word(request.header("Content-Type"), "application/x-www-form-urlencoded");
   if (form && !begins_with_brace(request.body)) {
-    error = click::parse_params(http::parse_query(request.body), out);
+    error = click::parse_params(parse_query(request.body), out);
   } else {
     error = click::parse_json(request.body, false, out);
   }

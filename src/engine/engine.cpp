@@ -18,7 +18,7 @@
 #include "engine/options.h"
 #include "engine/state_recovery.h"
 #include "http/server.h"
-#include "stream/state_store.h"
+#include "state/store.h"
 
 namespace clickmill::engine {
 namespace {
@@ -89,7 +89,7 @@ class Engine::Impl {
   /// Seals, merges, writes ads: what may take long and nobody waits for.
   std::unique_ptr<TaskPool> background_;
   /// Replaced once, before anybody has seen it, when it is found damaged.
-  std::unique_ptr<stream::StateStore> state_;
+  std::unique_ptr<state::Store> state_;
   /// Its workers' messages and background_'s tasks point into it: it stays until both
   /// have ended.
   std::unique_ptr<Machine> machine_;
@@ -183,7 +183,7 @@ Status Engine::Impl::open_machine() {
 
 Status Engine::Impl::open_state() {
   TRY(files_.create_directories(dir_->state()));
-  state_ = TRY(stream::open_rocks_state_store(dir_->state(), kStateCacheBytes));
+  state_ = TRY(state::open_rocks_store(dir_->state(), kStateCacheBytes));
   return machine_->open_partitions(*state_);
 }
 

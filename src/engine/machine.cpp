@@ -60,13 +60,13 @@ void Machine::stop_journal() {
   if (journal_) journal_->stop();
 }
 
-Status Machine::open_partitions(stream::StateStore& state) {
+Status Machine::open_partitions(state::Store& state) {
   const DataPaths& paths = options_.paths;
   TRY(files_.create_directories(paths.ids()));
   TRY(files_.create_directories(paths.store()));
-  id_spaces_ = std::make_unique<stream::IdSpaces>(state);
-  images_ = std::make_unique<stream::TableImages>(
-      files_, stream::TableImages::Options{paths.ids(), outside_.in_background});
+  id_spaces_ = std::make_unique<dedup::IdSpaces>(state);
+  images_ = std::make_unique<dedup::TableImages>(
+      files_, dedup::TableImages::Options{paths.ids(), outside_.in_background});
   for (uint32_t i = 0; i < options_.partitions; ++i) TRY(open_partition(PartitionId(i), state));
   return {};
 }
@@ -77,7 +77,7 @@ void Machine::close_partitions() {
   id_spaces_.reset();
 }
 
-Status Machine::open_partition(PartitionId id, stream::StateStore& state) {
+Status Machine::open_partition(PartitionId id, state::Store& state) {
   auto segments =
       TRY(log::Segments::open(files_, options_.paths.log(id.value()), codec_, options_.segments));
   stream::Pipeline::Options of_pipeline = options_.pipeline;
@@ -148,10 +148,10 @@ void Machine::open_spool(collector::RecoveredSpool&& spooled) {
 /// Before the workers' first step, whose ticks would move log time to a clock that may
 /// be wrong.
 Status Machine::open_upkeep() {
-  LogUpkeep::Options of_upkeep;
+  log::Upkeep::Options of_upkeep;
   of_upkeep.directory = options_.paths.root;
   of_upkeep.rules = options_.retention;
-  of_upkeep.needs = [this](size_t partition) -> LogUpkeep::Needs {
+  of_upkeep.needs = [this](size_t partition) -> log::Upkeep::Needs {
     const auto share = status_.share(partition);
     return {share.checkpointed + 1, share.log_time};
   };
@@ -162,8 +162,8 @@ Status Machine::open_upkeep() {
     newest = std::max(
         {newest, partition->log().last_append_ms(), partition->pipeline().horizon().log_time()});
   }
-  upkeep_ = TRY(
-      LogUpkeep::open(files_, clock_.system(), std::move(segments), newest, std::move(of_upkeep)));
+  upkeep_ = TRY(log::Upkeep::open(files_, clock_.system(), std::move(segments), newest,
+                                  std::move(of_upkeep)));
   return {};
 }
 

@@ -13,13 +13,13 @@
 #include "cluster/owned.h"
 #include "collector/forwarder.h"
 #include "collector/spool.h"
+#include "dedup/id_spaces.h"
 #include "engine/data_dir.h"
-#include "engine/log_upkeep.h"
 #include "engine/memory_alarm.h"
 #include "engine/partitions.h"
 #include "log/journal.h"
-#include "stream/id_spaces.h"
-#include "stream/state_store.h"
+#include "log/upkeep.h"
+#include "state/store.h"
 
 namespace clickmill::engine {
 
@@ -76,7 +76,7 @@ class Machine {
 
   /// Opens segments and stream of every partition. `state` is borrowed and outlives it.
   /// After an error close_partitions() makes another try possible.
-  Status open_partitions(stream::StateStore& state);
+  Status open_partitions(state::Store& state);
   void close_partitions();
   /// Recovers the journal, and gives logs and spool what stood in it. Sends nothing yet.
   Status open_journal();
@@ -96,10 +96,10 @@ class Machine {
   log::Journal& journal() { return *journal_; }
   collector::Spool& spool() { return *spool_; }
   const PartitionStatus& status() const { return status_; }
-  LogUpkeep& upkeep() { return *upkeep_; }
+  log::Upkeep& upkeep() { return *upkeep_; }
 
  private:
-  Status open_partition(PartitionId id, stream::StateStore& state);
+  Status open_partition(PartitionId id, state::Store& state);
   void open_spool(collector::RecoveredSpool&& spooled);
   Status open_upkeep();
   JournalPos begin_of_current() const;
@@ -115,8 +115,8 @@ class Machine {
   const click::ColumnCodec codec_;
 
   // Each borrows from those above it.
-  std::unique_ptr<stream::IdSpaces> id_spaces_;
-  std::unique_ptr<stream::TableImages> images_;
+  std::unique_ptr<dedup::IdSpaces> id_spaces_;
+  std::unique_ptr<dedup::TableImages> images_;
   /// Workers are there from the beginning; partitions from open_partitions() on.
   cluster::Owned owned_;
   /// What the workers told last of their partitions; all zero before their first step,
@@ -128,7 +128,7 @@ class Machine {
   std::unique_ptr<collector::Spool> spool_;
   std::unique_ptr<cluster::Router> router_;
   std::vector<std::unique_ptr<collector::Forwarder>> forwarders_;  ///< by worker
-  std::unique_ptr<LogUpkeep> upkeep_;
+  std::unique_ptr<log::Upkeep> upkeep_;
 
   // Of worker 0, which does what is the node's.
   MemoryAlarm memory_alarm_;

@@ -90,7 +90,7 @@ void add_checkpoint_metrics(Metrics& metrics, const PartitionStatus& status) {
 
 }  // namespace
 
-void add_node_metrics(Metrics& metrics, Machine& machine, const stream::StateStore& state) {
+void add_node_metrics(Metrics& metrics, Machine& machine, const state::Store& state) {
   const PartitionStatus& status = machine.status();
   const log::Journal& journal = machine.journal();
   const collector::Spool& spool = machine.spool();

@@ -7,6 +7,6 @@ namespace clickmill::engine {
 
 /// Registers what the node exports beside what its parts register themselves.
 /// Both are borrowed and must outlive `metrics`' use.
-void add_node_metrics(Metrics& metrics, Machine& machine, const stream::StateStore& state);
+void add_node_metrics(Metrics& metrics, Machine& machine, const state::Store& state);
 
 }  // namespace clickmill::engine

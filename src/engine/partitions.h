@@ -23,7 +23,7 @@ Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
 class PartitionStatus {
  public:
   struct Share {
-    stream::Dedup::Usage dedup;
+    dedup::Dedup::Usage dedup;
     uint64_t head_rows = 0;
     uint64_t log_bytes = 0;
     size_t followers = 0;

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -81,20 +80,5 @@ Response problem(int status, std::string_view detail, std::string_view field = {
 Response json_response(std::string body, int status = 200);
 /// The standard phrase of a status, e.g. "Not Found".
 std::string_view status_title(int status);
-/// `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD.
-std::string json_quoted(std::string_view text);
-
-/// Percent-decoded, '+' left as it is (paths); empty optional for a broken escape.
-std::optional<std::string> percent_decoded(std::string_view text);
-
-/// The parameters of a query string or a form body, decoded, in order.
-/// Errors are left to `broken` so that a click with junk beside it still counts.
-struct QueryParams {
-  std::vector<std::pair<std::string, std::string>> items;
-  bool broken = false;  ///< some escape was malformed; that item is left out
-  /// First of that name, or null.
-  const std::string* find(std::string_view name) const;
-};
-QueryParams parse_query(std::string_view query);
 
 }  // namespace clickmill::http

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/query_params.h"
+
 namespace clickmill::http {
 namespace {
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/strong.h"
+#include "base/text.h"
 #include "base/time_text.h"
 #include "query/aggregate.h"
 
@@ -91,15 +92,15 @@ class JsonClicks {
   void head(const ClicksAnswer& answer) {
     out_ += '{';
     if (!request_.ad_id.empty()) {
-      out_ += "\"ad_id\":" + http::json_quoted(request_.ad_id) + ',';
+      out_ += "\"ad_id\":" + json_quoted(request_.ad_id) + ',';
     }
-    out_ += "\"advertiser_id\":" + http::json_quoted(answer.advertiser_id);
+    out_ += "\"advertiser_id\":" + json_quoted(answer.advertiser_id);
     out_ += ",\"from\":";
     time(request_.from_ms);
     out_ += ",\"to\":";
     time(request_.to_ms);
     out_.append(",\"granularity\":\"").append(to_string(request_.granularity));
-    out_ += "\",\"timezone\":" + http::json_quoted(request_.zone->name());
+    out_ += "\",\"timezone\":" + json_quoted(request_.zone->name());
     if (request_.breakdown == Breakdown::none) return;
     out_.append(",\"breakdown\":\"").append(breakdown_name(request_.breakdown)) += '"';
   }
@@ -223,8 +224,7 @@ std::string render_top(const TopRequest& request, const TopAnswer& answer) {
   for (const TopAnswer::Item& item : answer.data) {
     if (out.back() != '[') out += ',';
     out += fmt::format(R"({{"ad_id":{},"advertiser_id":{},"click_count":{}}})",
-                       http::json_quoted(item.ad_id), http::json_quoted(item.advertiser_id),
-                       item.clicks);
+                       json_quoted(item.ad_id), json_quoted(item.advertiser_id), item.clicks);
     listed += item.clicks;
   }
   out += fmt::format(

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/edit_distance.h"
+#include "base/query_params.h"
 #include "base/strong.h"
 #include "base/time_text.h"
 #include "click/parse.h"
@@ -25,7 +26,7 @@ using Failure = std::optional<ParamError>;
 /// Takes parameters one by one; the first failure sticks, and later reads are skipped.
 class Reader {
  public:
-  explicit Reader(const http::QueryParams& params) : params_(params) {}
+  explicit Reader(const QueryParams& params) : params_(params) {}
 
   /// Every parameter is known and stands once.
   void expect_only(std::initializer_list<std::string_view> known) {
@@ -150,7 +151,7 @@ class Reader {
     return fmt::format("there is no parameter {}; the nearest is {}", click::shown(name), *nearest);
   }
 
-  const http::QueryParams& params_;
+  const QueryParams& params_;
   Failure failure_;
 };
 
@@ -257,7 +258,7 @@ BucketRange top_range(Reader& reader, int64_t now_ms) {
 
 }  // namespace
 
-std::variant<ClicksRequest, ParamError> parse_clicks(const http::QueryParams& params,
+std::variant<ClicksRequest, ParamError> parse_clicks(const QueryParams& params,
                                                      uint64_t max_points) {
   Reader reader(params);
   ClicksRequest out;
@@ -278,7 +279,7 @@ std::variant<ClicksRequest, ParamError> parse_clicks(const http::QueryParams& pa
   return out;
 }
 
-std::variant<TopRequest, ParamError> parse_top(const http::QueryParams& params, int64_t now_ms) {
+std::variant<TopRequest, ParamError> parse_top(const QueryParams& params, int64_t now_ms) {
   Reader reader(params);
   TopRequest out;
   reader.expect_only({"n", "from", "to", "minutes", "advertiser_id", "device_type", "country"});
@@ -294,7 +295,7 @@ std::variant<TopRequest, ParamError> parse_top(const http::QueryParams& params, 
   return out;
 }
 
-std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const http::QueryParams& params) {
+std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const QueryParams& params) {
   constexpr uint64_t kOffsetMax = std::numeric_limits<int64_t>::max();
   Reader reader(params);
   RawClicksRequest out;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <variant>
 
+#include "base/query_params.h"
 #include "click/click.h"
 #include "http/message.h"
 #include "query/buckets.h"
@@ -51,10 +52,10 @@ struct ParamError {
 /// All check everything of DESIGN §7 that needs no data: unknown and repeated
 /// parameters, missing ones, ranges, max_points (naming granularity and the
 /// finest that would fit).
-std::variant<ClicksRequest, ParamError> parse_clicks(const http::QueryParams& params,
+std::variant<ClicksRequest, ParamError> parse_clicks(const QueryParams& params,
                                                      uint64_t max_points);
 /// `now_ms` for `minutes=M`, which ends with the running minute.
-std::variant<TopRequest, ParamError> parse_top(const http::QueryParams& params, int64_t now_ms);
-std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const http::QueryParams& params);
+std::variant<TopRequest, ParamError> parse_top(const QueryParams& params, int64_t now_ms);
+std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const QueryParams& params);
 
 }  // namespace clickmill::query

@@ -64,14 +64,14 @@ std::string_view to_string(Change::Kind kind) {
   return kind == Change::Kind::review ? "review" : "repair";
 }
 
-Changes::Changes(PartitionId partition, StateStore& store)
+Changes::Changes(PartitionId partition, state::Store& store)
     : partition_(partition),
-      overlay_(store, kChangesSpace),
+      overlay_(store, state::kChangesSpace),
       expiry_(first_key(partition), first_key(partition + 1)) {}
 
 void Changes::add(ChangePosition position, const Change& change, int64_t age_ms) {
   std::string value;
-  put_birth(kVersion, age_ms, value);
+  state::put_birth(kVersion, age_ms, value);
   ByteWriter writer(value);
   writer.u8(static_cast<uint8_t>(change.kind));
   writer.varint(change.subject.value());
@@ -94,7 +94,8 @@ Result<std::vector<Changes::Listed>> Changes::list(const ChangePosition& from, L
                       if (listed.size() == limit) return false;
                       ByteCursor cursor(value);
                       const uint8_t version = cursor.u8();
-                      if (expired(static_cast<int64_t>(cursor.varint()), age_ms)) return true;
+                      if (state::expired(static_cast<int64_t>(cursor.varint()), age_ms))
+                        return true;
                       auto change = decode(cursor, version);
                       if (change && key.size() == kKeyBytes) {
                         listed.push_back({position_of(key), *std::move(change)});
@@ -109,7 +110,7 @@ Result<std::vector<Changes::Listed>> Changes::list(const ChangePosition& from, L
   return listed;
 }
 
-Status Changes::checkpoint(StateBatch& batch, int64_t age_ms) {
+Status Changes::checkpoint(state::Batch& batch, int64_t age_ms) {
   TRY(expiry_.run(overlay_, age_ms, batch));
   overlay_.checkpoint(batch);
   return {};

@@ -8,8 +8,8 @@
 
 #include "base/result.h"
 #include "base/strong.h"
-#include "stream/expiry.h"
-#include "stream/overlay.h"
+#include "state/expiry.h"
+#include "state/overlay.h"
 
 namespace clickmill::stream {
 
@@ -44,7 +44,7 @@ struct ChangePosition {
 /// Errors: those of the state store, and Errc::corrupt. Thread: worker.
 class Changes {
  public:
-  Changes(PartitionId partition, StateStore& store);
+  Changes(PartitionId partition, state::Store& store);
 
   /// Positions never decrease. `age_ms` here and below is the horizon's now.
   void add(ChangePosition position, const Change& change, int64_t age_ms);
@@ -58,15 +58,15 @@ class Changes {
                                    int64_t age_ms) const;
 
   /// Adds what changed since the last call, and deletes what has expired.
-  Status checkpoint(StateBatch& batch, int64_t age_ms);
+  Status checkpoint(state::Batch& batch, int64_t age_ms);
   void checkpoint_committed() { overlay_.checkpoint_committed(); }
   /// What is held in memory until the next checkpoint, about.
   uint64_t pending_bytes() const { return overlay_.pending_bytes(); }
 
  private:
   const PartitionId partition_;
-  Overlay overlay_;
-  Expiry expiry_;
+  state::Overlay overlay_;
+  state::Expiry expiry_;
 };
 
 }  // namespace clickmill::stream

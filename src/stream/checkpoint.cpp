@@ -78,7 +78,7 @@ uint64_t Tally::review_total() const {
   return total;
 }
 
-void put_checkpoint(PartitionId partition, const Checkpoint& checkpoint, StateBatch& batch) {
+void put_checkpoint(PartitionId partition, const Checkpoint& checkpoint, state::Batch& batch) {
   std::string out;
   ByteWriter writer(out);
   writer.u8(kVersion);
@@ -99,11 +99,11 @@ void put_checkpoint(PartitionId partition, const Checkpoint& checkpoint, StateBa
     writer.bytes(piece);
   }
   writer.u64(xxh64_of(out));
-  batch.put(kMetaSpace, key_of(partition), std::move(out));
+  batch.put(state::kMetaSpace, key_of(partition), std::move(out));
 }
 
-Result<std::optional<Checkpoint>> read_checkpoint(PartitionId partition, StateStore& store) {
-  const auto value = TRY(store.get(kMetaSpace, key_of(partition)));
+Result<std::optional<Checkpoint>> read_checkpoint(PartitionId partition, state::Store& store) {
+  const auto value = TRY(store.get(state::kMetaSpace, key_of(partition)));
   if (!value) return std::optional<Checkpoint>();
   auto checkpoint = decode(*value);
   if (!checkpoint) return std::move(checkpoint).error();

@@ -8,11 +8,11 @@
 
 #include "base/result.h"
 #include "base/strong.h"
+#include "state/store.h"
 #include "store/part.h"
 #include "stream/horizon.h"
 #include "stream/review.h"
 #include "stream/settings.h"
-#include "stream/state_store.h"
 
 namespace clickmill::stream {
 
@@ -49,8 +49,8 @@ struct Checkpoint {
   uint64_t next_part = 1;
   std::vector<store::PartMeta> parts;
 };
-void put_checkpoint(PartitionId partition, const Checkpoint& checkpoint, StateBatch& batch);
+void put_checkpoint(PartitionId partition, const Checkpoint& checkpoint, state::Batch& batch);
 /// Empty for a partition that has none yet.
-Result<std::optional<Checkpoint>> read_checkpoint(PartitionId partition, StateStore& store);
+Result<std::optional<Checkpoint>> read_checkpoint(PartitionId partition, state::Store& store);
 
 }  // namespace clickmill::stream

@@ -8,8 +8,8 @@
 #include "base/result.h"
 #include "click/batch.h"
 #include "click/click.h"
+#include "dedup/dedup.h"
 #include "log/entry.h"
-#include "stream/dedup.h"
 #include "stream/head.h"
 
 namespace clickmill::stream {
@@ -31,12 +31,12 @@ class ClickBatch {
   Status decode(const log::Entry& entry, uint64_t seed);
   const click::BatchHeader& header() const { return header_; }
   const std::vector<Click>& clicks() const { return clicks_; }
-  const std::vector<Identity>& identities() const { return identities_; }
+  const std::vector<dedup::Identity>& identities() const { return identities_; }
 
  private:
   click::BatchHeader header_;
   std::vector<Click> clicks_;
-  std::vector<Identity> identities_;
+  std::vector<dedup::Identity> identities_;
 };
 
 /// The 128-bit identity of a click: XXH3 of ad_id NUL click_id, seeded.

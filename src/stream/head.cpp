@@ -26,13 +26,13 @@ std::string Head::key_of(const store::Row& row) const {
   return key;
 }
 
-Status Head::load(StateStore& store) {
+Status Head::load(state::Store& store) {
   std::string from;
   append_key_u32(from, partition_.value());
   std::string to;
   append_key_u32(to, partition_.value() + 1);
   Status decoded;
-  TRY(store.scan(kRowsSpace, from, to, [&](std::string_view, std::string_view value) {
+  TRY(store.scan(state::kRowsSpace, from, to, [&](std::string_view, std::string_view value) {
     ByteCursor cursor(value);
     auto row = store::decode_row(cursor);
     if (!row || !cursor.done()) {
@@ -152,7 +152,7 @@ void Head::drop_before(int64_t minute_ms) {
   dropped_before_ = std::max(dropped_before_, minute_ms);
 }
 
-void Head::checkpoint(StateBatch& batch) {
+void Head::checkpoint(state::Batch& batch) {
   if (dropped_before_ > 0) {
     std::string from;
     append_key_u32(from, partition_.value());
@@ -160,7 +160,7 @@ void Head::checkpoint(StateBatch& batch) {
     append_key_u64(from, 0);
     append_key_u64(to, static_cast<uint64_t>(dropped_before_));
     // Before the puts: a straggler's row for a dropped minute may follow among them.
-    batch.remove_range(kRowsSpace, std::move(from), std::move(to));
+    batch.remove_range(state::kRowsSpace, std::move(from), std::move(to));
     dropped_before_ = 0;
   }
   for (const auto& [minute_ms, number] : dirty_) {
@@ -169,7 +169,7 @@ void Head::checkpoint(StateBatch& batch) {
     const store::Row copy = row.copy(minute_ms, true, true);
     std::string value;
     store::encode_row(copy, value);
-    batch.put(kRowsSpace, key_of(copy), std::move(value));
+    batch.put(state::kRowsSpace, key_of(copy), std::move(value));
   }
   dirty_.clear();
 }

@@ -10,10 +10,10 @@
 #include "base/result.h"
 #include "base/strong.h"
 #include "click/click.h"
+#include "state/store.h"
 #include "store/part.h"
 #include "store/row.h"
 #include "stream/minute_rows.h"
-#include "stream/state_store.h"
 
 namespace clickmill::stream {
 
@@ -27,7 +27,7 @@ class Head {
  public:
   explicit Head(PartitionId partition) : partition_(partition) {}
   /// Reads the rows of the last checkpoint.
-  Status load(StateStore& store);
+  Status load(state::Store& store);
 
   /// What counting needs of a click.
   struct Click {
@@ -59,7 +59,7 @@ class Head {
   /// Removes them here; the next checkpoint removes them in the state store.
   void drop_before(int64_t minute_ms);
   /// Adds what changed since the last call.
-  void checkpoint(StateBatch& batch);
+  void checkpoint(state::Batch& batch);
 
  private:
   MinuteRows& rows_of(int64_t minute_ms);

@@ -23,7 +23,7 @@ int64_t minute_end(EventMs timestamp) { return floor_to(timestamp.value(), kMinu
 
 }  // namespace
 
-Pipeline::Pipeline(PartitionId partition, StateStore& store, FileSystem& files, Options options)
+Pipeline::Pipeline(PartitionId partition, state::Store& store, FileSystem& files, Options options)
     : partition_(partition),
       store_(store),
       options_(std::move(options)),
@@ -32,7 +32,7 @@ Pipeline::Pipeline(PartitionId partition, StateStore& store, FileSystem& files, 
       review_(partition, store),
       changes_(partition, store) {}
 
-Result<std::unique_ptr<Pipeline>> Pipeline::open(PartitionId partition, StateStore& store,
+Result<std::unique_ptr<Pipeline>> Pipeline::open(PartitionId partition, state::Store& store,
                                                  FileSystem& files, Options options) {
   auto pipeline =
       std::unique_ptr<Pipeline>(new Pipeline(partition, store, files, std::move(options)));
@@ -46,8 +46,8 @@ Status Pipeline::restore() {
   checkpointed_ = state_.applied;
   TRY(parts_.open(state_.parts, state_.next_part));
   TRY(head_.load(store_));
-  dedup_ = Dedup::open(partition_, store_, {state_.settings.dedup_hours, options_.images},
-                       state_.horizon.first_hour());
+  dedup_ = dedup::Dedup::open(partition_, store_, {state_.settings.dedup_hours, options_.images},
+                              state_.horizon.first_hour());
   last_flush_log_ms_ = state_.horizon.log_time().value();
   return {};
 }
@@ -250,7 +250,7 @@ Status Pipeline::checkpoint() {
   fail_point("checkpoint.begin");
   if (flush_is_due()) TRY(flush(closed_before()));
   fail_point("checkpoint.parts_synced");
-  StateBatch batch;
+  state::Batch batch;
   TRY(dedup_->checkpoint(batch));
   head_.checkpoint(batch);
   TRY(review_.checkpoint(batch, state_.horizon.age_ms()));

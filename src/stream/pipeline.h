@@ -6,16 +6,16 @@
 
 #include "base/file_system.h"
 #include "base/owned_by_thread.h"
+#include "dedup/dedup.h"
 #include "log/entry.h"
+#include "state/store.h"
 #include "store/version.h"
 #include "stream/changes.h"
 #include "stream/checkpoint.h"
 #include "stream/click_batch.h"
-#include "stream/dedup.h"
 #include "stream/head.h"
 #include "stream/parts.h"
 #include "stream/review.h"
-#include "stream/state_store.h"
 
 namespace clickmill::stream {
 
@@ -30,14 +30,14 @@ namespace clickmill::stream {
 class Pipeline {
  public:
   struct Options {
-    uint64_t seed = 0;               ///< the data's secret seed
-    std::string store_directory;     ///< of part files
-    size_t flush_rows = 1024;        ///< closed head rows that make a part
-    int64_t flush_age_ms = kHourMs;  ///< log time after which closed rows make a part
-    TableImages* images = nullptr;   ///< of the id tables; borrowed, null: none are kept
+    uint64_t seed = 0;                     ///< the data's secret seed
+    std::string store_directory;           ///< of part files
+    size_t flush_rows = 1024;              ///< closed head rows that make a part
+    int64_t flush_age_ms = kHourMs;        ///< log time after which closed rows make a part
+    dedup::TableImages* images = nullptr;  ///< of the id tables; borrowed, null: none are kept
   };
   /// `store` and `files` are borrowed and outlive it.
-  static Result<std::unique_ptr<Pipeline>> open(PartitionId partition, StateStore& store,
+  static Result<std::unique_ptr<Pipeline>> open(PartitionId partition, state::Store& store,
                                                 FileSystem& files, Options options);
 
   /// Reads the ids that were filed before (apply does it otherwise): up to seconds.
@@ -75,14 +75,14 @@ class Pipeline {
   const Horizon& horizon() const { return state_.horizon; }
   const Tally& tally() const { return state_.tally; }
   const Digest& digest() const { return state_.digest; }
-  Dedup::Usage dedup_usage() const { return dedup_->usage(); }
+  dedup::Dedup::Usage dedup_usage() const { return dedup_->usage(); }
   size_t head_rows() const { return head_.row_count(); }
   /// Cost: visits every row of the head.
   size_t head_memory_bytes() const { return head_.memory_bytes(); }
   std::vector<store::PartMeta> part_metas() const { return parts_.metas(); }
 
  private:
-  Pipeline(PartitionId partition, StateStore& store, FileSystem& files, Options options);
+  Pipeline(PartitionId partition, state::Store& store, FileSystem& files, Options options);
   Status restore();
   Status apply_clicks(const log::Entry& entry);
   Status apply_decision(const log::Entry& entry);
@@ -100,12 +100,12 @@ class Pipeline {
   int64_t closed_before() const;
 
   const PartitionId partition_;
-  StateStore& store_;
+  state::Store& store_;
   const Options options_;
   OwnedByThread owner_;
   Checkpoint state_;  // parts are filled in at checkpoints only
   Offset checkpointed_;
-  std::unique_ptr<Dedup> dedup_;
+  std::unique_ptr<dedup::Dedup> dedup_;
   Head head_;
   Parts parts_;
   Review review_;

@@ -36,7 +36,7 @@ std::string key_of(PartitionId partition, Table table, Offset click) {
   append_key_u64(key, click.value());
   return key;
 }
-Expiry expiry_of(PartitionId partition, Table table) {
+state::Expiry expiry_of(PartitionId partition, Table table) {
   const auto number = static_cast<uint8_t>(table);
   return {first_key(partition, number), first_key(partition, static_cast<uint8_t>(number + 1))};
 }
@@ -163,15 +163,15 @@ Result<Decision> decode_decision(std::string_view bytes) {
   return decision;
 }
 
-Review::Review(PartitionId partition, StateStore& store)
+Review::Review(PartitionId partition, state::Store& store)
     : partition_(partition),
-      overlay_(store, kReviewSpace),
+      overlay_(store, state::kReviewSpace),
       open_expiry_(expiry_of(partition, Table::open)),
       decided_expiry_(expiry_of(partition, Table::decided)) {}
 
 void Review::flag(Offset click, const ReviewEntry& entry, int64_t age_ms) {
   std::string value;
-  put_birth(kVersion, age_ms, value);
+  state::put_birth(kVersion, age_ms, value);
   ByteWriter writer(value);
   writer.u8(static_cast<uint8_t>(entry.reason));
   writer.svarint(entry.append_ms.value());
@@ -190,7 +190,7 @@ Status Review::decide(Offset record, LogMs at, const Decision& decision, int64_t
   for (size_t i = 0; i < keys.size(); ++i) {
     if (!values[i]) continue;
     const Open open = TRY(decode_open(*values[i]));
-    if (expired(open.born_age_ms, age_ms)) continue;
+    if (state::expired(open.born_age_ms, age_ms)) continue;
     click::RecordScratch scratch;
     click::ClickView view = TRY(view_of(open, scratch));
     const Decision::Item& item = decision.items[i];
@@ -201,7 +201,7 @@ Status Review::decide(Offset record, LogMs at, const Decision& decision, int64_t
     if (decision.verdict == Verdict::accept && view.advertiser_id.empty()) continue;
     overlay_.remove(std::move(keys[i]));
     std::string decided;
-    put_birth(kVersion, open.born_age_ms, decided);
+    state::put_birth(kVersion, open.born_age_ms, decided);
     ByteWriter(decided).varint(record.value());
     overlay_.put(key_of(partition_, Table::decided, item.click), std::move(decided));
     changes.add({at, record, index++}, change_of(item.click, decision, open.reason, view), age_ms);
@@ -214,7 +214,7 @@ Result<std::optional<ReviewEntry>> Review::find(Offset click, int64_t age_ms) co
   const auto value = TRY(overlay_.get(key_of(partition_, Table::open, click)));
   if (!value) return std::optional<ReviewEntry>();
   const Open open = TRY(decode_open(*value));
-  if (expired(open.born_age_ms, age_ms)) return std::optional<ReviewEntry>();
+  if (state::expired(open.born_age_ms, age_ms)) return std::optional<ReviewEntry>();
   return std::optional(ReviewEntry{open.reason, open.append_ms, std::string(open.record)});
 }
 
@@ -226,7 +226,7 @@ Result<std::optional<Offset>> Review::decided_by(Offset click, int64_t age_ms) c
   const auto born_age_ms = static_cast<int64_t>(cursor.varint());
   const Offset record(cursor.varint());
   if (!cursor.done() || version != kVersion) return malformed("a decided click in the state store");
-  if (expired(born_age_ms, age_ms)) return std::optional<Offset>();
+  if (state::expired(born_age_ms, age_ms)) return std::optional<Offset>();
   return std::optional(record);
 }
 
@@ -238,7 +238,7 @@ Result<ReviewPage> Review::list(const ReviewQuery& query, int64_t age_ms) const 
     const Open open = TRY(decode_open(value));
     if (key.size() != kKeyBytes) return malformed("the key of a flagged click");
     page.scanned = Offset(read_key_u64(key.substr(5)));
-    if (expired(open.born_age_ms, age_ms)) return {};
+    if (state::expired(open.born_age_ms, age_ms)) return {};
     click::RecordScratch scratch;
     const click::ClickView view = TRY(view_of(open, scratch));
     if (!fits(open, view, query)) return {};
@@ -261,7 +261,7 @@ Result<ReviewPage> Review::list(const ReviewQuery& query, int64_t age_ms) const 
   return page;
 }
 
-Status Review::checkpoint(StateBatch& batch, int64_t age_ms) {
+Status Review::checkpoint(state::Batch& batch, int64_t age_ms) {
   TRY(open_expiry_.run(overlay_, age_ms, batch));
   TRY(decided_expiry_.run(overlay_, age_ms, batch));
   overlay_.checkpoint(batch);

@@ -12,9 +12,9 @@
 #include "base/result.h"
 #include "base/strong.h"
 #include "click/click.h"
+#include "state/expiry.h"
+#include "state/overlay.h"
 #include "stream/changes.h"
-#include "stream/expiry.h"
-#include "stream/overlay.h"
 
 namespace clickmill::stream {
 
@@ -85,7 +85,7 @@ struct ReviewPage {
 /// store, and Errc::corrupt for bytes it can't have written. Thread: worker.
 class Review {
  public:
-  Review(PartitionId partition, StateStore& store);
+  Review(PartitionId partition, state::Store& store);
 
   /// A click was flagged. Offsets increase.
   void flag(Offset click, const ReviewEntry& entry, int64_t age_ms);
@@ -109,7 +109,7 @@ class Review {
   Result<ReviewPage> list(const ReviewQuery& query, int64_t age_ms) const;
 
   /// Adds what changed since the last call, and deletes what has expired.
-  Status checkpoint(StateBatch& batch, int64_t age_ms);
+  Status checkpoint(state::Batch& batch, int64_t age_ms);
   void checkpoint_committed() { overlay_.checkpoint_committed(); }
   /// Clicks flagged or decided, held in memory until the next checkpoint.
   size_t pending() const { return overlay_.pending(); }
@@ -118,9 +118,9 @@ class Review {
 
  private:
   const PartitionId partition_;
-  Overlay overlay_;
-  Expiry open_expiry_;
-  Expiry decided_expiry_;
+  state::Overlay overlay_;
+  state::Expiry open_expiry_;
+  state::Expiry decided_expiry_;
 };
 
 }  // namespace clickmill::stream

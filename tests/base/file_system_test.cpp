@@ -2,13 +2,13 @@
 
 #include <catch2/catch.hpp>
 
-#include "stream/temporary_directory.h"
+#include "base/temporary_directory.h"
 
 namespace clickmill {
 namespace {
 
 struct Fixture {
-  stream::TemporaryDirectory directory;
+  TemporaryDirectory directory;
   PosixFileSystem files;
   std::string path(const std::string& name) const { return directory.path() + "/" + name; }
 };

@@ -92,7 +92,7 @@ TEST_CASE("country: what is none is absent for a person and an error for a serve
 
 TEST_CASE("country: a link's or a form's is read as a person's", "[click]") {
   ParsedClick click;
-  http::QueryParams params;
+  QueryParams params;
   params.items = {{"ad_id", "a"}, {"country", "UK"}};
   REQUIRE_FALSE(parse_params(params, click));
   REQUIRE_FALSE(click.country);

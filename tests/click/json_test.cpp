@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/text.h"
 #include "http/message.h"
 #include "sample_clicks.h"
 
@@ -17,9 +18,7 @@ std::string json_of(const ClickView& click) {
 }
 
 /// What JSON can carry of a text.
-nlohmann::json carried(std::string_view text) {
-  return nlohmann::json::parse(http::json_quoted(text));
-}
+nlohmann::json carried(std::string_view text) { return nlohmann::json::parse(json_quoted(text)); }
 
 }  // namespace
 

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/query_params.h"
+
 namespace clickmill::click {
 namespace {
 
@@ -29,7 +31,7 @@ std::string quoted(const std::string& text) { return '"' + text + '"'; }
 
 std::string params_complaint(std::vector<std::pair<std::string, std::string>> items,
                              ParsedClick* out = nullptr) {
-  http::QueryParams params;
+  QueryParams params;
   params.items = std::move(items);
   ParsedClick click;
   const auto wrong = parse_params(params, out != nullptr ? *out : click);

@@ -13,7 +13,7 @@
 #include "cluster/log_reader.h"
 #include "log/journal.h"
 #include "simulation/sim_file_system.h"
-#include "stream/memory_state_store.h"
+#include "state/memory_store.h"
 
 namespace clickmill::cluster {
 
@@ -136,7 +136,7 @@ class OnePartition {
   NodeClock node_clock_;
   click::SampleClicks samples_;
   const click::ColumnCodec codec_;
-  stream::MemoryStateStore state_;
+  state::MemoryStore state_;
   Owned owned_;
   const LogReader reader_{owned_};
   std::unique_ptr<log::Journal> journal_;

@@ -11,7 +11,7 @@
 #include "click/batch.h"
 #include "cluster/partition.h"
 #include "simulation/sim_file_system.h"
-#include "stream/memory_state_store.h"
+#include "state/memory_store.h"
 
 namespace clickmill::cluster {
 
@@ -109,7 +109,7 @@ class PartitionFixture {
   ManualClock wall_{1'750'000'000'000};
   NodeClock clock_{wall_};
   simulation::SimFileSystem files_;
-  stream::MemoryStateStore state_;
+  state::MemoryStore state_;
   std::unique_ptr<Partition> partition_;
 
  private:

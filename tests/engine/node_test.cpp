@@ -4,8 +4,8 @@
 #include <chrono>
 #include <functional>
 
+#include "base/temporary_directory.h"
 #include "http/test_client.h"
-#include "stream/temporary_directory.h"
 
 namespace clickmill {
 namespace {
@@ -27,7 +27,7 @@ bool within_ten_seconds(const std::function<bool()>& condition) {
 }  // namespace
 
 TEST_CASE("node: another program's node counts a click, and has it after a restart", "[engine]") {
-  const stream::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string counts = "/v1/metrics/clicks?ad_id=ad_1&from=0&to=1970-01-02&granularity=total";
   const auto counted = [&](const Node& node) {
     http::TestClient api(node.api_address());
@@ -60,7 +60,7 @@ TEST_CASE("node: another program's node counts a click, and has it after a resta
 }
 
 TEST_CASE("node: what keeps it from starting is told", "[engine]") {
-  const stream::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   CHECK_THROWS_WITH(Node(R"({"data_dri": "x"})"), Catch::Contains("data_dir"));
   Node first(config_in(directory.path()));
   CHECK_THROWS_WITH(Node(config_in(directory.path())), Catch::Contains("in use"));

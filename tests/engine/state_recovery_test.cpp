@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "base/temporary_directory.h"
 #include "click/batch.h"
 #include "log/segments.h"
-#include "stream/temporary_directory.h"
 
 namespace clickmill::engine {
 namespace {
@@ -44,7 +44,7 @@ struct Fixture {
   Status set_aside() { return set_state_aside(*dir, files, Error(Errc::corrupt, "a bit flipped")); }
   std::string read(const std::string& path) { return read_file(files, path).value(); }
 
-  stream::TemporaryDirectory directory;
+  TemporaryDirectory directory;
   PosixFileSystem files;
   const click::ColumnCodec codec;
   std::unique_ptr<DataDir> dir;

@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <tuple>
 
+#include "base/query_params.h"
+#include "base/text.h"
 #include "http/server.h"
 #include "http/wire.h"
 

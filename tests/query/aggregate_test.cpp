@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "base/query_params.h"
 #include "base/random.h"
 #include "base/time_text.h"
 #include "query/memory_store.h"
@@ -22,7 +23,7 @@ constexpr uint32_t kPartitions = 2;
 int64_t ms(std::string_view text) { return *parse_time_ms(text); }
 
 ClicksRequest request_of(const std::string& query) {
-  const auto parsed = parse_clicks(http::parse_query(query), 200'000);
+  const auto parsed = parse_clicks(parse_query(query), 200'000);
   if (const auto* error = std::get_if<ParamError>(&parsed)) FAIL(error->field + error->detail);
   return std::get<ClicksRequest>(parsed);
 }

@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "base/query_params.h"
 #include "base/time_text.h"
 #include "query/aggregate.h"
 
@@ -8,7 +9,7 @@ namespace {
 
 ClicksRequest request_of(const std::string& query) {
   return std::get<ClicksRequest>(parse_clicks(
-      http::parse_query("from=2026-06-24T10:00:00Z&to=2026-06-24T10:02:00Z&" + query), 100'000));
+      parse_query("from=2026-06-24T10:00:00Z&to=2026-06-24T10:02:00Z&" + query), 100'000));
 }
 
 ClicksAnswer answer() {

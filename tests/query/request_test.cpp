@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/query_params.h"
 #include "base/time_text.h"
 
 namespace clickmill::query {
@@ -12,28 +13,28 @@ constexpr int64_t kNow = 1'782'295'331'123;  // 2026-06-24T10:02:11.123Z
 
 /// "field" of the failure, "" for one without a field, "ok" for none.
 std::string clicks_blames(const std::string& query, uint64_t max_points = kPoints) {
-  const auto parsed = parse_clicks(http::parse_query(query), max_points);
+  const auto parsed = parse_clicks(parse_query(query), max_points);
   const auto* error = std::get_if<ParamError>(&parsed);
   return error == nullptr ? "ok" : error->field;
 }
 std::string detail(const std::string& query, uint64_t max_points) {
-  return std::get<ParamError>(parse_clicks(http::parse_query(query), max_points)).detail;
+  return std::get<ParamError>(parse_clicks(parse_query(query), max_points)).detail;
 }
 ClicksRequest clicks(const std::string& query) {
-  return std::get<ClicksRequest>(parse_clicks(http::parse_query(query), kPoints));
+  return std::get<ClicksRequest>(parse_clicks(parse_query(query), kPoints));
 }
 std::string top_blames(const std::string& query) {
-  const auto parsed = parse_top(http::parse_query(query), kNow);
+  const auto parsed = parse_top(parse_query(query), kNow);
   const auto* error = std::get_if<ParamError>(&parsed);
   return error == nullptr ? "ok" : error->field;
 }
 std::string raw_clicks_blames(const std::string& query) {
-  const auto parsed = parse_raw_clicks(http::parse_query(query));
+  const auto parsed = parse_raw_clicks(parse_query(query));
   const auto* error = std::get_if<ParamError>(&parsed);
   return error == nullptr ? "ok" : error->field;
 }
 TopRequest top(const std::string& query) {
-  return std::get<TopRequest>(parse_top(http::parse_query(query), kNow));
+  return std::get<TopRequest>(parse_top(parse_query(query), kNow));
 }
 
 const std::string kHour = "&from=2026-06-24T10:00:00Z&to=2026-06-24T11:00:00Z";
@@ -346,7 +347,7 @@ TEST_CASE("request: every wrong parameter of a raw clicks query is named", "[que
 
 TEST_CASE("request: what a raw clicks query leaves out has its default", "[query]") {
   const auto read = [](const std::string& query) {
-    return std::get<RawClicksRequest>(parse_raw_clicks(http::parse_query(query)));
+    return std::get<RawClicksRequest>(parse_raw_clicks(parse_query(query)));
   };
   const auto absent = read("");
   CHECK(!absent.offset);

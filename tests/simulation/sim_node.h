@@ -13,7 +13,7 @@
 #include "cluster/partition.h"
 #include "engine/machine.h"
 #include "simulation/sim_file_system.h"
-#include "stream/memory_state_store.h"
+#include "state/memory_store.h"
 
 namespace clickmill::simulation {
 
@@ -24,7 +24,7 @@ namespace clickmill::simulation {
 /// instead of 64 MiB.
 ///
 /// Fault model: SimFileSystem's (unsynced writes are lost or torn, syncs fail, the
-/// disk fills) and MemoryStateStore's (unsynced commits are lost); work posted to
+/// disk fills) and state::MemoryStore's (unsynced commits are lost); work posted to
 /// the workers or the background is late, or lost with the process. The wall clock only
 /// goes forward.
 class SimNode {
@@ -71,7 +71,7 @@ class SimNode {
   stream::Tally total() const;
 
   SimFileSystem files;
-  stream::MemoryStateStore state;
+  state::MemoryStore state;
 
  private:
   engine::Machine::Options machine_options();

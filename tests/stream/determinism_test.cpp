@@ -10,10 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "base/query_params.h"
 #include "query/aggregate.h"
 #include "recorded_log.h"
 #include "simulation/sim_file_system.h"
-#include "stream/memory_state_store.h"
+#include "state/memory_store.h"
 #include "stream/pipeline.h"
 
 namespace clickmill::stream {
@@ -140,7 +141,7 @@ class Run {
   }
 
   const Way way_;
-  MemoryStateStore store_;
+  state::MemoryStore store_;
   simulation::SimFileSystem files_;
   Random random_;
   std::unique_ptr<Pipeline> pipeline_;
@@ -152,7 +153,7 @@ class Run {
 };
 
 std::string answer_clicks(const Run& run, const std::string& text) {
-  const auto parsed = query::parse_clicks(http::parse_query(text), 1'000'000);
+  const auto parsed = query::parse_clicks(parse_query(text), 1'000'000);
   const auto* request = std::get_if<query::ClicksRequest>(&parsed);
   REQUIRE(request != nullptr);
   const std::vector<store::Version> versions = {run.version(query::head_scan(*request))};
@@ -162,7 +163,7 @@ std::string answer_clicks(const Run& run, const std::string& text) {
 }
 
 std::string answer_top(const Run& run, const std::string& text) {
-  const auto parsed = query::parse_top(http::parse_query(text), 0);
+  const auto parsed = query::parse_top(parse_query(text), 0);
   const auto* request = std::get_if<query::TopRequest>(&parsed);
   REQUIRE(request != nullptr);
   const std::vector<store::Version> versions = {run.version(query::head_scan(*request))};

@@ -9,7 +9,7 @@
 #include "click/batch.h"
 #include "click/click.h"
 #include "simulation/sim_file_system.h"
-#include "stream/memory_state_store.h"
+#include "state/memory_store.h"
 #include "stream/pipeline.h"
 #include "stream/review.h"
 
@@ -124,7 +124,7 @@ Shown recount_of(const TestLog& log, RecountOptions options = options_of()) {
 std::vector<store::Row> stream_rows(const TestLog& log, const RecountOptions& options) {
   simulation::SimFileSystem files(1);
   REQUIRE(files.create_directories("/store"));
-  MemoryStateStore state;
+  state::MemoryStore state;
   Pipeline::Options pipeline_options;
   pipeline_options.seed = kSeed;
   pipeline_options.store_directory = "/store";

@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "click/batch.h"
 #include "simulation/sim_file_system.h"
-#include "stream/memory_state_store.h"
+#include "state/memory_store.h"
 #include "stream/pipeline.h"
 
 namespace clickmill::stream {
@@ -135,7 +135,7 @@ class Stream {
   }
 
   simulation::SimFileSystem files_;
-  MemoryStateStore state_;
+  state::MemoryStore state_;
   std::unique_ptr<Pipeline> pipeline_;
   std::vector<log::Entry> log_;
 };

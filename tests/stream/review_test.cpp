@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/random.h"
+#include "state/memory_store.h"
 #include "stream/horizon.h"
-#include "stream/memory_state_store.h"
 
 namespace clickmill::stream {
 namespace {
@@ -78,7 +78,7 @@ class Desk {
     return told;
   }
   void checkpoint() {
-    StateBatch batch;
+    state::Batch batch;
     REQUIRE(review_->checkpoint(batch, age_ms_));
     REQUIRE(changes_->checkpoint(batch, age_ms_));
     REQUIRE(store_.commit(batch, true));
@@ -120,7 +120,7 @@ class Desk {
   }
 
   int64_t age_ms_ = 0;
-  MemoryStateStore store_;
+  state::MemoryStore store_;
   std::unique_ptr<Review> review_;
   std::unique_ptr<Changes> changes_;
 };
@@ -388,7 +388,7 @@ TEST_CASE("review: a damaged entry in the state store is an error, never a count
   desk.flag(5, Reason::late);
   desk.checkpoint();
   auto image = desk.store_.snapshot();
-  std::string& value = image[kReviewSpace].begin()->second;
+  std::string& value = image[state::kReviewSpace].begin()->second;
   value = value.substr(0, GENERATE(0, 1, 2, 5, 12));
   desk.store_.restore(std::move(image));
   const auto page = desk.review_->list({}, 0);

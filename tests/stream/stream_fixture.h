@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "base/random.h"
 #include "simulation/sim_file_system.h"
-#include "stream/memory_state_store.h"
+#include "state/memory_store.h"
 #include "stream/pipeline.h"
 #include "stream/stream_model.h"
 
@@ -190,16 +190,16 @@ class Stream {
   /// Offset and reason of what the durable review space holds.
   std::map<uint64_t, Reason> stored_reviews() {
     std::map<uint64_t, Reason> out;
-    REQUIRE(
-        store_.scan(kReviewSpace, "", "\xff", [&](std::string_view key, std::string_view value) {
-          // The format stands at the top of review.cpp.
-          ByteCursor cursor(value);
-          cursor.u8();
-          cursor.varint();
-          out[read_key_u64(key.substr(5))] = static_cast<Reason>(cursor.u8());
-          REQUIRE(cursor.ok());
-          return true;
-        }));
+    REQUIRE(store_.scan(state::kReviewSpace, "", "\xff",
+                        [&](std::string_view key, std::string_view value) {
+                          // The format stands at the top of review.cpp.
+                          ByteCursor cursor(value);
+                          cursor.u8();
+                          cursor.varint();
+                          out[read_key_u64(key.substr(5))] = static_cast<Reason>(cursor.u8());
+                          REQUIRE(cursor.ok());
+                          return true;
+                        }));
     return out;
   }
   uint64_t count_of(const RowKey& key, store::Table table = store::Table::minute) {
@@ -219,12 +219,12 @@ class Stream {
 
   Pipeline& pipeline() { return *pipeline_; }
   const Model& model() const { return model_; }
-  MemoryStateStore& store() { return store_; }
+  state::MemoryStore& store() { return store_; }
   simulation::SimFileSystem& files() { return files_; }
   const std::vector<log::Entry>& log() const { return log_; }
 
  private:
-  MemoryStateStore store_;
+  state::MemoryStore store_;
   simulation::SimFileSystem files_;
   Pipeline::Options options_;
   Model model_;

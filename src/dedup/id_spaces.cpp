@@ -1,0 +1,32 @@
+#include "dedup/id_spaces.h"
+
+#include <vector>
+
+namespace clickmill::dedup {
+namespace {
+
+// Partitions' checkpoints, and their log times, may be this far apart. One that
+// is further behind still writes to a settled space; only its reads cost more.
+constexpr int64_t kHoursOpen = 2;
+
+}  // namespace
+
+Status IdSpaces::maintain(int64_t oldest_durable_hour) {
+  std::set<int64_t> hours;
+  for (const auto& space : store_.spaces()) {
+    if (const auto hour = state::hour_of_ids_space(space)) hours.insert(*hour);
+  }
+  const int64_t newest = hours.empty() ? 0 : *hours.rbegin();
+  for (const int64_t hour : hours) {
+    if (hour < oldest_durable_hour) {
+      TRY(store_.drop_space(state::ids_space(hour)));
+      settled_.erase(hour);
+    } else if (hour + kHoursOpen <= newest && settled_.count(hour) == 0) {
+      TRY(store_.settle_space(state::ids_space(hour)));
+      settled_.insert(hour);
+    }
+  }
+  return {};
+}
+
+}  // namespace clickmill::dedup

@@ -1,0 +1,62 @@
+#include "dedup/recent_ids.h"
+
+#include <limits>
+
+#include "base/assert.h"
+
+namespace clickmill::dedup {
+
+void RecentIds::insert(const Hash128& id, int64_t hour) {
+  CM_ASSERT(ids_.size() < std::numeric_limits<uint32_t>::max());
+  CM_DEBUG_ASSERT(starts_.empty() || starts_.back().hour <= hour);
+  if (starts_.empty() || starts_.back().hour != hour) starts_.push_back({hour, ids_.size()});
+  if (lists_.empty()) lists_.resize(size_t{1} << kListBits);
+  lists_[list_of(id)].push_back({tag_of(id), static_cast<uint32_t>(ids_.size())});
+  ids_.push_back(id);
+}
+
+std::optional<int64_t> RecentIds::newest_hour(const Hash128& id) const {
+  if (lists_.empty()) return {};
+  const auto& list = lists_[list_of(id)];
+  const uint32_t tag = tag_of(id);
+  for (auto entry = list.rbegin(); entry != list.rend(); ++entry) {
+    if (entry->tag == tag && ids_[entry->index] == id) return hour_at(entry->index);
+  }
+  return {};
+}
+
+int64_t RecentIds::hour_at(size_t index) const {
+  auto start = starts_.rbegin();
+  while (start->index > index) ++start;
+  return start->hour;
+}
+
+std::vector<RecentIds::Run> RecentIds::runs() const {
+  std::vector<Run> runs;
+  for (size_t i = 0; i < starts_.size(); ++i) {
+    const size_t end = i + 1 < starts_.size() ? starts_[i + 1].index : ids_.size();
+    runs.push_back(
+        {starts_[i].hour, std::span(ids_).subspan(starts_[i].index, end - starts_[i].index)});
+  }
+  return runs;
+}
+
+void RecentIds::clear() {
+  // Steady traffic keeps its memory, a peak's goes at the next checkpoint.
+  if (ids_.size() * 4 < ids_.capacity()) {
+    ids_ = {};
+    lists_ = {};
+  }
+  ids_.clear();
+  for (auto& list : lists_) list.clear();
+  starts_.clear();
+}
+
+uint64_t RecentIds::memory_bytes() const {
+  uint64_t bytes = ids_.capacity() * sizeof(Hash128) + starts_.capacity() * sizeof(Start) +
+                   lists_.capacity() * sizeof(Lists::value_type);
+  for (const auto& list : lists_) bytes += list.capacity() * sizeof(Entry);
+  return bytes;
+}
+
+}  // namespace clickmill::dedup

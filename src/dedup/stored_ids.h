@@ -1,0 +1,78 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/checksum.h"
+#include "base/result.h"
+#include "base/strong.h"
+#include "state/store.h"
+
+namespace clickmill::dedup {
+
+/// One partition's ids in the state store, by log hour. Format: top of stored_ids.cpp.
+///
+/// Borrows the store. Nothing is written but through the batches of write() and
+/// remove_before(); what they add is found once the batch is committed.
+/// Errors: a failed read, or a key or value that is not in the format (corrupt).
+/// Thread: worker.
+class StoredIds {
+ public:
+  StoredIds(PartitionId partition, state::Store& store);
+  /// Learns which hours there are; reads a few keys of each. Before all else.
+  Status open();
+
+  /// Hours that may hold ids of this partition, oldest first.
+  const auto& hours() const { return hours_; }
+  Result<bool> contains(int64_t hour, const Hash128& id);
+  /// Every id of the hour, some at a time, with the sequence of the write() that
+  /// added them. Must be called for the newest hour after open(), before
+  /// write() adds to it.
+  using Visit = std::function<void(uint32_t sequence, std::span<const Hash128> ids)>;
+  Status for_each(int64_t hour, const Visit& visit);
+  /// Some of the ids whose high half begins with certain bits, and where their reading is.
+  struct Share {
+    unsigned bits;   ///< how many, at most 8
+    uint64_t value;  ///< of these bits
+  };
+  struct Place {
+    int64_t hour = 0;  ///< the first one to be read
+    unsigned bits = 0;
+    std::string key = {};
+  };
+  /// Visits ids of the share, hour by hour, that writes before `sequence_end` have
+  /// added: about `ids_most` of them from `place` on, which moves on. True: there are
+  /// no more.
+  using VisitHour = std::function<void(int64_t hour, std::span<const Hash128> ids)>;
+  Result<bool> read_some(Share share, uint32_t sequence_end, size_t ids_most, Place& place,
+                         const VisitHour& visit);
+  /// Of the next write(). They never decrease while the object lives.
+  uint32_t next_sequence() const { return next_sequence_; }
+  void skip_sequences_before(uint32_t sequence) {
+    next_sequence_ = std::max(next_sequence_, sequence);
+  }
+  void write(state::Batch& batch, int64_t hour, std::span<const Hash128> ids);
+  void remove_before(state::Batch& batch, int64_t hour);
+
+ private:
+  struct Hour {
+    uint32_t bucketings = 0;  // bit b: there are values in 2^b buckets
+  };
+  Status learn(int64_t hour);
+  Result<bool> read_buckets(Share share, uint32_t sequence_end, size_t ids_most, size_t& read,
+                            Place& place, const VisitHour& visit);
+  std::string prefix(unsigned bits) const;
+  std::string prefix(unsigned bits, uint64_t bucket) const;
+
+  state::Store* store_;
+  std::string partition_key_;
+  uint32_t next_sequence_ = 0;
+  std::map<int64_t, Hour> hours_;
+};
+
+}  // namespace clickmill::dedup

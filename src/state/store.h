@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace clickmill::state {
+
+/// A named key space (a RocksDB column family).
+struct Space {
+  std::string name;
+  friend bool operator==(const Space&, const Space&) = default;
+  friend auto operator<=>(const Space&, const Space&) = default;
+};
+/// Fixed spaces. Keys begin with the partition as 4 bytes big-endian.
+inline const Space kMetaSpace{"meta"};        // checkpoint record, part list, counters
+inline const Space kRowsSpace{"rows"};        // minute rows not yet in a part
+inline const Space kReviewSpace{"review"};    // flagged clicks by offset
+inline const Space kChangesSpace{"changes"};  // what was done by hand, by time
+/// Ids of one log hour (hours since 1970): "ids-<hour>".
+Space ids_space(int64_t hour);
+/// The hour of such a space; empty for any other.
+std::optional<int64_t> hour_of_ids_space(const Space& space);
+
+/// Writes that become visible and durable together or not at all.
+class Batch {
+ public:
+  struct Operation {
+    enum class Kind : uint8_t { put, remove, remove_range } kind;
+    Space space;
+    std::string key;
+    std::string value;  ///< remove_range: end of the range, excluded
+  };
+  void put(const Space& space, std::string key, std::string value) {
+    operations_.push_back({Operation::Kind::put, space, std::move(key), std::move(value)});
+  }
+  void remove(const Space& space, std::string key) {
+    operations_.push_back({Operation::Kind::remove, space, std::move(key), {}});
+  }
+  void remove_range(const Space& space, std::string from, std::string to) {
+    operations_.push_back({Operation::Kind::remove_range, space, std::move(from), std::move(to)});
+  }
+  const std::vector<Operation>& operations() const { return operations_; }
+  bool empty() const { return operations_.empty(); }
+
+ private:
+  std::vector<Operation> operations_;
+};
+
+/// The stream's durable state: one RocksDB per process, shared by all
+/// partitions; in tests and simulation a map in memory.
+/// Errors: any answer but "not found" that RocksDB gives is an Error (io,
+/// corrupt, no_space); the partition that meets one stops, never counts on.
+/// Thread: any.
+class Store {
+ public:
+  virtual ~Store() = default;
+  /// Applies the batch atomically; with `sync` it is durable on return. Spaces
+  /// that don't exist yet are made first.
+  virtual Status commit(const Batch& batch, bool sync) = 0;
+  virtual Result<std::optional<std::string>> get(const Space& space, std::string_view key) = 0;
+  /// Values in the order of `keys`. A space that doesn't exist gives all empty.
+  virtual Result<std::vector<std::optional<std::string>>> multi_get(
+      const Space& space, const std::vector<std::string>& keys) = 0;
+  /// Visits keys in [from, to) in order until `visit` answers false. Views are
+  /// valid during the call only.
+  using Visit = std::function<bool(std::string_view key, std::string_view value)>;
+  virtual Status scan(const Space& space, std::string_view from, std::string_view to,
+                      const Visit& visit) = 0;
+  virtual std::vector<Space> spaces() const = 0;
+  /// Gives the space's disk back. The caller knows that no partition needs it.
+  virtual Status drop_space(const Space& space) = 0;
+  /// Little will be written to the space any more: lets the store rearrange it
+  /// in the background, so that a read finds a key's neighbours in one place.
+  virtual Status settle_space(const Space& space) = 0;
+  /// Bytes in memory (block cache, memtables, filters), for the memory metric.
+  virtual uint64_t memory_bytes() const = 0;
+};
+
+/// Opens or creates. `directory` must exist. Errc::corrupt when RocksDB says so.
+Result<std::unique_ptr<Store>> open_rocks_store(const std::string& directory, uint64_t cache_bytes);
+/// The same of a stopped process, as its last commit left it. Writes nothing; commit
+/// and drop_space answer an Error.
+Result<std::unique_ptr<Store>> open_rocks_store_read_only(const std::string& directory,
+                                                          uint64_t cache_bytes);
+/// A map; commit is atomic, `sync` is remembered: snapshot/restore let a test crash it.
+class MemoryStore;
+
+}  // namespace clickmill::state
