@@ -22,20 +22,20 @@ using stream::ChangePosition;
 using stream::Changes;
 
 /// The order of the list, over all partitions.
-struct Place {
+struct ChangeCursor {
   LogMs at;
   PartitionId partition;
   Offset record;
   uint32_t index = 0;
-  friend auto operator<=>(const Place&, const Place&) = default;
+  friend auto operator<=>(const ChangeCursor&, const ChangeCursor&) = default;
 };
 
-std::string to_string(const Place& place) {
-  return fmt::format("{}-{}-{}-{}", place.at.value(), place.partition.value(), place.record.value(),
-                     place.index);
+std::string to_string(const ChangeCursor& cursor) {
+  return fmt::format("{}-{}-{}-{}", cursor.at.value(), cursor.partition.value(),
+                     cursor.record.value(), cursor.index);
 }
 
-std::optional<Place> parse_place(std::string_view text) {
+std::optional<ChangeCursor> parse_cursor(std::string_view text) {
   std::array<uint64_t, 4> numbers{};
   for (size_t i = 0; i < numbers.size(); ++i) {
     const auto part = text.substr(0, i + 1 < numbers.size() ? text.find('-') : text.size());
@@ -45,15 +45,15 @@ std::optional<Place> parse_place(std::string_view text) {
   }
   if (numbers[0] > INT64_MAX - 1 || numbers[1] > UINT32_MAX || numbers[3] >= UINT32_MAX)
     return std::nullopt;
-  return Place{LogMs(static_cast<int64_t>(numbers[0])),
-               PartitionId(static_cast<uint32_t>(numbers[1])), Offset(numbers[2]),
-               static_cast<uint32_t>(numbers[3])};
+  return ChangeCursor{LogMs(static_cast<int64_t>(numbers[0])),
+                      PartitionId(static_cast<uint32_t>(numbers[1])), Offset(numbers[2]),
+                      static_cast<uint32_t>(numbers[3])};
 }
 
 struct ChangesParams {
   int64_t from_ms = 0;
   int64_t to_ms = INT64_MAX;
-  std::optional<Place> after;
+  std::optional<ChangeCursor> after;
   size_t limit = 100;
 };
 
@@ -69,7 +69,7 @@ std::optional<http::Response> parse(const http::Request& request, ChangesParams&
     } else if (name == "limit") {
       refused = parse_limit(value, out.limit);
     } else if (name == "after") {
-      out.after = parse_place(value);
+      out.after = parse_cursor(value);
       if (!out.after)
         refused =
             http::problem(400, click::shown(value) + " is no `next` of an earlier page", "after");
@@ -107,11 +107,11 @@ class Source {
       : desk_(desk), partition_(partition), from_(from), to_(to), piece_(piece) {}
 
   /// Reads on when what was read is used up. Empty optional: there is no more.
-  Result<std::optional<Place>> place() {
+  Result<std::optional<ChangeCursor>> cursor() {
     if (next_ == rows_.size() && !done_) TRY(read_on());
-    if (next_ == rows_.size()) return std::optional<Place>();
+    if (next_ == rows_.size()) return std::optional<ChangeCursor>();
     const ChangePosition& at = rows_[next_].position;
-    return std::optional(Place{at.at, partition_, at.record, at.index});
+    return std::optional(ChangeCursor{at.at, partition_, at.record, at.index});
   }
   const Changes::Listed& take() { return rows_[next_++]; }
 
@@ -139,7 +139,7 @@ class Source {
 ChangePosition begin_of(const ChangesParams& params, PartitionId partition) {
   const ChangePosition from{LogMs(std::max<int64_t>(params.from_ms, 0)), Offset(0), 0};
   if (!params.after) return from;
-  const Place& after = *params.after;
+  const ChangeCursor& after = *params.after;
   ChangePosition behind{after.at, Offset(0), 0};
   if (partition < after.partition) behind.at = after.at + 1;
   if (partition == after.partition) behind = {after.at, after.record, after.index + 1};
@@ -152,21 +152,21 @@ Result<std::string> merged(Context& context, const ChangesParams& params) {
       std::clamp<size_t>(2 * params.limit / context.partitions, 16, params.limit + 16);
   std::vector<Source> sources;
   sources.reserve(context.partitions);
-  std::set<Place> heads;
+  std::set<ChangeCursor> heads;
   for (uint32_t i = 0; i < context.partitions; ++i) {
     const PartitionId partition(i);
     sources.emplace_back(context.review, partition, begin_of(params, partition), to, piece);
-    if (const auto place = TRY(sources.back().place())) heads.insert(*place);
+    if (const auto place = TRY(sources.back().cursor())) heads.insert(*place);
   }
   std::string data;
-  std::optional<Place> last;
+  std::optional<ChangeCursor> last;
   for (size_t listed = 0; listed < params.limit && !heads.empty(); ++listed) {
     last = *heads.begin();
     heads.erase(heads.begin());
     Source& source = sources[last->partition.value()];
     if (listed != 0) data += ',';
     append_json(last->partition, source.take(), data);
-    if (const auto place = TRY(source.place())) heads.insert(*place);
+    if (const auto place = TRY(source.cursor())) heads.insert(*place);
   }
   const std::string next = heads.empty() ? "null" : "\"" + to_string(*last) + "\"";
   return fmt::format("{{\"data\":[{}],\"next\":{}}}", data, next);

@@ -10,7 +10,7 @@
 namespace clickmill::api {
 namespace {
 
-using Woken = cluster::Followers::Woken;
+using Woken = cluster::TailReaders::Woken;
 
 // An answer that doesn't fit one piece holds a decoded block until it is sent:
 // every partition can be read at once, within some 150 MB.
@@ -19,14 +19,14 @@ constexpr unsigned kBeginsAgainMost = 16;
 constexpr const char* kReadUpto = "Clickmill-Committed-Offset";
 
 /// Counts one long answer while it lives.
-class Place {
+class StreamPermit {
  public:
-  explicit Place(std::shared_ptr<std::atomic<unsigned>> taken) : taken_(std::move(taken)) {
+  explicit StreamPermit(std::shared_ptr<std::atomic<unsigned>> taken) : taken_(std::move(taken)) {
     fits_ = taken_->fetch_add(1) < kStreamsMost;
   }
-  ~Place() { taken_->fetch_sub(1); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
+  ~StreamPermit() { taken_->fetch_sub(1); }
+  StreamPermit(const StreamPermit&) = delete;
+  StreamPermit& operator=(const StreamPermit&) = delete;
   bool fits() const { return fits_; }
 
  private:
@@ -36,18 +36,18 @@ class Place {
 
 class LongAnswer final : public http::BodyStream {
  public:
-  LongAnswer(std::unique_ptr<query::RawClicks> clicks, std::unique_ptr<Place> place)
-      : clicks_(std::move(clicks)), place_(std::move(place)) {}
+  LongAnswer(std::unique_ptr<query::RawClicks> clicks, std::unique_ptr<StreamPermit> permit)
+      : clicks_(std::move(clicks)), permit_(std::move(permit)) {}
   bool next(std::string& out) override { return clicks_->next(out); }
 
  private:
   std::unique_ptr<query::RawClicks> clicks_;
-  std::unique_ptr<Place> place_;
+  std::unique_ptr<StreamPermit> permit_;
 };
 
 /// One request for raw clicks until its first line is found: looks on a query
 /// thread, a block at a time; while it waits at the tail it is only a function
-/// in the partition's list of followers.
+/// in the partition's list of tail readers.
 class Search : public std::enable_shared_from_this<Search> {
  public:
   Search(Context& context, PartitionId partition, const query::RawClicksRequest& request,
@@ -119,10 +119,10 @@ class Search : public std::enable_shared_from_this<Search> {
     response.headers.emplace_back("Cache-Control", "no-store");
     response.body = std::move(lines);
     if (more) {
-      auto place = std::make_unique<Place>(streams_);
-      if (!place->fits())
+      auto permit = std::make_unique<StreamPermit>(streams_);
+      if (!permit->fits())
         return refuse(Error(Errc::busy, "too many long answers are under way; try again"));
-      response.stream = std::make_unique<LongAnswer>(std::move(clicks_), std::move(place));
+      response.stream = std::make_unique<LongAnswer>(std::move(clicks_), std::move(permit));
     }
     respond_(std::move(response));
   }

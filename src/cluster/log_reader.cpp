@@ -66,11 +66,11 @@ Result<Offset> LogReader::find_time(PartitionId id, LogMs time) const {
 }
 
 void LogReader::follow(PartitionId id, Offset from, int64_t deadline_ns,
-                       Followers::Wake wake) const {
+                       TailReaders::Wake wake) const {
   Partition* partition = owned_.partitions[id.value()].get();
   const bool posted = owned_.worker_of(id).try_post(
       [partition, from, deadline_ns, wake] { partition->follow(from, deadline_ns, wake); });
-  if (!posted) wake(Followers::Woken::refused);
+  if (!posted) wake(TailReaders::Woken::refused);
 }
 
 void LogReader::end_following() const {

@@ -33,7 +33,7 @@ class LogReader {
   /// Calls `wake` once, on the worker or here: when `from` is committed, when the
   /// monotonic clock reaches `deadline_ns`, when too many wait, or when the node
   /// stops. It must only hand its work on. Thread: any.
-  void follow(PartitionId id, Offset from, int64_t deadline_ns, Followers::Wake wake) const;
+  void follow(PartitionId id, Offset from, int64_t deadline_ns, TailReaders::Wake wake) const;
   /// Wakes everybody, and nobody waits any more: the node stops. Thread: any.
   void end_following() const;
 

@@ -97,10 +97,10 @@ std::optional<Partition::Entries> Partition::unsealed(Offset from, size_t max_by
   return *std::move(entries);
 }
 
-void Partition::follow(Offset from, int64_t deadline_ns, Followers::Wake wake) {
+void Partition::follow(Offset from, int64_t deadline_ns, TailReaders::Wake wake) {
   owner_.check();
-  if (from <= log_->committed()) return wake(Followers::Woken::committed);
-  followers_.add(from, deadline_ns, std::move(wake));
+  if (from <= log_->committed()) return wake(TailReaders::Woken::committed);
+  tail_readers_.add(from, deadline_ns, std::move(wake));
 }
 
 stream::Tally Partition::tally() const {
@@ -215,7 +215,7 @@ void Partition::told_durable(Offset last, Term term) {
   owner_.check();
   log_->durable_upto(last, term);
   log_->commit(log_->durable());
-  followers_.committed(log_->committed());
+  tail_readers_.committed(log_->committed());
   // While it is replaying, replay_slice gets there in its own time.
   if (caught_up_) apply_committed();
   answer_waiting();
@@ -232,7 +232,7 @@ void Partition::answer_waiting() {
 
 void Partition::maintain() {
   owner_.check();
-  followers_.expire(clock_.system().monotonic_ns());
+  tail_readers_.expire(clock_.system().monotonic_ns());
   // Even after a failure: a table image that is half written keeps the other
   // partitions from writing theirs.
   if (caught_up_) pipeline_->maintain();

@@ -12,7 +12,7 @@
 #include "base/owned_by_thread.h"
 #include "click/batch.h"
 #include "cluster/batch.h"
-#include "cluster/followers.h"
+#include "cluster/tail_readers.h"
 #include "log/partition_log.h"
 #include "stream/pipeline.h"
 
@@ -84,11 +84,11 @@ class Partition {
   /// on, about `max_bytes` of them. Nothing at all when `from` has been sealed.
   using Entries = std::vector<log::PartitionLog::EntryPtr>;
   std::optional<Entries> unsealed(Offset from, size_t max_bytes) const;
-  /// Calls `wake` when `from` is committed: at once when it is already (Followers::add).
-  void follow(Offset from, int64_t deadline_ns, Followers::Wake wake);
-  void end_following() { followers_.end_all(); }
+  /// Calls `wake` when `from` is committed: at once when it is already (TailReaders::add).
+  void follow(Offset from, int64_t deadline_ns, TailReaders::Wake wake);
+  void end_following() { tail_readers_.end_all(); }
   /// How many wait.
-  size_t followers() const { return followers_.waiting(); }
+  size_t tail_readers() const { return tail_readers_.waiting(); }
   /// How long the last checkpoints held the stream up.
   struct Pauses {
     int64_t last_ns = 0;
@@ -136,7 +136,7 @@ class Partition {
   std::unique_ptr<stream::Pipeline> pipeline_;
   std::unique_ptr<log::PartitionLog> log_;
   std::deque<Waiting> waiting_;
-  Followers followers_;
+  TailReaders tail_readers_;
   Offset replay_until_;
   bool loaded_ = false;
   bool caught_up_ = false;

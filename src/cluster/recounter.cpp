@@ -11,6 +11,7 @@
 #include "base/logging.h"
 #include "click/click.h"
 #include "cluster/ask.h"
+#include "store/merge.h"
 #include "stream/repair.h"
 
 namespace clickmill::cluster {

@@ -47,7 +47,6 @@ class PartitionImages {
 
  private:
   void begin(const IdTable& table);
-  void finish();
 
   const PartitionId partition_;
   TableImages* const images_;

@@ -44,7 +44,7 @@ class Sharpener {
   struct Work {
     size_t shard;
     IdTable fresh;
-    StoredIds::Place place;
+    StoredIds::ReadPosition place;
     uint32_t sequence_end;  ///< what is stored with later ones stands in `filed`
     std::vector<std::pair<Hash128, int64_t>> filed;  ///< id, band
   };

@@ -141,8 +141,8 @@ Status StoredIds::for_each(int64_t hour, const Visit& visit) {
   return {};
 }
 
-Result<bool> StoredIds::read_some(Share share, uint32_t sequence_end, size_t ids_most, Place& place,
-                                  const VisitHour& visit) {
+Result<bool> StoredIds::read_some(HashPrefix share, uint32_t sequence_end, size_t ids_most,
+                                  ReadPosition& place, const VisitHour& visit) {
   size_t read = 0;
   for (auto hour = hours_.lower_bound(place.hour); hour != hours_.end(); ++hour) {
     if (hour->first != place.hour) place = {hour->first};
@@ -155,8 +155,8 @@ Result<bool> StoredIds::read_some(Share share, uint32_t sequence_end, size_t ids
 }
 
 /// Those of one hour and one number of bits. False: there are more, from `place` on.
-Result<bool> StoredIds::read_buckets(Share share, uint32_t sequence_end, size_t ids_most,
-                                     size_t& read, Place& place, const VisitHour& visit) {
+Result<bool> StoredIds::read_buckets(HashPrefix share, uint32_t sequence_end, size_t ids_most,
+                                     size_t& read, ReadPosition& place, const VisitHour& visit) {
   // A share is some buckets, or a part of one.
   const unsigned bits = place.bits;
   const bool part = bits < share.bits;

@@ -36,11 +36,11 @@ class StoredIds {
   using Visit = std::function<void(uint32_t sequence, std::span<const Hash128> ids)>;
   Status for_each(int64_t hour, const Visit& visit);
   /// Some of the ids whose high half begins with certain bits, and where their reading is.
-  struct Share {
+  struct HashPrefix {
     unsigned bits;   ///< how many, at most 8
     uint64_t value;  ///< of these bits
   };
-  struct Place {
+  struct ReadPosition {
     int64_t hour = 0;  ///< the first one to be read
     unsigned bits = 0;
     std::string key = {};
@@ -49,8 +49,8 @@ class StoredIds {
   /// added: about `ids_most` of them from `place` on, which moves on. True: there are
   /// no more.
   using VisitHour = std::function<void(int64_t hour, std::span<const Hash128> ids)>;
-  Result<bool> read_some(Share share, uint32_t sequence_end, size_t ids_most, Place& place,
-                         const VisitHour& visit);
+  Result<bool> read_some(HashPrefix share, uint32_t sequence_end, size_t ids_most,
+                         ReadPosition& place, const VisitHour& visit);
   /// Of the next write(). They never decrease while the object lives.
   uint32_t next_sequence() const { return next_sequence_; }
   void skip_sequences_before(uint32_t sequence) {
@@ -64,8 +64,8 @@ class StoredIds {
     uint32_t bucketings = 0;  // bit b: there are values in 2^b buckets
   };
   Status learn(int64_t hour);
-  Result<bool> read_buckets(Share share, uint32_t sequence_end, size_t ids_most, size_t& read,
-                            Place& place, const VisitHour& visit);
+  Result<bool> read_buckets(HashPrefix share, uint32_t sequence_end, size_t ids_most, size_t& read,
+                            ReadPosition& place, const VisitHour& visit);
   std::string prefix(unsigned bits) const;
   std::string prefix(unsigned bits, uint64_t bucket) const;
 

@@ -45,7 +45,7 @@ void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
   add("clickmill_log_unsealed_bytes", "Log entries held in memory until they are sealed.",
       [](const Share& share) { return static_cast<double>(share.log_bytes); });
   add("clickmill_log_followers", "Readers of raw clicks that wait at the tail.",
-      [](const Share& share) { return static_cast<double>(share.followers); });
+      [](const Share& share) { return static_cast<double>(share.tail_readers); });
   metrics.counter_from("clickmill_dedup_store_lookups_total",
                        "Ids that had to be looked up in the state store.", [&status] {
                          return status.sum([](const Share& share) {

@@ -29,7 +29,7 @@ void PartitionStatus::update(cluster::Partition& partition, JournalPos current_b
   share.head_rows = partition.pipeline().head_rows();
   share.oldest_durable_hour = partition.pipeline().oldest_durable_hour();
   share.log_bytes = partition.log().memory_bytes();
-  share.followers = partition.followers();
+  share.tail_readers = partition.tail_readers();
   share.pauses = partition.checkpoint_pauses();
   // Records on their way stand in the current file or later.
   share.oldest_needed = std::min(current_begin, partition.oldest_needed());

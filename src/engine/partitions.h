@@ -26,7 +26,7 @@ class PartitionStatus {
     dedup::Dedup::Usage dedup;
     uint64_t head_rows = 0;
     uint64_t log_bytes = 0;
-    size_t followers = 0;
+    size_t tail_readers = 0;
     int64_t oldest_durable_hour = std::numeric_limits<int64_t>::min();
     cluster::Partition::Pauses pauses;
     JournalPos oldest_needed;

@@ -40,13 +40,6 @@ class Segments {
     uint64_t segment_bytes = 268'435'456;
     Compression compression = Compression::lz4;
   };
-  struct Position {
-    Offset first;  ///< of the block
-    Offset last;
-    LogMs min_append_ms;
-    LogMs max_append_ms;
-    Term last_term;
-  };
 
   /// Opens or creates. `codec` is borrowed and outlives it.
   static Result<std::unique_ptr<Segments>> open(FileSystem& files, std::string directory,

@@ -1,7 +1,7 @@
+#include "store/merge.h"
+
 #include <algorithm>
 #include <limits>
-
-#include "store/part.h"
 
 namespace clickmill::store {
 namespace {

@@ -1,287 +1,362 @@
-// Part file, little-endian. Rows of one table, sorted by (advertiser_id, ad_id,
-// bucket), in blocks; an ad with many rows has blocks of its own.
-//
-//   header      16 bytes
-//   counts      the counts region of every block, one after the other (block.cpp)
-//   estimates   likewise
-//   countries   likewise
-//   visitors    likewise
-//   dictionary  the (advertiser_id, ad_id) pairs (key_dictionary.cpp), then the
-//               order of countries (countries.cpp)
-//   directory   an entry per block, below
-//   footer      128 bytes
-//
-// Header: 0 "clkmpart" | 8 u32 version, 1 | 12 u32 0.
-//
-// Footer:
-//   0    u32    version, 1
-//   4    u32    table: 0 minute, 1 hour, 2 day
-//   8    u64    rows
-//   16   u64    blocks
-//   24   u32    smallest bucket, as a number of bucket lengths since 1970
-//   28   u32    largest bucket
-//   32   4 u64  bytes of the sections counts, estimates, countries, visitors
-//   64   u64    bytes of the dictionary
-//   72   u64    its XXH3 checksum
-//   80   u64    bytes of the directory
-//   88   u64    its XXH3 checksum
-//   96   u64    bytes of the whole file
-//   104  8      0
-//   112  8      "clkmpart"
-//   120  u64    XXH3 of bytes 0 to 119; PartMeta.checksum repeats it
-// A file whose version is higher is refused: an older program can't guess at it.
-// A torn file has no footer where its size says; a foreign one another checksum.
-//
-// Directory, as bits (columns and shares: encoding.cpp), groups of up to 256 blocks:
-//   columns: first key - last key of the block before (of -1, for the first)
-//            last key - first key
-//            rows - 1
-//            smallest bucket - the part's
-//            largest bucket - smallest
-//            sum of clicks
-//            sums of clicks of each device
-//            bytes of each region
-//   then for each block and region 32 bits, the low half of XXH3 of its bytes
-// Positions follow from the sizes.
 #include "store/part.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "base/checksum.h"
-#include "store/encoding.h"
+#include "store/key_dictionary.h"
 #include "store/part_format.h"
 
 namespace clickmill::store {
 namespace {
 
-constexpr std::string_view kMagic = "clkmpart";
-constexpr uint32_t kPartVersion = 1;
-constexpr size_t kDirectoryGroup = 256;
-constexpr unsigned kChecksumBits = 32;
+// Neighbouring blocks are read together up to this: few system calls, little memory.
+constexpr uint64_t kReadBytes = 256 * 1024;
+constexpr std::array<const char*, kRegions> kRegionNames{"counts", "estimates", "countries",
+                                                         "visitors"};
 
-using Column = std::vector<uint64_t>;
-
-std::string version_text(uint32_t version) {
-  return "version " + std::to_string(version) + ", this program reads " +
-         std::to_string(kPartVersion);
+Error corrupt(const File& file, uint64_t position, const std::string& what) {
+  return Error(Errc::corrupt, what, file.path(), position);
 }
 
-/// A block's entry as one row of the directory's columns.
-constexpr size_t kDirectoryColumns = 6 + click::kDevices + kRegions;
-using DirectoryRow = std::array<uint64_t, kDirectoryColumns>;
-
-DirectoryRow to_directory_row(const BlockEntry& block, int64_t key_before, uint32_t min_bucket) {
-  DirectoryRow row{static_cast<uint64_t>(block.first_key - key_before),
-                   block.last_key - block.first_key,
-                   block.rows - 1,
-                   block.min_bucket - min_bucket,
-                   block.max_bucket - block.min_bucket,
-                   block.clicks};
-  std::copy(block.devices.begin(), block.devices.end(), row.begin() + 6);
-  std::copy(block.sizes.begin(), block.sizes.end(), row.begin() + 6 + click::kDevices);
-  return row;
+/// Exactly `size` bytes, or an error.
+Status read_exactly(File& file, uint64_t position, uint64_t size, std::string& out) {
+  TRY(file.read_at(position, size, out));
+  if (out.size() != size) return corrupt(file, position + out.size(), "the file ends early");
+  return {};
 }
 
-/// What a decoded directory must stay within.
-struct Bounds {
-  int64_t key_before = -1;
-  uint32_t keys;
-  uint64_t rows_left;
-  std::array<uint64_t, kRegions> positions;
-  std::array<uint64_t, kRegions> bytes_left;
+struct Ending {
+  Footer footer;
+  uint64_t file_bytes = 0;
+  uint64_t checksum = 0;
+};
+Result<Ending> read_ending(File& file) {
+  Ending ending;
+  ending.file_bytes = TRY(file.size());
+  if (ending.file_bytes < kHeaderBytes + kFooterBytes) {
+    return corrupt(file, ending.file_bytes, "too short for a part");
+  }
+  std::string bytes;
+  TRY(read_exactly(file, 0, kHeaderBytes, bytes));
+  std::string problem = check_header(bytes);
+  if (!problem.empty()) return corrupt(file, 0, problem);
+  const uint64_t at = ending.file_bytes - kFooterBytes;
+  TRY(read_exactly(file, at, kFooterBytes, bytes));
+  problem = decode_footer(bytes, ending.file_bytes, ending.footer);
+  if (!problem.empty()) return corrupt(file, at, problem);
+  ending.checksum = footer_checksum(bytes);
+  return ending;
+}
+
+PartMeta meta_of(const Ending& ending, const std::string& name) {
+  const Footer& footer = ending.footer;
+  const int64_t unit = bucket_ms(footer.table);
+  return PartMeta{
+      name,        footer.table,      footer.min_bucket * unit, footer.max_bucket * unit,
+      footer.rows, ending.file_bytes, ending.checksum};
+}
+
+bool same_meta(const PartMeta& a, const PartMeta& b) {
+  return a.table == b.table && a.min_bucket_ms == b.min_bucket_ms &&
+         a.max_bucket_ms == b.max_bucket_ms && a.rows == b.rows && a.bytes == b.bytes &&
+         a.checksum == b.checksum;
+}
+
+std::string hex(uint64_t value) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (int shift = 60; shift >= 0; shift -= 4) out.push_back(kDigits[(value >> shift) & 15]);
+  return out;
+}
+
+/// Bucket numbers of a scan: [from, to).
+struct Buckets {
+  uint64_t from = 0;
+  uint64_t to = 0;
+  bool holds(uint64_t bucket) const { return bucket >= from && bucket < to; }
+  bool holds_all(const BlockEntry& block) const {
+    return block.min_bucket >= from && block.max_bucket < to;
+  }
+  bool touches(const BlockEntry& block) const {
+    return block.max_bucket >= from && block.min_bucket < to;
+  }
+};
+/// Number of the first bucket that begins at `ms` or later.
+uint64_t first_bucket(int64_t ms, int64_t unit) {
+  return ms <= 0 ? 0 : static_cast<uint64_t>((ms - 1) / unit) + 1;
+}
+
+using Wanted = std::array<bool, kRegions>;
+using KeyRange = KeyDictionary::Range;
+
+class FilePart final : public Part {
+ public:
+  FilePart(PartMeta meta, std::unique_ptr<File> file)
+      : meta_(std::move(meta)), file_(std::move(file)) {}
+
+  Status load(const Footer& footer);
+  const PartMeta& meta() const override { return meta_; }
+  Status scan(const Scan& scan, const Visit& visit) const override;
+  Status sum(const Scan& scan, const VisitSum& visit) const override;
+
+ private:
+  /// Bytes and columns of the blocks being read; one per scan.
+  struct Reading {
+    Wanted wanted{};
+    std::array<std::string, kRegions> bytes;
+    std::array<uint64_t, kRegions> begins{};
+    BlockColumns columns;
+  };
+  using VisitBlock = std::function<void(const BlockEntry&, const BlockColumns&)>;
+
+  Status check_piece(const Piece& piece, std::string_view bytes, const char* what) const;
+  Buckets buckets_of(const Scan& scan) const;
+  std::vector<uint32_t> blocks_of(KeyRange keys, Buckets buckets) const;
+  Status read_blocks(const std::vector<uint32_t>& blocks, Reading& reading,
+                     const VisitBlock& visit) const;
+  size_t group_end(const std::vector<uint32_t>& blocks, size_t begin, const Wanted& wanted) const;
+  Status read_group(const BlockEntry& first, const BlockEntry& last, Reading& reading) const;
+  bool decode_region(Region region, const BlockEntry& block, std::string_view bytes,
+                     BlockColumns& columns) const;
+  Status decode_block(uint32_t index, Reading& reading) const;
+  void show_rows(const BlockEntry& block, const BlockColumns& columns, KeyRange keys,
+                 Buckets buckets, const Wanted& wanted, const Visit& visit) const;
+
+  PartMeta meta_;
+  // Shared by all scans: they only read at positions, which File allows together.
+  std::unique_ptr<File> file_;
+  KeyDictionary keys_;
+  CountryOrder countries_;
+  std::vector<BlockEntry> blocks_;
 };
 
-bool from_directory_row(const DirectoryRow& row, const Footer& footer, Bounds& bounds,
-                        BlockEntry& block) {
-  // Keys without rows would be skipped by no writer: the step is 0 (an ad goes on) or 1.
-  const auto next_key = static_cast<uint64_t>(bounds.key_before + 1);
-  if (row[0] > 1 || (bounds.key_before < 0 && row[0] == 0)) return false;
-  const uint64_t first_key = next_key - 1 + row[0];
-  if (first_key >= bounds.keys || row[1] >= bounds.keys - first_key) return false;
-  if (row[2] >= kBlockRowsMax || row[2] >= bounds.rows_left || row[1] > row[2]) return false;
-  const uint64_t span = footer.max_bucket - footer.min_bucket;
-  if (row[3] > span || row[4] > span - row[3]) return false;
-  block.first_key = static_cast<uint32_t>(first_key);
-  block.last_key = static_cast<uint32_t>(first_key + row[1]);
-  block.rows = static_cast<uint32_t>(row[2] + 1);
-  block.min_bucket = footer.min_bucket + static_cast<uint32_t>(row[3]);
-  block.max_bucket = block.min_bucket + static_cast<uint32_t>(row[4]);
-  block.clicks = row[5];
-  std::copy_n(row.begin() + 6, click::kDevices, block.devices.begin());
-  for (size_t i = 0; i < kRegions; ++i) {
-    const uint64_t size = row[6 + click::kDevices + i];
-    if (size > bounds.bytes_left[i] || size > UINT32_MAX) return false;
-    block.positions[i] = bounds.positions[i];
-    block.sizes[i] = static_cast<uint32_t>(size);
-    bounds.positions[i] += size;
-    bounds.bytes_left[i] -= size;
-  }
-  bounds.rows_left -= block.rows;
-  bounds.key_before = block.last_key;
-  return true;
+Status FilePart::check_piece(const Piece& piece, std::string_view bytes, const char* what) const {
+  const uint64_t checksum = xxh64_of(bytes);
+  if (checksum == piece.checksum) return {};
+  return corrupt(
+      *file_, piece.position,
+      std::string(what) + ": checksum " + hex(checksum) + ", stored " + hex(piece.checksum));
 }
 
-Bounds bounds_of(const Footer& footer, uint32_t keys) {
-  Bounds bounds{-1, keys, footer.rows, {}, footer.sections};
-  uint64_t position = kHeaderBytes;
-  for (size_t i = 0; i < kRegions; ++i) {
-    bounds.positions[i] = position;
-    position += footer.sections[i];
+Status FilePart::load(const Footer& footer) {
+  std::string bytes;
+  TRY(read_exactly(*file_, footer.dictionary.position,
+                   footer.dictionary.size + footer.directory.size, bytes));
+  const auto dictionary = std::string_view(bytes).substr(0, footer.dictionary.size);
+  const auto directory = std::string_view(bytes).substr(footer.dictionary.size);
+  TRY(check_piece(footer.dictionary, dictionary, "dictionary"));
+  TRY(check_piece(footer.directory, directory, "directory"));
+  ByteCursor cursor(dictionary);
+  if (!keys_.decode(cursor) || !countries_.decode(cursor) || !cursor.done()) {
+    return corrupt(*file_, footer.dictionary.position, "dictionary: format");
   }
-  return bounds;
+  if (!decode_directory(directory, footer, keys_.size(), blocks_)) {
+    return corrupt(*file_, footer.directory.position, "directory: format");
+  }
+  return {};
 }
 
-bool decode_group(BitReader& in, const Footer& footer, size_t size, Bounds& bounds,
-                  std::vector<BlockEntry>& blocks) {
-  std::array<Column, kDirectoryColumns> columns;
-  for (Column& column : columns) {
-    column.resize(size);
-    if (!decode_column(in, column)) return false;
-  }
-  for (size_t i = 0; i < size; ++i) {
-    DirectoryRow row;
-    for (size_t c = 0; c < kDirectoryColumns; ++c) row[c] = columns[c][i];
-    BlockEntry block;
-    if (!from_directory_row(row, footer, bounds, block)) return false;
-    for (uint32_t& checksum : block.checksums) {
-      checksum = static_cast<uint32_t>(in.get(kChecksumBits));
+Buckets FilePart::buckets_of(const Scan& scan) const {
+  const int64_t unit = bucket_ms(meta_.table);
+  return Buckets{first_bucket(scan.from_ms, unit), first_bucket(scan.to_ms, unit)};
+}
+
+/// The blocks that may hold rows of the keys in the buckets, rising.
+std::vector<uint32_t> FilePart::blocks_of(KeyRange keys, Buckets buckets) const {
+  const auto from =
+      std::partition_point(blocks_.begin(), blocks_.end(),
+                           [&](const BlockEntry& block) { return block.last_key < keys.begin; });
+  const auto to = std::partition_point(
+      from, blocks_.end(), [&](const BlockEntry& block) { return block.first_key < keys.end; });
+  std::vector<uint32_t> out;
+  const auto take = [&](auto first, auto last) {
+    for (; first != last; ++first) {
+      if (buckets.touches(*first)) out.push_back(static_cast<uint32_t>(first - blocks_.begin()));
     }
-    if (!in.ok()) return false;
-    blocks.push_back(block);
+  };
+  if (keys.end - keys.begin != 1 || to - from < 3) {
+    take(from, to);
+    return out;
   }
-  return true;
+  // All but the outer two hold this key alone, so they stand in the order of time.
+  const auto early = std::partition_point(
+      from + 1, to - 1, [&](const BlockEntry& block) { return block.max_bucket < buckets.from; });
+  const auto late = std::partition_point(
+      early, to - 1, [&](const BlockEntry& block) { return block.min_bucket < buckets.to; });
+  take(from, from + 1);
+  take(early, late);
+  take(to - 1, to);
+  return out;
+}
+
+/// End of the run of neighbours from `begin` on that is read at once.
+size_t FilePart::group_end(const std::vector<uint32_t>& blocks, size_t begin,
+                           const Wanted& wanted) const {
+  uint64_t bytes = 0;
+  size_t end = begin;
+  while (end < blocks.size() && blocks[end] == blocks[begin] + (end - begin)) {
+    for (size_t r = 0; r < kRegions; ++r) {
+      if (wanted[r]) bytes += blocks_[blocks[end]].sizes[r];
+    }
+    if (end > begin && bytes > kReadBytes) break;
+    ++end;
+  }
+  return end;
+}
+
+Status FilePart::read_group(const BlockEntry& first, const BlockEntry& last,
+                            Reading& reading) const {
+  for (size_t r = 0; r < kRegions; ++r) {
+    if (!reading.wanted[r]) continue;
+    const uint64_t begin = first.positions[r];
+    const uint64_t end = last.positions[r] + last.sizes[r];
+    TRY(read_exactly(*file_, begin, end - begin, reading.bytes[r]));
+    reading.begins[r] = begin;
+  }
+  return {};
+}
+
+bool FilePart::decode_region(Region region, const BlockEntry& block, std::string_view bytes,
+                             BlockColumns& columns) const {
+  switch (region) {
+    case Region::counts: return decode_counts(block, bytes, columns);
+    case Region::estimates: return decode_estimates(block, bytes, columns);
+    case Region::countries:
+      return decode_countries(bytes, columns.clicks, countries_, columns.countries,
+                              columns.countries_begin);
+    case Region::visitors: return decode_visitors(block, bytes, columns);
+  }
+  return false;
+}
+
+Status FilePart::decode_block(uint32_t index, Reading& reading) const {
+  const BlockEntry& block = blocks_[index];
+  for (size_t r = 0; r < kRegions; ++r) {
+    if (!reading.wanted[r]) continue;
+    const auto bytes = std::string_view(reading.bytes[r])
+                           .substr(block.positions[r] - reading.begins[r], block.sizes[r]);
+    const auto what = [&] { return "block " + std::to_string(index) + ": " + kRegionNames[r]; };
+    const uint32_t checksum = region_checksum(bytes);
+    if (checksum != block.checksums[r]) {
+      return corrupt(
+          *file_, block.positions[r],
+          what() + ": checksum " + hex(checksum) + ", stored " + hex(block.checksums[r]));
+    }
+    if (!decode_region(static_cast<Region>(r), block, bytes, reading.columns)) {
+      return corrupt(*file_, block.positions[r], what() + ": format");
+    }
+  }
+  return {};
+}
+
+Status FilePart::read_blocks(const std::vector<uint32_t>& blocks, Reading& reading,
+                             const VisitBlock& visit) const {
+  for (size_t begin = 0; begin < blocks.size();) {
+    const size_t end = group_end(blocks, begin, reading.wanted);
+    TRY(read_group(blocks_[blocks[begin]], blocks_[blocks[end - 1]], reading));
+    for (; begin < end; ++begin) {
+      TRY(decode_block(blocks[begin], reading));
+      visit(blocks_[blocks[begin]], reading.columns);
+    }
+  }
+  return {};
+}
+
+void FilePart::show_rows(const BlockEntry& block, const BlockColumns& columns, KeyRange keys,
+                         Buckets buckets, const Wanted& wanted, const Visit& visit) const {
+  const int64_t unit = bucket_ms(meta_.table);
+  RowView view;
+  uint32_t key = block.last_key + 1;
+  for (uint32_t i = 0; i < block.rows; ++i) {
+    if (columns.keys[i] < keys.begin || columns.keys[i] >= keys.end) continue;
+    if (!buckets.holds(columns.buckets[i])) continue;
+    if (key != columns.keys[i]) {
+      key = columns.keys[i];
+      view.advertiser_id = keys_.advertiser_id(key);
+      view.ad_id = keys_.ad_id(key);
+    }
+    view.bucket_ms = static_cast<int64_t>(columns.buckets[i]) * unit;
+    view.clicks = columns.clicks[i];
+    for (size_t d = 0; d < click::kDevices; ++d) view.devices[d] = columns.devices[d][i];
+    if (wanted[static_cast<size_t>(Region::estimates)]) view.unique_estimate = columns.estimates[i];
+    if (wanted[static_cast<size_t>(Region::countries)]) {
+      view.countries = columns.countries.data() + columns.countries_begin[i];
+      view.countries_size = columns.countries_begin[i + 1] - columns.countries_begin[i];
+    }
+    if (wanted[static_cast<size_t>(Region::visitors)]) view.visitors = columns.visitors[i];
+    visit(view);
+  }
+}
+
+Status FilePart::scan(const Scan& scan, const Visit& visit) const {
+  const Buckets buckets = buckets_of(scan);
+  Reading reading;
+  reading.wanted = {true, scan.estimates || scan.visitors, scan.countries, scan.visitors};
+  for (const KeyRange keys : keys_.find(scan.advertiser_id, scan.ad_id)) {
+    TRY(read_blocks(blocks_of(keys, buckets), reading,
+                    [&](const BlockEntry& block, const BlockColumns& columns) {
+                      show_rows(block, columns, keys, buckets, reading.wanted, visit);
+                    }));
+  }
+  return {};
+}
+
+void add_block(const BlockEntry& block, AdSum& sum) {
+  sum.rows += block.rows;
+  sum.clicks += block.clicks;
+  for (size_t d = 0; d < click::kDevices; ++d) sum.devices[d] += block.devices[d];
+}
+void add_row(const BlockColumns& columns, size_t row, AdSum& sum) {
+  ++sum.rows;
+  sum.clicks += columns.clicks[row];
+  for (size_t d = 0; d < click::kDevices; ++d) sum.devices[d] += columns.devices[d][row];
+}
+
+Status FilePart::sum(const Scan& scan, const VisitSum& visit) const {
+  const Buckets buckets = buckets_of(scan);
+  Reading reading;
+  reading.wanted = {true, false, false, false};
+  for (const KeyRange keys : keys_.find(scan.advertiser_id, scan.ad_id)) {
+    std::vector<AdSum> sums(keys.end - keys.begin);
+    std::vector<uint32_t> blocks = blocks_of(keys, buckets);
+    std::erase_if(blocks, [&](uint32_t index) {
+      const BlockEntry& block = blocks_[index];
+      if (block.first_key != block.last_key || !buckets.holds_all(block)) return false;
+      add_block(block, sums[block.first_key - keys.begin]);
+      return true;
+    });
+    TRY(read_blocks(blocks, reading, [&](const BlockEntry& block, const BlockColumns& columns) {
+      for (uint32_t i = 0; i < block.rows; ++i) {
+        const uint32_t key = columns.keys[i];
+        if (key < keys.begin || key >= keys.end || !buckets.holds(columns.buckets[i])) continue;
+        add_row(columns, i, sums[key - keys.begin]);
+      }
+    }));
+    for (uint32_t key = keys.begin; key < keys.end; ++key) {
+      AdSum& sum = sums[key - keys.begin];
+      if (sum.rows == 0) continue;
+      sum.advertiser_id = keys_.advertiser_id(key);
+      sum.ad_id = keys_.ad_id(key);
+      visit(sum);
+    }
+  }
+  return {};
 }
 
 }  // namespace
 
-std::string encode_header() {
-  std::string out;
-  ByteWriter writer(out);
-  writer.raw(kMagic);
-  writer.u32(kPartVersion);
-  writer.u32(0);
-  return out;
-}
-
-std::string check_header(std::string_view bytes) {
-  ByteCursor cursor(bytes);
-  if (cursor.raw(kMagic.size()) != kMagic) return "not a part: no magic";
-  const uint32_t version = cursor.u32();
-  if (version != kPartVersion) return version_text(version);
-  const uint32_t zero = cursor.u32();
-  return zero == 0 && cursor.done() ? "" : "header damaged";
-}
-
-std::string encode_footer(const Footer& footer) {
-  std::string out;
-  ByteWriter writer(out);
-  writer.u32(kPartVersion);
-  writer.u32(static_cast<uint32_t>(footer.table));
-  writer.u64(footer.rows);
-  writer.u64(footer.blocks);
-  writer.u32(footer.min_bucket);
-  writer.u32(footer.max_bucket);
-  for (const uint64_t section : footer.sections) writer.u64(section);
-  writer.u64(footer.dictionary.size);
-  writer.u64(footer.dictionary.checksum);
-  writer.u64(footer.directory.size);
-  writer.u64(footer.directory.checksum);
-  writer.u64(footer.directory.position + footer.directory.size + kFooterBytes);
-  writer.u64(0);
-  writer.raw(kMagic);
-  writer.u64(xxh64_of(out));
-  return out;
-}
-
-uint64_t footer_checksum(std::string_view bytes) {
-  ByteCursor cursor(bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 8)));
-  return cursor.u64();
-}
-
-std::string decode_footer(std::string_view bytes, uint64_t file_bytes, Footer& footer) {
-  if (bytes.size() != kFooterBytes) return "no footer: too short";
-  ByteCursor cursor(bytes);
-  const uint32_t version = cursor.u32();
-  const uint32_t table = cursor.u32();
-  footer.rows = cursor.u64();
-  footer.blocks = cursor.u64();
-  footer.min_bucket = cursor.u32();
-  footer.max_bucket = cursor.u32();
-  for (uint64_t& section : footer.sections) section = cursor.u64();
-  for (Piece* piece : {&footer.dictionary, &footer.directory}) {
-    piece->size = cursor.u64();
-    piece->checksum = cursor.u64();
+Result<std::shared_ptr<const Part>> Part::open(FileSystem& files, const std::string& directory,
+                                               const PartMeta& meta) {
+  auto file = TRY(files.open(directory + "/" + meta.name, FileSystem::Open::read));
+  const Ending ending = TRY(read_ending(*file));
+  if (!same_meta(meta_of(ending, meta.name), meta)) {
+    return corrupt(*file, ending.file_bytes - kFooterBytes,
+                   "not the part that the list names: footer " + hex(ending.checksum) +
+                       ", listed " + hex(meta.checksum));
   }
-  const uint64_t whole = cursor.u64();
-  const uint64_t zero = cursor.u64();
-  if (cursor.raw(kMagic.size()) != kMagic) return "no footer: torn or not a part";
-  if (xxh64_of(bytes.substr(0, cursor.position())) != cursor.u64()) return "footer: checksum";
-  if (version != kPartVersion) return version_text(version);
-  if (table >= kTables || zero != 0) return "footer: no such table";
-  footer.table = static_cast<Table>(table);
-  if (whole != file_bytes) {
-    return "the footer says " + std::to_string(whole) + " bytes, the file has " +
-           std::to_string(file_bytes);
-  }
-  if (footer.min_bucket > footer.max_bucket) return "footer: buckets out of order";
-  // Each is checked against the rest of the file, so that no sum can overflow.
-  uint64_t left = file_bytes - kFooterBytes;
-  uint64_t position = 0;
-  const auto take = [&](uint64_t size) {
-    if (size > left) return false;
-    left -= size;
-    position += size;
-    return true;
-  };
-  bool fits = take(kHeaderBytes);
-  for (const uint64_t section : footer.sections) fits = fits && take(section);
-  for (Piece* piece : {&footer.dictionary, &footer.directory}) {
-    piece->position = position;
-    fits = fits && take(piece->size);
-  }
-  return fits && left == 0 ? "" : "footer: sections do not fill the file";
-}
-
-void encode_directory(const std::vector<BlockEntry>& blocks, uint32_t min_bucket,
-                      std::string& out) {
-  BitWriter writer(out);
-  int64_t key_before = -1;
-  for (size_t begin = 0; begin < blocks.size(); begin += kDirectoryGroup) {
-    const size_t size = std::min(kDirectoryGroup, blocks.size() - begin);
-    std::array<Column, kDirectoryColumns> columns;
-    for (size_t i = 0; i < size; ++i) {
-      const BlockEntry& block = blocks[begin + i];
-      const DirectoryRow row = to_directory_row(block, key_before, min_bucket);
-      for (size_t c = 0; c < kDirectoryColumns; ++c) columns[c].push_back(row[c]);
-      key_before = block.last_key;
-    }
-    for (const Column& column : columns) encode_column(column, writer);
-    for (size_t i = 0; i < size; ++i) {
-      for (const uint32_t checksum : blocks[begin + i].checksums) {
-        writer.put(checksum, kChecksumBits);
-      }
-    }
-  }
-  writer.finish();
-}
-
-bool decode_directory(std::string_view bytes, const Footer& footer, uint32_t keys,
-                      std::vector<BlockEntry>& blocks) {
-  BitReader in(bytes);
-  Bounds bounds = bounds_of(footer, keys);
-  blocks.clear();
-  // Each block takes 16 bytes of checksums at least, so the number can be believed.
-  if (footer.blocks > bytes.size() / 16) return false;
-  blocks.reserve(footer.blocks);
-  while (blocks.size() < footer.blocks) {
-    const size_t size = std::min<size_t>(kDirectoryGroup, footer.blocks - blocks.size());
-    if (!decode_group(in, footer, size, bounds, blocks)) return false;
-  }
-  const bool all_used = std::all_of(bounds.bytes_left.begin(), bounds.bytes_left.end(),
-                                    [](uint64_t left) { return left == 0; });
-  return all_used && bounds.rows_left == 0 && bounds.key_before + 1 == int64_t{keys} &&
-         in.rest().empty();
+  auto part = std::make_shared<FilePart>(meta, std::move(file));
+  TRY(part->load(ending.footer));
+  return std::shared_ptr<const Part>(std::move(part));
 }
 
 }  // namespace clickmill::store

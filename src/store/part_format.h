@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "store/block.h"
-#include "store/part.h"
+#include "store/row.h"
 
 namespace clickmill::store {
 
@@ -15,7 +15,7 @@ struct Piece {
   uint64_t size = 0;
   uint64_t checksum = 0;
 };
-/// What stands at the end of a part file. Format: top of part.cpp.
+/// What stands at the end of a part file. Format: top of part_format.cpp.
 struct Footer {
   Table table = Table::minute;
   uint64_t rows = 0;

@@ -7,7 +7,7 @@
 //   varint   rows
 //   varint   bytes of the file
 //   u64      checksum of the footer, little-endian
-#include "store/part.h"
+#include "store/part_meta.h"
 
 namespace clickmill::store {
 namespace {

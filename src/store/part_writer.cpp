@@ -1,9 +1,10 @@
+#include "store/part_writer.h"
+
 #include <algorithm>
 #include <limits>
 
 #include "base/checksum.h"
 #include "store/key_dictionary.h"
-#include "store/part.h"
 #include "store/part_format.h"
 
 namespace clickmill::store {

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "base/strong.h"
 #include "state/store.h"
-#include "store/part.h"
+#include "store/part_meta.h"
 #include "stream/horizon.h"
 #include "stream/review.h"
 #include "stream/settings.h"

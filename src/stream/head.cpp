@@ -122,16 +122,16 @@ size_t Head::memory_bytes() const {
 }
 
 std::vector<store::Row> Head::closed_rows(int64_t minute_ms) const {
-  struct Place {
+  struct RowAt {
     const MinuteRows::Row* row;
     int64_t minute_ms;
   };
   // Sorted before they are copied: a row is large, and a sort moves it often.
-  std::vector<Place> places;
+  std::vector<RowAt> rows_at;
   for (auto at = minutes_.begin(); at != minutes_.end() && at->first < minute_ms; ++at) {
-    for (size_t i = 0; i < at->second.size(); ++i) places.push_back({&at->second[i], at->first});
+    for (size_t i = 0; i < at->second.size(); ++i) rows_at.push_back({&at->second[i], at->first});
   }
-  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+  std::sort(rows_at.begin(), rows_at.end(), [](const RowAt& a, const RowAt& b) {
     if (const int order = a.row->advertiser_id().compare(b.row->advertiser_id()); order != 0) {
       return order < 0;
     }
@@ -139,8 +139,8 @@ std::vector<store::Row> Head::closed_rows(int64_t minute_ms) const {
     return a.minute_ms < b.minute_ms;
   });
   std::vector<store::Row> rows;
-  rows.reserve(places.size());
-  for (const Place& place : places) rows.push_back(place.row->copy(place.minute_ms, true, true));
+  rows.reserve(rows_at.size());
+  for (const RowAt& at : rows_at) rows.push_back(at.row->copy(at.minute_ms, true, true));
   return rows;
 }
 

@@ -11,8 +11,8 @@
 #include "base/strong.h"
 #include "click/click.h"
 #include "state/store.h"
-#include "store/part.h"
 #include "store/row.h"
+#include "store/scan.h"
 #include "stream/minute_rows.h"
 
 namespace clickmill::stream {

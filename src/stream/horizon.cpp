@@ -50,16 +50,17 @@ ArrivalMs Horizon::low_water(int64_t stale_after_hours) const {
 
 void Horizon::settle(int64_t dedup_hours, int64_t stale_after_hours) {
   const int64_t reach = low_water(stale_after_hours).value() - kSlackMs;
-  t_ = std::max(t_, ArrivalMs(floor_to(std::max<int64_t>(reach, 0), kHourMs)));
-  first_hour_ = std::max(first_hour_, t_.value() / kHourMs - dedup_hours);
+  stale_before_ =
+      std::max(stale_before_, ArrivalMs(floor_to(std::max<int64_t>(reach, 0), kHourMs)));
+  first_kept_hour_ = std::max(first_kept_hour_, stale_before_.value() / kHourMs - dedup_hours);
 }
 
 void Horizon::encode(std::string& out) const {
   ByteWriter writer(out);
   writer.svarint(log_time_.value());
   writer.svarint(age_ms_);
-  writer.svarint(t_.value());
-  writer.svarint(first_hour_);
+  writer.svarint(stale_before_.value());
+  writer.svarint(first_kept_hour_);
   writer.varint(nodes_.size());
   for (const auto& [name, node] : nodes_) {
     writer.bytes(name);
@@ -72,8 +73,8 @@ Result<Horizon> Horizon::decode(ByteCursor& cursor) {
   Horizon horizon;
   horizon.log_time_ = LogMs(cursor.svarint());
   horizon.age_ms_ = cursor.svarint();
-  horizon.t_ = ArrivalMs(cursor.svarint());
-  horizon.first_hour_ = cursor.svarint();
+  horizon.stale_before_ = ArrivalMs(cursor.svarint());
+  horizon.first_kept_hour_ = cursor.svarint();
   const uint64_t nodes = cursor.varint();
   if (nodes > kNodesMost) return Error(Errc::corrupt, "horizon names too many nodes");
   for (uint64_t i = 0; i < nodes; ++i) {

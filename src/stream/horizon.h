@@ -15,12 +15,12 @@ namespace clickmill::stream {
 /// How far back a partition must remember ids, from log time and the nodes'
 /// low-waters (DESIGN §5, "Which ids are kept").
 ///
-/// T = min(log time, every node's low-water) − 10 minutes, cut to its hour; a
-/// click that arrived before T may have had a first copy whose id is gone.
-/// F = T − dedup_hours: log hours before it are forgotten. Neither ever falls.
-/// A node silent for stale_after_hours no longer holds T back; silence counts
-/// log time, in which a jump counts as a minute, so that a long shutdown of
-/// everything is no silence.
+/// stale_before (T there) = min(log time, every node's low-water) − 10 minutes, cut
+/// to its hour; a click that arrived before it may have had a first copy whose id is
+/// gone. first_kept_hour (F) = stale_before − dedup_hours: log hours before it are
+/// forgotten. Neither ever falls. A node silent for stale_after_hours no longer holds
+/// them back; silence counts log time, in which a jump counts as a minute, so that a
+/// long shutdown of everything is no silence.
 /// Deterministic: a function of the entries seen. Thread: worker.
 class Horizon {
  public:
@@ -41,8 +41,9 @@ class Horizon {
   /// Log time as silence counts it, since the partition began: what is kept for
   /// so many days is measured by it, so that a clock that jumped deletes nothing.
   int64_t age_ms() const { return age_ms_; }
-  ArrivalMs t() const { return t_; }                  ///< T
-  int64_t first_hour() const { return first_hour_; }  ///< F, hours since 1970
+  ArrivalMs stale_before() const { return stale_before_; }
+  /// Hours since 1970.
+  int64_t first_kept_hour() const { return first_kept_hour_; }
   /// Minimum of the low-waters of nodes not silent, at most log time.
   ArrivalMs low_water(int64_t stale_after_hours) const;
 
@@ -57,8 +58,8 @@ class Horizon {
   std::map<std::string, Node, std::less<>> nodes_;
   LogMs log_time_;
   int64_t age_ms_ = 0;
-  ArrivalMs t_;
-  int64_t first_hour_ = 0;
+  ArrivalMs stale_before_;
+  int64_t first_kept_hour_ = 0;
 };
 
 }  // namespace clickmill::stream

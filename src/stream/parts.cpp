@@ -8,6 +8,8 @@
 #include "base/assert.h"
 #include "base/fail_point.h"
 #include "base/logging.h"
+#include "store/merge.h"
+#include "store/part_writer.h"
 
 namespace clickmill::stream {
 namespace {

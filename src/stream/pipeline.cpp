@@ -47,7 +47,7 @@ Status Pipeline::restore() {
   TRY(parts_.open(state_.parts, state_.next_part));
   TRY(head_.load(store_));
   dedup_ = dedup::Dedup::open(partition_, store_, {state_.settings.dedup_hours, options_.images},
-                              state_.horizon.first_hour());
+                              state_.horizon.first_kept_hour());
   last_flush_log_ms_ = state_.horizon.log_time().value();
   return {};
 }
@@ -78,7 +78,7 @@ Status Pipeline::apply(const log::Entry& entry) {
   settle();
   if (entry.kind != static_cast<uint8_t>(click::EntryKind::clicks)) {
     mix(entry.kind);
-    mix(static_cast<uint64_t>(state_.horizon.t().value()));
+    mix(static_cast<uint64_t>(state_.horizon.stale_before().value()));
   }
   state_.applied = entry.last();
   note_digest();
@@ -87,7 +87,7 @@ Status Pipeline::apply(const log::Entry& entry) {
 
 void Pipeline::settle() {
   state_.horizon.settle(state_.settings.dedup_hours, state_.settings.stale_after_hours);
-  dedup_->forget_before(state_.horizon.first_hour());
+  dedup_->forget_before(state_.horizon.first_kept_hour());
 }
 
 Status Pipeline::apply_clicks(const log::Entry& entry) {
@@ -170,7 +170,7 @@ Status Pipeline::replace_rows(const std::vector<store::Row>& rows) {
 }
 
 std::optional<Reason> Pipeline::reason_for_review(const ClickBatch::Click& click) const {
-  if (click.received_ms < state_.horizon.t()) return Reason::stale;
+  if (click.received_ms < state_.horizon.stale_before()) return Reason::stale;
   if ((click.flags & click::kUnknownAd) != 0) return Reason::unknown_ad;
   if ((click.flags & click::kBackfill) != 0) return std::nullopt;
   const int64_t arrival = click.received_ms.value();

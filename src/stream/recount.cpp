@@ -39,10 +39,11 @@ Hash128 id_of(const click::ClickView& click) {
   return xxh128_of(text, kIdentitySeed);
 }
 
-/// T and F at a place of the log, by DESIGN §5's words.
-class Knowledge {
+/// What Horizon says at a place of the log, written a second time by DESIGN §5's words:
+/// a recount that shared the stream's code would repeat its mistakes.
+class NaiveHorizon {
  public:
-  explicit Knowledge(Settings settings) : settings_(std::move(settings)) {}
+  explicit NaiveHorizon(Settings settings) : settings_(std::move(settings)) {}
 
   void at(int64_t append_ms) {
     // A jump counts as a minute, so that a long shutdown is no silence.
@@ -67,12 +68,14 @@ class Knowledge {
     for (const auto& [name, node] : nodes_) {
       if (node.silent_ms < settings_.stale_after_hours * kHourMs) low = std::min(low, node.low_ms);
     }
-    t_ms_ = std::max(t_ms_, floor_to(std::max<int64_t>(low - kSlackMs, 0), kHourMs));
-    f_hour_ = std::max(f_hour_, t_ms_ / kHourMs - settings_.dedup_hours);
+    stale_before_ms_ =
+        std::max(stale_before_ms_, floor_to(std::max<int64_t>(low - kSlackMs, 0), kHourMs));
+    first_kept_hour_ =
+        std::max(first_kept_hour_, stale_before_ms_ / kHourMs - settings_.dedup_hours);
   }
   const Settings& settings() const { return settings_; }
-  int64_t t_ms() const { return t_ms_; }
-  int64_t f_hour() const { return f_hour_; }
+  int64_t stale_before_ms() const { return stale_before_ms_; }
+  int64_t first_kept_hour() const { return first_kept_hour_; }
   /// Log time as silence counts it; what is flagged expires by it.
   int64_t age_ms() const { return age_ms_; }
 
@@ -84,8 +87,8 @@ class Knowledge {
   Settings settings_;
   std::map<std::string, Node, std::less<>> nodes_;
   int64_t log_ms_ = 0;
-  int64_t t_ms_ = 0;
-  int64_t f_hour_ = 0;
+  int64_t stale_before_ms_ = 0;
+  int64_t first_kept_hour_ = 0;
   int64_t age_ms_ = 0;
 };
 
@@ -119,10 +122,10 @@ click::EntryKind kind_of(const log::Entry& entry) {
 }
 
 /// The count of one share of the identities. shares is a power of two.
-class Share {
+class IdentityShare {
  public:
-  Share(const RecountOptions& options, uint64_t index, uint64_t shares)
-      : options_(options), index_(index), shares_(shares), knowledge_(options.settings) {}
+  IdentityShare(const RecountOptions& options, uint64_t index, uint64_t shares)
+      : options_(options), index_(index), shares_(shares), horizon_(options.settings) {}
 
   /// First reading: which identities have a click in the range at all.
   Status survey(const log::Entry& entry) {
@@ -143,26 +146,26 @@ class Share {
   /// Second reading: the verdict of every click of those identities, in order.
   Status judge(const log::Entry& entry) {
     first_ = std::min(first_, entry.first);
-    knowledge_.at(entry.append_ms.value());
+    horizon_.at(entry.append_ms.value());
     switch (kind_of(entry)) {
       case click::EntryKind::clicks: return judge_clicks(entry);
       case click::EntryKind::tick: {
         auto low_waters = decode_tick(entry.payload);
         if (!low_waters) return at_offset(entry, std::move(low_waters).error());
-        for (const auto& [node, low_water] : *low_waters) knowledge_.hear(node, low_water.value());
+        for (const auto& [node, low_water] : *low_waters) horizon_.hear(node, low_water.value());
         break;
       }
       case click::EntryKind::settings: {
         auto settings = decode_settings(entry.payload);
         if (!settings) return at_offset(entry, std::move(settings).error());
-        knowledge_.put_in_force(*std::move(settings));
+        horizon_.put_in_force(*std::move(settings));
         break;
       }
       case click::EntryKind::decision: TRY(follow_decision(entry)); break;
       case click::EntryKind::noop:
       case click::EntryKind::repair: break;
     }
-    knowledge_.settle();
+    horizon_.settle();
     return {};
   }
 
@@ -186,8 +189,8 @@ class Share {
 
   Status judge_clicks(const log::Entry& entry) {
     const auto on_header = [&](const click::BatchHeader& header) {
-      knowledge_.hear(header.sender, header.low_water.value());
-      knowledge_.settle();
+      horizon_.hear(header.sender, header.low_water.value());
+      horizon_.settle();
     };
     return read_clicks(
         entry, on_header, [&](Offset offset, const click::ClickView& click) -> Status {
@@ -195,7 +198,7 @@ class Share {
           if (at == newest_hour_.end()) return {};
           const int64_t received_hour = hour_of(click.received_ms.value());
           const int64_t oldest =
-              std::max(knowledge_.f_hour(), received_hour - knowledge_.settings().dedup_hours);
+              std::max(horizon_.first_kept_hour(), received_hour - horizon_.settings().dedup_hours);
           if (at->second && *at->second >= oldest) return {};
           at->second = hour_of(entry.append_ms.value());
           if (!wanted(click)) return {};
@@ -203,7 +206,7 @@ class Share {
             TRY(add(click));
           } else {
             Flagged& flagged = flagged_[offset];
-            flagged.age_ms = knowledge_.age_ms();
+            flagged.age_ms = horizon_.age_ms();
             click::encode_record(click, flagged.record);
           }
           return {};
@@ -217,8 +220,7 @@ class Share {
     for (const auto& item : decision->items) {
       accepted_earlier_ |= item.click < first_ && decision->verdict == Verdict::accept;
       const auto at = flagged_.find(item.click);
-      if (at == flagged_.end() || knowledge_.age_ms() - at->second.age_ms >= kReviewDaysMs)
-        continue;
+      if (at == flagged_.end() || horizon_.age_ms() - at->second.age_ms >= kReviewDaysMs) continue;
       ByteCursor cursor(at->second.record);
       click::RecordScratch scratch;
       auto click = click::decode_record(cursor, scratch);
@@ -237,9 +239,10 @@ class Share {
   /// Whether a first copy is counted rather than flagged for review.
   bool counts(const click::ClickView& click) const {
     const int64_t received = click.received_ms.value();
-    if (received < knowledge_.t_ms() || (click.flags & click::kUnknownAd) != 0) return false;
+    if (received < horizon_.stale_before_ms() || (click.flags & click::kUnknownAd) != 0)
+      return false;
     if ((click.flags & click::kBackfill) != 0) return true;
-    const Settings& settings = knowledge_.settings();
+    const Settings& settings = horizon_.settings();
     return click.timestamp_ms.value() <= received + settings.max_clock_ahead_ms &&
            received <= minute_of(click) + kMinuteMs + settings.window_grace_ms;
   }
@@ -260,7 +263,7 @@ class Share {
   uint64_t shares_;
   /// Of each identity the log hour under which it was filed last; empty: not yet.
   std::unordered_map<Hash128, std::optional<int64_t>, IdHash> newest_hour_;
-  Knowledge knowledge_;
+  NaiveHorizon horizon_;
   /// Of the range and not decided yet.
   struct Flagged {
     std::string record;
@@ -274,9 +277,9 @@ class Share {
 };
 
 /// Where a reading begins, and so from which minute on nothing is missing.
-class Begin {
+class LogStart {
  public:
-  explicit Begin(const RecountOptions& options) : options_(options) {}
+  explicit LogStart(const RecountOptions& options) : options_(options) {}
   void next_reading() { seen_ = false; }
   void see(const log::Entry& entry) {
     if (std::exchange(seen_, true) || entry.first.value() <= 1) return;
@@ -313,21 +316,21 @@ void append_part(std::string& out, std::string_view what, uint64_t stored, uint6
 
 Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
   Recounted out;
-  Begin begin(options);
-  std::map<Share::Key, store::Row> rows;
+  LogStart start(options);
+  std::map<IdentityShare::Key, store::Row> rows;
   uint64_t shares = 1;
   for (uint64_t index = 0; index < shares; ++index) {
-    Share share(options, index, shares);
-    begin.next_reading();
+    IdentityShare share(options, index, shares);
+    start.next_reading();
     TRY(read([&](const log::Entry& entry) {
-      begin.see(entry);
+      start.see(entry);
       out.entries += index == 0 ? 1 : 0;
       return share.survey(entry);
     }));
     shares = share.shares();
-    begin.next_reading();
+    start.next_reading();
     TRY(read([&](const log::Entry& entry) {
-      begin.see(entry);
+      start.see(entry);
       return share.judge(entry);
     }));
     out.accepted_earlier |= share.accepted_earlier();
@@ -338,7 +341,7 @@ Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
     std::tie(row.advertiser_id, row.ad_id, row.bucket_ms) = key;
     out.rows.push_back(std::move(row));
   }
-  out.judged_from_ms = begin.judged_from_ms();
+  out.judged_from_ms = start.judged_from_ms();
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "store/merge.h"
 
 namespace clickmill::tools {
 namespace {

@@ -224,7 +224,7 @@ TEST_CASE("raw clicks: pieces stay small, whatever is asked for", "[query][raw_c
 TEST_CASE(
     "log reader: a follower hears of the next commit, of the end of its time, and of the node's",
     "[cluster]") {
-  using Woken = cluster::Followers::Woken;
+  using Woken = cluster::TailReaders::Woken;
   OnePartition node(kSeed);
   node.send(3);
   const Offset end = node.state().committed;

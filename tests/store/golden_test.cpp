@@ -1,5 +1,5 @@
 #include "source_dir.h"
-#include "store/part_list.h"
+#include "store/part_writer.h"
 #include "store/store_fixture.h"
 
 namespace clickmill::store {
@@ -52,13 +52,9 @@ TEST_CASE_METHOD(StoreFixture, "part: write the golden file", "[.golden]") {
 }
 
 TEST_CASE_METHOD(StoreFixture, "part: a file of version 1 stays readable", "[store]") {
-  const auto meta = read_part_meta(files, kGoldenDirectory, kGoldenName);
-  REQUIRE(meta);
-  CHECK(meta->table == Table::minute);
-  CHECK(meta->rows == 331);
-  CHECK(meta->min_bucket_ms == kStartMs);
-  CHECK(meta->max_bucket_ms == kStartMs + 399 * kMinuteMs);
-  const auto part = Part::open(files, kGoldenDirectory, *meta);
+  const PartMeta meta{kGoldenName, Table::minute,       kStartMs, kStartMs + 399 * kMinuteMs, 331,
+                      8'039,       9754286853157404800u};
+  const auto part = Part::open(files, kGoldenDirectory, meta);
   REQUIRE(part);
   CHECK((rows_of(**part, whole_scan()) == golden_rows()));
 }
@@ -88,18 +84,17 @@ TEST_CASE("row: bytes of version 1 stay readable", "[store]") {
   CHECK(row->visitors.empty());
 }
 
-TEST_CASE("part list: bytes of version 1 stay readable", "[store]") {
+TEST_CASE("part meta: bytes of version 1 stay readable", "[store]") {
   using namespace std::string_literals;
   const std::string bytes =
-      "\x01\x01\x01\x06"
+      "\x01\x06"
       "1.part"
       "\x02\x00\x80\xb8\x99\x29\x05\x80\x02\x08\x07\x06\x05\x04\x03\x02\x01"s;
   ByteCursor cursor(bytes);
-  const auto list = decode_part_list(cursor);
-  REQUIRE(list);
+  const auto meta = decode_part_meta(cursor);
+  REQUIRE(meta);
   CHECK(cursor.done());
-  CHECK((*list == std::vector<PartMeta>{
-                      PartMeta{"1.part", Table::day, 0, kDayMs, 5, 256, 0x0102030405060708}}));
+  CHECK(*meta == PartMeta{"1.part", Table::day, 0, kDayMs, 5, 256, 0x0102030405060708});
 }
 
 }  // namespace

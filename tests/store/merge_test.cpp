@@ -1,6 +1,8 @@
+#include "store/merge.h"
+
 #include <map>
 
-#include "store/part_list.h"
+#include "store/merge.h"
 #include "store/store_fixture.h"
 
 namespace clickmill::store {
@@ -60,54 +62,52 @@ TEST_CASE_METHOD(StoreFixture, "merge: damage in one part is reported, not merge
   CHECK(merged.error().path() == directory + "/2.part");
 }
 
-std::vector<PartMeta> some_metas() {
-  return {PartMeta{"0001.part", Table::minute, kStartMs, kStartMs + kDayMs, 1'000, 5'000, 1},
-          PartMeta{"0002.part", Table::day, 0, 0, 1, 300, UINT64_MAX},
-          PartMeta{"x", Table::hour, -kDayMs, kEver, UINT64_MAX, UINT64_MAX, 0}};
-}
+const std::vector<PartMeta> kSomeMetas = {
+    PartMeta{"0001.part", Table::minute, kStartMs, kStartMs + kDayMs, 1'000, 5'000, 1},
+    PartMeta{"0002.part", Table::day, 0, 0, 1, 300, UINT64_MAX},
+    PartMeta{"x", Table::hour, -kDayMs, kEver, UINT64_MAX, UINT64_MAX, 0}};
 
-TEST_CASE("part list: it comes back, and what follows it stays", "[store]") {
-  for (const auto& metas : {std::vector<PartMeta>{}, some_metas()}) {
+TEST_CASE("part meta: it comes back, and what follows it stays", "[store]") {
+  for (const PartMeta& meta : kSomeMetas) {
     std::string bytes;
-    encode_part_list(metas, bytes);
+    encode_part_meta(meta, bytes);
     bytes += "rest";
     ByteCursor cursor(bytes);
-    const auto back = decode_part_list(cursor);
+    const auto back = decode_part_meta(cursor);
     REQUIRE(back);
-    CHECK((*back == metas));
+    CHECK((*back == meta));
     CHECK(cursor.rest() == "rest");
   }
 }
 
-TEST_CASE("part list: cut, newer and impossible ones are refused", "[store]") {
-  std::string bytes;
-  encode_part_list(some_metas(), bytes);
+TEST_CASE("part meta: cut, newer and impossible ones are refused", "[store]") {
   const auto refused = [](std::string_view content) {
     ByteCursor cursor(content);
-    const auto list = decode_part_list(cursor);
-    return !list && list.error().code() == Errc::corrupt;
+    const auto meta = decode_part_meta(cursor);
+    return !meta && meta.error().code() == Errc::corrupt;
   };
+  const auto encoded = [](const PartMeta& meta) {
+    std::string bytes;
+    encode_part_meta(meta, bytes);
+    return bytes;
+  };
+  std::string bytes = encoded(kSomeMetas[1]);
   std::vector<size_t> missed;
   for (size_t size = 0; size < bytes.size(); ++size) {
     if (!refused(std::string_view(bytes).substr(0, size))) missed.push_back(size);
   }
   CHECK(missed == std::vector<size_t>{});
-  std::string newer = bytes;
-  newer[0] = 2;
-  CHECK(refused(newer));
+  bytes[0] = 2;
+  CHECK(refused(bytes));
   for (const char* name : {"", ".", "..", "../1.part", "a/b"}) {
-    auto metas = some_metas();
-    metas[1].name = name;
-    std::string wrong;
-    encode_part_list(metas, wrong);
+    PartMeta meta = kSomeMetas[1];
+    meta.name = name;
     CAPTURE(name);
-    CHECK(refused(wrong));
+    CHECK(refused(encoded(meta)));
   }
-  auto metas = some_metas();
-  metas[0].table = static_cast<Table>(kTables);
-  std::string wrong;
-  encode_part_list(metas, wrong);
-  CHECK(refused(wrong));
+  PartMeta meta = kSomeMetas[0];
+  meta.table = static_cast<Table>(kTables);
+  CHECK(refused(encoded(meta)));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "store/part.h"
+#include "store/part_writer.h"
 
 namespace clickmill::store {
 

@@ -33,25 +33,25 @@ TEST_CASE("horizon: T is the lowest low-water less ten minutes, cut to its hour"
   Horizon horizon;
   const int64_t hour = floor_to(kStart, kHourMs);
   step(horizon, hour + 9 * kMinuteMs + 59'999, {{"n1", kStart + kHourMs}});
-  REQUIRE(horizon.t() == ArrivalMs(hour - kHourMs));
+  REQUIRE(horizon.stale_before() == ArrivalMs(hour - kHourMs));
   step(horizon, hour + 10 * kMinuteMs, {{"n1", kStart + kHourMs}});
-  REQUIRE(horizon.t() == ArrivalMs(hour));
-  REQUIRE(horizon.first_hour() == hour / kHourMs - 24);
+  REQUIRE(horizon.stale_before() == ArrivalMs(hour));
+  REQUIRE(horizon.first_kept_hour() == hour / kHourMs - 24);
   step(horizon, hour + 5 * kHourMs, {{"n2", hour + 2 * kHourMs + 10 * kMinuteMs - 1}});
-  REQUIRE(horizon.t() == ArrivalMs(hour));  // n1 has said nothing newer yet
+  REQUIRE(horizon.stale_before() == ArrivalMs(hour));  // n1 has said nothing newer yet
   step(horizon, hour + 5 * kHourMs, {{"n1", hour + 5 * kHourMs}});
-  REQUIRE(horizon.t() == ArrivalMs(hour + kHourMs));
+  REQUIRE(horizon.stale_before() == ArrivalMs(hour + kHourMs));
 }
 
 TEST_CASE("horizon: neither T nor F ever falls", "[stream]") {
   Horizon horizon;
   step(horizon, kStart + kHourMs, {{"n1", kStart + kHourMs}});
-  const auto t = horizon.t();
-  const auto first_hour = horizon.first_hour();
+  const auto t = horizon.stale_before();
+  const auto first_hour = horizon.first_kept_hour();
   step(horizon, kStart + kHourMs, {{"n2", 0}});
   horizon.settle(200, kStaleAfter);
-  REQUIRE(horizon.t() == t);
-  REQUIRE(horizon.first_hour() == first_hour);
+  REQUIRE(horizon.stale_before() == t);
+  REQUIRE(horizon.first_kept_hour() == first_hour);
 }
 
 TEST_CASE("horizon: a low-water above log time counts as log time", "[stream]") {
@@ -85,9 +85,9 @@ TEST_CASE("horizon: a node silent for stale_after_hours of log time holds T no l
   step(horizon, now, {{"n1", now}});
   REQUIRE(horizon.low_water(kStaleAfter) == ArrivalMs(now));
   // It speaks again: T stays, but goes no further than what n2 still holds.
-  const auto t = horizon.t();
+  const auto t = horizon.stale_before();
   step(horizon, now + 2 * kHourMs, {{"n1", now + 2 * kHourMs}, {"n2", kStart + 5}});
-  REQUIRE(horizon.t() == t);
+  REQUIRE(horizon.stale_before() == t);
 }
 
 TEST_CASE("horizon: a jump of log time is a minute of silence", "[stream]") {

@@ -10,6 +10,7 @@
 #include "click/batch.h"
 #include "simulation/sim_file_system.h"
 #include "state/memory_store.h"
+#include "store/merge.h"
 #include "stream/pipeline.h"
 
 namespace clickmill::stream {

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "simulation/sim_file_system.h"
 #include "state/memory_store.h"
+#include "store/merge.h"
 #include "stream/pipeline.h"
 #include "stream/stream_model.h"
 
@@ -171,8 +172,9 @@ class Stream {
   std::string wrong() {
     const auto version = pipeline_->version(everything());
     if (!(pipeline_->tally() == model_.tally())) return "another tally";
-    if (pipeline_->horizon().t().value() != model_.t()) return "another T";
-    if (pipeline_->horizon().first_hour() != model_.first_hour()) return "another F";
+    if (pipeline_->horizon().stale_before().value() != model_.t()) return "another stale_before";
+    if (pipeline_->horizon().first_kept_hour() != model_.first_hour())
+      return "another first_kept_hour";
     if (auto text = difference(rows_of(version, store::Table::minute), model_.minutes());
         !text.empty()) {
       return "minute " + text;

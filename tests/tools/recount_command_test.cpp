@@ -14,7 +14,9 @@
 #include "http/auth.h"
 #include "http/test_client.h"
 #include "state/store.h"
+#include "store/merge.h"
 #include "store/part.h"
+#include "store/part_writer.h"
 #include "store/row.h"
 #include "stream/checkpoint.h"
 

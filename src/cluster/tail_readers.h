@@ -13,7 +13,7 @@ namespace clickmill::cluster {
 /// They hold no thread: each is a function that is called once, on the worker,
 /// and only hands its work on.
 /// Thread: worker.
-class Followers {
+class TailReaders {
  public:
   enum class Woken : uint8_t {
     committed,  ///< there is something to read

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "click/click.h"
+
+namespace clickmill::store {
+
+/// Which rows, and which columns of them, a scan wants.
+struct Scan {
+  std::string_view ad_id;          ///< empty: every ad
+  std::string_view advertiser_id;  ///< empty: every advertiser
+  int64_t from_ms = 0;             ///< buckets that start in [from, to)
+  int64_t to_ms = 0;
+  bool countries = false;
+  bool visitors = false;
+  bool estimates = false;  ///< unique_estimate; implied by visitors
+};
+/// A row as a scan shows it: borrowed, valid during the call only. Columns not
+/// asked for are empty. `visitors` is the serialized sketch.
+struct RowView {
+  std::string_view advertiser_id;
+  std::string_view ad_id;
+  int64_t bucket_ms = 0;
+  uint64_t clicks = 0;
+  std::array<uint64_t, click::kDevices> devices{};
+  const std::pair<click::Country, uint64_t>* countries = nullptr;
+  size_t countries_size = 0;
+  std::string_view visitors;
+  uint64_t unique_estimate =
+      0;  ///< of this row's sketch alone: a bucket of one row needs no decoding
+};
+/// What the matching rows of one key sum to.
+struct AdSum {
+  std::string_view advertiser_id;
+  std::string_view ad_id;
+  uint64_t rows = 0;
+  uint64_t clicks = 0;
+  std::array<uint64_t, click::kDevices> devices{};
+};
+using VisitSum = std::function<void(const AdSum&)>;
+using Visit = std::function<void(const RowView&)>;
+
+}  // namespace clickmill::store
