@@ -42,7 +42,9 @@ std::vector<std::string> encode_repair(const Repair& repair) {
     encode_item(item, body);
     ++items;
     if (body.size() < kRepairBytesMost) continue;
-    pieces.push_back(with_header(repair.by, std::exchange(items, 0), std::exchange(body, {})));
+    pieces.push_back(with_header(repair.by, items, body));
+    items = 0;
+    body.clear();
   }
   if (items > 0) pieces.push_back(with_header(repair.by, items, body));
   return pieces;
