@@ -1,13 +1,16 @@
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/logging.h"
+#include "catalog/catalog.h"
 #include "engine/config.h"
 #include "engine/engine.h"
 #include "query/zone_files.h"
@@ -72,7 +75,7 @@ void reload(const std::string& path, engine::Engine& engine) {
   try {
     const engine::Config config =
         path.empty() ? engine::parse_config("{}", "") : engine::load_config(path);
-    if (auto done = engine.reload(config); !done) log_error("catalog", done.error().text());
+    engine.reload(config);
   } catch (const engine::ConfigError& error) {
     log_error("config", error.what());
   }
@@ -98,10 +101,19 @@ int run_node(const engine::Config& config, const std::string& path) {
   }
   log_info("serve", fmt::format("ready: collector http://{}, api http://{}, data {}",
                                 engine.collector_address(), engine.api_address(), config.data_dir));
+  Status counting;
+  // What is read behind the redirects may say that this node can't go on.
+  std::thread watch([&engine, &counting] {
+    counting = engine.wait_until_counting();
+    if (!counting && counting.error().code() != Errc::closed) ::kill(::getpid(), SIGTERM);
+  });
   wait_for_stop(signals, path, engine);
   log_info("serve", "stopping");
   engine.stop();
-  return kOk;
+  watch.join();
+  if (counting || counting.error().code() == Errc::closed) return kOk;
+  std::fputs(fmt::format("clickmill: {}\n", counting.error().text()).c_str(), stderr);
+  return kCouldNotRun;
 }
 
 int serve(const std::vector<std::string>& arguments) {
@@ -119,7 +131,14 @@ int serve(const std::vector<std::string>& arguments) {
 
 int check_config(const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return usage_error("check-config takes one FILE");
-  engine::check_config(engine::load_config(arguments[0]));
+  const engine::Config config = engine::load_config(arguments[0]);
+  engine::check_config(config);
+  if (!config.catalog.file.empty()) {
+    PosixFileSystem files;
+    auto read = catalog::check_ads_file(files, config.catalog.file);
+    // Serving goes on without it; who checks wants to know.
+    if (!read) throw engine::ConfigError("catalog.file: " + read.error().text());
+  }
   std::fputs(fmt::format("{}: ok\n", arguments[0]).c_str(), stdout);
   return kOk;
 }

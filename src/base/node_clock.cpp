@@ -39,12 +39,30 @@ void NodeClock::raise(ArrivalMs floor) {
   }
 }
 
+void NodeClock::begin_at(ArrivalMs newest) {
+  raise(newest);
+  if (newest.value() <= 0) return;
+  // As if it had been believed last when that was recorded: now() judges the step since.
+  wall_minus_monotonic_.store(std::min(clock_.wall_ms(), newest.value()) - monotonic_ms(),
+                              std::memory_order_relaxed);
+}
+
+void NodeClock::believe() {
+  wall_minus_monotonic_.store(clock_.wall_ms() - monotonic_ms(), std::memory_order_relaxed);
+}
+
+int64_t NodeClock::happened_ms(ArrivalMs arrival) const {
+  const int64_t wall = clock_.wall_ms();
+  return wall < arrival.value() - kBehindMostMs ? wall : arrival.value();
+}
+
 std::string NodeClock::trouble() {
   const int64_t ahead = clock_.wall_ms() - now().value();
   if (ahead > kBehindMostMs) {
     return fmt::format(
-        "clock: the wall clock jumped {} s ahead and is not synchronised; time goes on by "
-        "the monotonic clock until it is back, is synchronised, or the node is restarted",
+        "clock: the wall clock is {} s ahead of what was recorded and is not synchronised; time "
+        "goes on by the monotonic clock until it is back or is synchronised; if it is right, "
+        "clickmill retention --now says so",
         ahead / 1000);
   }
   if (ahead < -kBehindMostMs) {

@@ -18,11 +18,11 @@ TaskPool::TaskPool(const std::string& name, unsigned threads, size_t queue_most,
   }
 }
 
-bool TaskPool::submit(Task task) {
+bool TaskPool::submit(Task task, AtStop at_stop) {
   {
     std::lock_guard lock(mutex_);
-    if (stopping_ || queue_.size() - next_ >= queue_most_) return false;
-    queue_.push_back(std::move(task));
+    if (stopping_ || queue_.size() >= queue_most_) return false;
+    queue_.push_back({std::move(task), at_stop});
   }
   ready_.notify_one();
   return true;
@@ -33,23 +33,26 @@ void TaskPool::run() {
     Task task;
     {
       std::unique_lock lock(mutex_);
-      ready_.wait(lock, [&] { return stopping_ || next_ < queue_.size(); });
-      if (next_ == queue_.size()) return;
-      task = std::move(queue_[next_++]);
-      if (next_ == queue_.size()) {
-        queue_.clear();
-        next_ = 0;
-      }
+      ready_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      task = std::move(queue_.front().task);
+      queue_.pop_front();
     }
     task();
   }
 }
 
 void TaskPool::stop() {
+  std::deque<Waiting> waiting;
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
+    waiting.swap(queue_);
+    for (Waiting& task : waiting) {
+      if (task.at_stop == AtStop::run) queue_.push_back(std::move(task));
+    }
   }
+  waiting.clear();
   ready_.notify_all();
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();

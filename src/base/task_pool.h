@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <string>
 #include <thread>
@@ -21,9 +23,12 @@ class TaskPool {
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
 
+  /// What becomes of a task that still waits when the pool stops.
+  enum class AtStop : uint8_t { forget, run };
   /// False when the queue is full or the pool stopped; the task is not run then.
-  [[nodiscard]] bool submit(Task task);
-  /// Runs what waits, then ends the threads.
+  [[nodiscard]] bool submit(Task task, AtStop at_stop = AtStop::forget);
+  /// Finishes what is running and runs what asked for it, then ends the threads: nobody
+  /// waits for hours of merges.
   void stop();
 
  private:
@@ -31,8 +36,11 @@ class TaskPool {
 
   std::mutex mutex_;  // guards the queue: many takers, so not a Mailbox
   std::condition_variable ready_;
-  std::vector<Task> queue_;
-  size_t next_ = 0;
+  struct Waiting {
+    Task task;
+    AtStop at_stop;
+  };
+  std::deque<Waiting> queue_;
   const size_t queue_most_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;

@@ -22,10 +22,12 @@
 //   2 remove   bytes ad_id
 //   3 source   u64 low, u64 high: XXH3-128 of the ads file that was taken in
 //
-// A bad record at or after born_bytes with no valid record behind it is a torn
-// write, never answered, and is cut. Any other bad record is damage: since each
-// record was synced before the next began, a later one proves that it was whole.
-// (Rot in the very last record can't be told from a torn write.)
+// A record at or after born_bytes that the file's end cuts off is a torn write, never
+// answered, and is cut. One that is there in its whole length and bad, and has no valid
+// record behind it, is damage that took the newest changes: they are told and cut, the
+// file is kept under another name, and the ads before them stay. Any other bad record is
+// damage in the middle, and nothing is opened: since each record was synced before the
+// next began, a later one proves that it was whole.
 
 #include "catalog/ads_file.h"
 
@@ -172,26 +174,69 @@ Status AdsFile::replay(std::string_view bytes, const std::function<void(AdsChang
   while (position < bytes.size()) {
     const auto body = record_at(bytes, position);
     if (!body) break;
-    ByteCursor cursor(*body);
-    while (!cursor.empty()) {
-      auto change = read_change(cursor);
-      if (!change) return Error(Errc::corrupt, "a change is malformed", path_, position);
-      on_change(*std::move(change));
-    }
+    TRY(hand_over(*body, position, on_change));
     position += kRecordHeaderBytes + body->size();
   }
   if (position < born_bytes || (position < bytes.size() && record_follows(bytes, position))) {
     return Error(Errc::corrupt, "the record's checksum is wrong", path_, position);
   }
-  if (position < bytes.size()) {
-    log_warn("catalog", "cut a torn write of " + std::to_string(bytes.size() - position) +
-                            " bytes at byte " + std::to_string(position));
-    TRY(file_->truncate(position));
-  }
+  if (position < bytes.size()) position = TRY(take_bad_end(bytes, position, on_change));
   end_ = position;
   // A kill may have left a record written but not synced; nobody may see it and
   // then lose it.
   return file_->sync();
+}
+
+Status AdsFile::hand_over(std::string_view body, uint64_t position,
+                          const std::function<void(AdsChange&&)>& on_change) const {
+  ByteCursor cursor(body);
+  while (!cursor.empty()) {
+    auto change = read_change(cursor);
+    if (!change) return Error(Errc::corrupt, "a change is malformed", path_, position);
+    on_change(*std::move(change));
+  }
+  return {};
+}
+
+/// The last record is bad. Answers where the file ends now.
+Result<uint64_t> AdsFile::take_bad_end(std::string_view bytes, uint64_t position,
+                                       const std::function<void(AdsChange&&)>& on_change) {
+  const std::string_view rest = bytes.substr(position);
+  ByteCursor header(rest);
+  const bool begins_well = header.raw(kRecordMagic.size()) == kRecordMagic;
+  const uint32_t length = header.u32();
+  const uint64_t checksum = header.u64();
+  const std::string at = " at byte " + std::to_string(position);
+  if (header.ok() && xxh64_of(header.rest(), position) == checksum) {
+    const std::string_view body = rest.substr(kRecordHeaderBytes);
+    TRY(hand_over(body, position, on_change));
+    std::string whole;
+    append_record(position, body, whole);
+    TRY(file_->write_at(position, whole));
+    damage_ = path_ + ": the last record's header" + at + " was damaged; nothing is lost";
+    log_error("catalog", damage_);
+    return bytes.size();
+  }
+  if (header.ok() && begins_well && length <= rest.size() - kRecordHeaderBytes) {
+    const std::string kept = TRY(keep_damaged(bytes));
+    damage_ = path_ + ": the last record" + at + " is damaged, and the changes of ads in it (" +
+              std::to_string(rest.size()) + " bytes) are gone; those before it stay; the file is " +
+              "kept as " + kept;
+    log_error("catalog", damage_);
+  } else {
+    log_warn("catalog", "cut a torn write of " + std::to_string(rest.size()) + " bytes" + at);
+  }
+  TRY(file_->truncate(position));
+  return position;
+}
+
+/// Under the first name that is free.
+Result<std::string> AdsFile::keep_damaged(std::string_view bytes) {
+  unsigned number = 1;
+  const auto name = [&] { return path_ + ".damaged-" + std::to_string(number); };
+  while (files_->exists(name())) ++number;
+  TRY(write_file_atomically(*files_, name(), bytes));
+  return name();
 }
 
 Status AdsFile::append(std::string_view body) {

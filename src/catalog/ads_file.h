@@ -29,7 +29,8 @@ size_t upsert_bytes(const Ad& ad);
 class AdsFile {
  public:
   /// Reads the file, handing each change over in order, or makes an empty one.
-  /// A torn tail is cut; other damage is Errc::corrupt.
+  /// A torn tail is cut, and so are damaged changes at the very end, which damage() tells;
+  /// other damage is Errc::corrupt.
   static Result<AdsFile> open(FileSystem& files, std::string path,
                               const std::function<void(AdsChange&&)>& on_change);
 
@@ -37,16 +38,24 @@ class AdsFile {
   Status append(std::string_view body);
   /// Replaces the file by one that holds these bodies, a record each.
   Status rewrite(const std::vector<std::string>& bodies);
+  /// What open() found damaged and could go on without; empty: nothing.
+  const std::string& damage() const { return damage_; }
   bool usable() const { return file_ != nullptr; }
   uint64_t bytes() const { return end_; }
 
  private:
   AdsFile(FileSystem& files, std::string path) : files_(&files), path_(std::move(path)) {}
   Status replay(std::string_view bytes, const std::function<void(AdsChange&&)>& on_change);
+  Status hand_over(std::string_view body, uint64_t position,
+                   const std::function<void(AdsChange&&)>& on_change) const;
+  Result<uint64_t> take_bad_end(std::string_view bytes, uint64_t position,
+                                const std::function<void(AdsChange&&)>& on_change);
+  Result<std::string> keep_damaged(std::string_view bytes);
   Status reopen();
 
   FileSystem* files_;
   std::string path_;
+  std::string damage_;
   std::unique_ptr<File> file_;
   uint64_t end_ = 0;
 };

@@ -42,9 +42,11 @@ Result<std::vector<Ad>> read_ads(std::string_view text, const std::string& path)
 
 class FileCatalog final : public Catalog {
  public:
-  FileCatalog(FileSystem& files, AdsFile file) : files_(&files), file_(std::move(file)) {}
+  FileCatalog(FileSystem& files, AdsFile file)
+      : files_(&files), damage_(file.damage()), file_(std::move(file)) {}
 
   std::shared_ptr<const Snapshot> snapshot() const override { return current(); }
+  std::string damage() const override { return damage_; }
   Result<bool> put(const Ad& ad) override;
   Status put_all(const std::vector<Ad>& ads) override;
   Result<bool> remove(std::string_view ad_id) override;
@@ -73,6 +75,7 @@ class FileCatalog final : public Catalog {
   // thread of its own. Taken before snapshot_mutex_.
   std::mutex writer_mutex_;
   FileSystem* files_;
+  const std::string damage_;
   AdsFile file_;
   Hash128 source_;
   uint64_t live_bytes_ = 0;  ///< what a rewritten file would hold, about
@@ -179,6 +182,12 @@ Result<size_t> FileCatalog::take_in_file(const std::string& path) {
 }
 
 }  // namespace
+
+Status check_ads_file(FileSystem& files, const std::string& path) {
+  const std::string text = TRY(read_file(files, path));
+  TRY(read_ads(text, path));
+  return {};
+}
 
 Result<std::unique_ptr<Catalog>> Catalog::open(FileSystem& files, std::string data_dir) {
   ShardsEditor ads(nullptr);

@@ -36,8 +36,9 @@ std::optional<AdError> check_ad(const Ad& ad);
 ///
 /// File `catalog` in the data directory: append-only checksummed upserts and
 /// deletes (format: top of ads_file.cpp), synced before a write is answered,
-/// rewritten whole when twice as large as needed. A torn tail is cut; damage
-/// anywhere else is Errc::corrupt with its position, and nothing is opened.
+/// rewritten whole when twice as large as needed. A torn tail is cut; damaged changes at
+/// the very end are left out and told by damage(); damage anywhere else is Errc::corrupt
+/// with its position, and nothing is opened.
 /// Errors: after a failed write readers see the state before it; after a restart
 /// the file may hold it or not. The next write settles it.
 /// Thread: any; writers are serialised by a mutex that readers never take.
@@ -59,6 +60,8 @@ class Catalog {
   virtual ~Catalog() = default;
 
   virtual std::shared_ptr<const Snapshot> snapshot() const = 0;
+  /// What open() found damaged and left out; empty: nothing.
+  virtual std::string damage() const = 0;
   /// Durable on return. True when the ad is new.
   virtual Result<bool> put(const Ad& ad) = 0;
   /// All in one durable write (and one new snapshot).
@@ -70,5 +73,8 @@ class Catalog {
   /// it took in (0: unchanged). Errc::invalid names line and field; then nothing is taken in.
   virtual Result<size_t> take_in_file(const std::string& path) = 0;
 };
+
+/// Whether take_in_file could read the file and what it says. Errors as there.
+Status check_ads_file(FileSystem& files, const std::string& path);
 
 }  // namespace clickmill::catalog

@@ -23,7 +23,9 @@ struct OwnScan {
 
 Result<store::Version> version_of(const Partition& partition, const store::Scan& scan) {
   if (partition.failure()) return Error(Errc::closed, partition.failure()->message());
-  if (!partition.caught_up()) return Error(Errc::busy, "counts are being caught up after a start");
+  // A new partition knows no time before its first entry.
+  if (!partition.caught_up() || partition.pipeline().horizon().log_time() == LogMs(0))
+    return Error(Errc::busy, "counts are being caught up after a start");
   return partition.pipeline().version(scan);
 }
 

@@ -86,13 +86,21 @@ Spool::Spool(log::Journal& journal, NodeClock& clock, Options options,
 void Spool::recover(RecoveredSpool&& recovered) {
   const size_t count = std::min(recovered.backlogs_.size(), shares_.size());
   for (size_t i = 0; i < count; ++i) {
+    Backlog& older = recovered.backlogs_[i];
     Share& share = *shares_[i];
-    share.backlog = std::move(recovered.backlogs_[i]);
-    share.backlog.for_each([&](const Backlog::Run& run) {
+    std::lock_guard lock(share.mutex);
+    older.for_each([&](const Backlog::Run& run) {
       held_.add(run.clicks);
-      share.newest_durable = run.position;
+      earlier_.add(run.clicks);
+      share.newest_durable = std::max(share.newest_durable, run.position);
       return true;
     });
+    // What this run has left on disk so far stands behind it.
+    share.backlog.for_each([&](const Backlog::Run& run) {
+      older.add(run);
+      return true;
+    });
+    share.backlog = std::move(older);
   }
   clock_.raise(recovered.newest_);
 }
@@ -112,7 +120,10 @@ Status Spool::append(PartitionId partition, std::string&& record, bool timestamp
   Share& share = *shares_[partition.value()];
   std::lock_guard lock(share.mutex);
   const ArrivalMs received = clock_.now();
-  click::stamp_received(append.payload, 0, received, timestamp_too);
+  // A click without a time of its own has the node's, or the wall clock's while that stands.
+  if (timestamp_too)
+    click::stamp_received(append.payload, 0, ArrivalMs(clock_.happened_ms(received)), true);
+  click::stamp_received(append.payload, 0, received, false);
   TRY(journal_.append(std::move(append)));
   share.lanes[static_cast<size_t>(queue)].held.push_back({received, JournalPos(0)});
   held_.add(1);
@@ -348,6 +359,7 @@ void Spool::committed(PartitionId partition, const Taken& taken) {
     share.taken.clear();
   }
   held_.add(-static_cast<int64_t>(taken.held));
+  if (taken.again) earlier_.add(-static_cast<int64_t>(taken.held));
   trims_changed_ = true;
 }
 

@@ -66,7 +66,8 @@ class Spool {
   Spool(log::Journal& journal, NodeClock& clock, Options options,
         std::function<void(PartitionId)> ready);
 
-  /// Clicks that an earlier run answered and had not trimmed: to be sent again.
+  /// Clicks that an earlier run answered and had not trimmed: to be sent again. Before the
+  /// first take, low_water and write_trims; clicks may have been appended already.
   void recover(RecoveredSpool&& recovered);
 
   /// Stamps and journals a record. Errc::busy or closed: it was not taken (the
@@ -114,6 +115,8 @@ class Spool {
   uint64_t waiting_clicks() const;
   /// Held clicks whose ad has not been told yet.
   uint64_t untold_clicks() const { return static_cast<uint64_t>(untold_.value()); }
+  /// Held clicks that earlier runs answered.
+  uint64_t earlier_clicks() const { return static_cast<uint64_t>(earlier_.value()); }
   /// Bytes of durable clicks in memory.
   uint64_t memory_bytes() const { return static_cast<uint64_t>(memory_.value()); }
   /// Durable clicks that damage of the disk has taken.
@@ -178,6 +181,7 @@ class Spool {
   std::vector<std::unique_ptr<Share>> shares_;
   Gauge held_;
   Gauge untold_;
+  Gauge earlier_;
   Gauge memory_;
   Counter lost_;
   Counter appended_clicks_;

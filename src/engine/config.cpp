@@ -211,11 +211,8 @@ void read_catalog(ConfigReader& in, const std::filesystem::path& folder,
   const bool is_named = in.text("catalog.file", file);
   const auto path = folder / file;
   std::error_code ignored;
-  if (!file.empty() && std::filesystem::is_regular_file(path, ignored)) {
+  if (!file.empty() && (is_named || std::filesystem::exists(path, ignored)))
     out.file = path.lexically_normal().string();
-  } else if (!file.empty() && is_named) {
-    in.problem("catalog.file", "there is no file " + path.lexically_normal().string());
-  }
   read_catalog_url(in, out);
   if (out.source == "http") {
     if (is_named && !file.empty())

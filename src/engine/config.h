@@ -72,7 +72,7 @@ struct Config {
   } query;
   struct CatalogSource {
     std::string source = "builtin";  ///< or "http"
-    std::string file;                ///< absolute; empty: none
+    std::string file;                ///< absolute, and may be missing; empty: none
     std::string url;
     uint32_t timeout_ms = 200;
     uint32_t ttl_s = 60;

@@ -48,7 +48,7 @@ Result<NodeFile> read_node(FileSystem& files, const std::string& file) {
 
 Result<std::unique_ptr<FileLock>> lock_directory(FileSystem& files, const std::string& path) {
   auto lock = files.lock(path + "/LOCK");
-  if (lock) return lock;
+  if (lock || lock.error().code() != Errc::busy) return lock;
   return std::move(lock).error().with_context("data_dir is in use by another clickmill process");
 }
 

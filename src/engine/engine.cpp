@@ -4,7 +4,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -13,12 +17,12 @@
 #include "base/process_metrics.h"
 #include "collector/enricher.h"
 #include "engine/data_dir.h"
+#include "engine/early_requests.h"
 #include "engine/machine.h"
 #include "engine/node_metrics.h"
 #include "engine/options.h"
-#include "engine/state_recovery.h"
+#include "engine/recovery.h"
 #include "http/server.h"
-#include "state/store.h"
 
 namespace clickmill::engine {
 namespace {
@@ -28,16 +32,22 @@ constexpr uint32_t kDeadlineSweepMs = 5;
 constexpr uint32_t kEnrichMs = 50;
 // Sealing must keep up with the clicks, but no user waits for it.
 constexpr int kBackgroundNice = 5;
-constexpr uint32_t kDrainMs = 3'000;
-constexpr auto kSpoolDrain = std::chrono::seconds(3);
+// With what comes after them a stop takes less than three seconds.
+constexpr uint32_t kDrainMs = 1'000;
+constexpr auto kSpoolDrain = std::chrono::milliseconds(500);
 constexpr uint64_t kBulkBodyMost = 16 << 20;
-constexpr uint64_t kStateCacheBytes = 32 << 20;
 
 void raise_file_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// Clicks, ads, health and metrics need no partition.
+bool asks_partitions(std::string_view path) {
+  return path.starts_with("/v1/") && path != "/v1/click" && path != "/v1/clicks" &&
+         path != "/v1/ads" && !path.starts_with("/v1/ads/");
 }
 
 }  // namespace
@@ -49,23 +59,27 @@ class Engine::Impl {
   ~Impl() { stop(); }
 
   Status start();
+  Status wait_until_counting();
   void stop();
-  Status reload(const Config& next);
+  void reload(const Config& next);
   std::string collector_address_;
   std::string api_address_;
 
  private:
   Status open_catalog();
   void open_catalog_service();
-  Status reload_catalog();
+  void reload_catalog();
   Status open_machine();
-  Status open_state();
   void ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click,
                   const std::string& ad_id);
-  void start_threads();
   void open_api();
-  Status start_http();
+  Status bind();
+  void serve();
+  void begin_counting();
+  void lose(Error error);
+  void handle_api(http::RequestPtr request, http::Responder respond);
   std::vector<std::string> not_ready();
+  std::vector<std::string> warnings();
   void drain_spool();
 
   /// Of the main thread, which alone starts, reloads and stops.
@@ -88,8 +102,6 @@ class Engine::Impl {
   std::unique_ptr<collector::Enricher> enricher_;
   /// Seals, merges, writes ads: what may take long and nobody waits for.
   std::unique_ptr<TaskPool> background_;
-  /// Replaced once, before anybody has seen it, when it is found damaged.
-  std::unique_ptr<state::Store> state_;
   /// Its workers' messages and background_'s tasks point into it: it stays until both
   /// have ended.
   std::unique_ptr<Machine> machine_;
@@ -106,26 +118,51 @@ class Engine::Impl {
   std::unique_ptr<api::Context> context_;
   http::Router collector_routes_{&metrics_, "collector"};
   http::Router api_routes_{&metrics_, "api"};
+  EarlyRequests early_{[this](http::RequestPtr request, http::Responder respond) {
+    api_routes_.handle(std::move(request), std::move(respond));
+  }};
   std::unique_ptr<http::Server> server_;
+
+  /// Opens what counts, behind the redirects.
+  std::unique_ptr<Recovery> recovery_;
+  /// Guards the outcome of the recovery, the wait for it, and the trouble, between the
+  /// main thread, the recovery's, and those that answer requests.
+  std::mutex mutex_;
+  std::string catalog_trouble_;  ///< why catalog.file was not taken in; empty: it was
+  std::condition_variable recovered_;
+  bool settled_ = false;       ///< it counts, or never will
+  std::optional<Error> lost_;  ///< why it never will; taken by who waits
+  /// Partitions may be asked: set after everything that is needed for it.
+  std::atomic<bool> counting_{false};
   bool started_ = false;
 };
 
+/// The listeners come first: when their port is taken, nothing has been touched. Then what
+/// a redirect needs, and everything else behind the redirects.
 Status Engine::Impl::start() {
   raise_file_limit();
+  TRY(bind());
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
   TRY(open_catalog());
   background_ = std::make_unique<TaskPool>("background", 1, 4096, kBackgroundNice);
   TRY(open_machine());
-  start_threads();
   open_api();
-  TRY(start_http());
+  Recovery::Outcome outcome;
+  outcome.recovered = [this] { begin_counting(); };
+  outcome.lost = [this](Error error) { lose(std::move(error)); };
+  recovery_ = std::make_unique<Recovery>(*machine_, *dir_, files_, std::move(outcome));
+  serve();
   started_ = true;
+  recovery_->start();
   return {};
 }
 
 Status Engine::Impl::open_catalog() {
   catalog_ = TRY(catalog::Catalog::open(files_, dir_->path()));
-  if (config_.catalog.source == "builtin") return reload_catalog();
+  if (config_.catalog.source == "builtin") {
+    reload_catalog();
+    return {};
+  }
   http::Client::Options client;
   client.url = TRY(http::parse_url(config_.catalog.url));
   catalog_client_ = std::make_unique<http::Client>(std::move(client));
@@ -140,7 +177,8 @@ void Engine::Impl::open_catalog_service() {
   options.ttl_ms = int64_t{config_.catalog.ttl_s} * 1000;
   options.absent_ttl_ms = std::min(options.ttl_ms, options.absent_ttl_ms);
   const auto in_background = [this](std::function<void()> task) {
-    return background_->submit(std::move(task));
+    // An ad that was learned is to be known after a restart.
+    return background_->submit(std::move(task), TaskPool::AtStop::run);
   };
   catalog_service_ = std::make_unique<catalog::Service>(*catalog_source_, *catalog_, clock_,
                                                         options, in_background, metrics_);
@@ -170,34 +208,51 @@ Status Engine::Impl::open_machine() {
                               const std::string& ad_id) { ask_for_ad(partition, click, ad_id); };
   machine_ = std::make_unique<Machine>(files_, clock_, TRY(machine_options(config_, files_, *dir_)),
                                        std::move(outside));
-  auto opened = open_state();
-  if (!opened && is_damage(opened.error())) {
-    machine_->close_partitions();
-    state_.reset();
-    TRY(set_state_aside(*dir_, files_, opened.error()));
-    opened = open_state();
-  }
-  TRY(std::move(opened));
   return machine_->open_journal();
 }
 
-Status Engine::Impl::open_state() {
-  TRY(files_.create_directories(dir_->state()));
-  state_ = TRY(state::open_rocks_store(dir_->state(), kStateCacheBytes));
-  return machine_->open_partitions(*state_);
-}
-
-void Engine::Impl::start_threads() {
+/// Redirects are served from here on.
+void Engine::Impl::serve() {
   add_process_metrics(metrics_, clock_.wall_ms());
-  add_node_metrics(metrics_, *machine_, *state_);
-  machine_->upkeep().add_metrics(metrics_);
-  machine_->upkeep().start();
+  add_collector_metrics(metrics_, *machine_);
   machine_->journal().start();
   if (catalog_client_) catalog_client_->start();
+  server_->every(kDeadlineSweepMs, [this] {
+    clicks_->sweep_deadlines();
+    bulk_->sweep_deadlines();
+    early_.refuse(!recovery_->trouble().empty());
+  });
+  server_->start();
+}
+
+/// Thread: the recovery's.
+void Engine::Impl::begin_counting() {
+  add_stream_metrics(metrics_, *machine_);
+  machine_->upkeep().add_metrics(metrics_);
+  machine_->upkeep().start();
   auto& workers = machine_->owned().workers;
   for (size_t i = 0; i < workers.size(); ++i) {
     workers[i]->start([this, i] { return machine_->step_worker(i); }, kMaintenancePeriod);
   }
+  counting_ = true;
+  early_.open();
+  const std::lock_guard lock(mutex_);
+  settled_ = true;
+  recovered_.notify_all();
+}
+
+/// Thread: the recovery's, and who stops.
+void Engine::Impl::lose(Error error) {
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(settled_, true)) lost_ = std::move(error);
+  recovered_.notify_all();
+}
+
+Status Engine::Impl::wait_until_counting() {
+  std::unique_lock lock(mutex_);
+  recovered_.wait(lock, [this] { return settled_; });
+  if (lost_) return *std::exchange(lost_, std::nullopt);
+  return {};
 }
 
 void Engine::Impl::open_api() {
@@ -217,13 +272,13 @@ void Engine::Impl::open_api() {
   context_ = std::make_unique<api::Context>(api::Context{
       clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *log_reader_, *recounter_,
       *clicks_, *bulk_, config_.node_id, config_.log.partitions, config_.query.max_points,
-      [this] { return not_ready(); }, [this] { return machine_->upkeep().warnings(); }});
+      [this] { return not_ready(); }, [this] { return warnings(); }});
   context_->catalog_url = config_.catalog.url;
   api::add_collector_routes(collector_routes_, *context_);
   api::add_api_routes(api_routes_, *context_);
 }
 
-Status Engine::Impl::start_http() {
+Status Engine::Impl::bind() {
   http::Server::Options options;
   options.io_threads = threads_of(config_);
   server_ = std::make_unique<http::Server>(options, metrics_);
@@ -240,19 +295,36 @@ Status Engine::Impl::start_http() {
   api.large_body_paths = {"/v1/clicks", "/v1/ads"};
   api.large_body_bytes = kBulkBodyMost;
   api.handler = [this](http::RequestPtr request, http::Responder respond) {
-    api_routes_.handle(std::move(request), std::move(respond));
+    handle_api(std::move(request), std::move(respond));
   };
   api_address_ = TRY(server_->listen(std::move(api)));
-  server_->every(kDeadlineSweepMs, [this] {
-    clicks_->sweep_deadlines();
-    bulk_->sweep_deadlines();
-  });
-  server_->start();
   return {};
+}
+
+/// What asks partitions waits until they can be asked.
+void Engine::Impl::handle_api(http::RequestPtr request, http::Responder respond) {
+  if (asks_partitions(request->path)) return early_.take(std::move(request), std::move(respond));
+  api_routes_.handle(std::move(request), std::move(respond));
+}
+
+std::vector<std::string> Engine::Impl::warnings() {
+  std::vector<std::string> warnings;
+  if (counting_) warnings = machine_->upkeep().warnings();
+  if (std::string damage = catalog_->damage(); !damage.empty())
+    warnings.push_back("catalog: " + damage);
+  const std::lock_guard lock(mutex_);
+  if (!catalog_trouble_.empty()) warnings.push_back(catalog_trouble_);
+  return warnings;
 }
 
 std::vector<std::string> Engine::Impl::not_ready() {
   std::vector<std::string> reasons = machine_->status().reasons();
+  if (std::string trouble = counting_ ? std::string() : recovery_->trouble(); !trouble.empty())
+    reasons.push_back(std::move(trouble));
+  // Those that wait for the configuration service may wait for long.
+  const collector::Spool& spool = machine_->spool();
+  if (const uint64_t earlier = spool.earlier_clicks(); earlier > spool.untold_clicks())
+    reasons.push_back(fmt::format("spool: {} clicks of the last run are not counted yet", earlier));
   switch (machine_->journal().health()) {
     case log::Journal::Health::ok:
       if (machine_->journal().clicks_wait()) {
@@ -271,15 +343,23 @@ std::vector<std::string> Engine::Impl::not_ready() {
   return reasons;
 }
 
-Status Engine::Impl::reload_catalog() {
-  if (config_.catalog.source != "builtin" || config_.catalog.file.empty()) return {};
-  const size_t taken = TRY(catalog_->take_in_file(config_.catalog.file));
-  if (taken > 0)
-    log_info("catalog", fmt::format("took in {} ads from {}", taken, config_.catalog.file));
-  return {};
+/// A file that can't be taken in is told, and leaves the ads as they are.
+void Engine::Impl::reload_catalog() {
+  std::string trouble;
+  if (config_.catalog.source == "builtin" && !config_.catalog.file.empty()) {
+    auto taken = catalog_->take_in_file(config_.catalog.file);
+    if (!taken) {
+      trouble = "catalog.file: " + taken.error().text();
+      log_error("catalog", trouble + "; the ads stay as they were");
+    } else if (*taken > 0) {
+      log_info("catalog", fmt::format("took in {} ads from {}", *taken, config_.catalog.file));
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  catalog_trouble_ = std::move(trouble);
 }
 
-Status Engine::Impl::reload(const Config& next) {
+void Engine::Impl::reload(const Config& next) {
   Config changed = config_;
   changed.keys = next.keys;
   changed.log_level = next.log_level;
@@ -292,7 +372,7 @@ Status Engine::Impl::reload(const Config& next) {
   log_info("config", "taken in again");
   if (!(config_ == next))
     log_warn("config", "some of what changed comes into force at the next start only");
-  return reload_catalog();
+  reload_catalog();
 }
 
 /// Gives what was answered a moment to be committed. What stays in the spool is
@@ -310,14 +390,17 @@ void Engine::Impl::drain_spool() {
 }
 
 void Engine::Impl::stop() {
-  if (log_reader_) log_reader_->end_following();
+  if (recovery_) recovery_->stop();
+  lose(Error(Errc::closed, "the node was stopped"));
+  early_.refuse(true);
+  if (counting_) log_reader_->end_following();
   if (server_) server_->stop(kDrainMs);
   // After the server, or a last request could begin another one.
   if (recounter_) recounter_->stop();
   if (queries_) queries_->stop();
-  if (started_) drain_spool();
+  if (started_ && counting_) drain_spool();
   if (catalog_client_) catalog_client_->stop();
-  if (started_) {
+  if (started_ && counting_) {
     machine_->post_checkpoints();
     machine_->spool().write_trims();
   }
@@ -336,9 +419,10 @@ Engine::Engine(Config config, FileSystem& files, Clock& clock)
     : impl_(std::make_unique<Impl>(std::move(config), files, clock)) {}
 Engine::~Engine() = default;
 Status Engine::start() { return impl_->start(); }
+Status Engine::wait_until_counting() { return impl_->wait_until_counting(); }
 void Engine::stop() { impl_->stop(); }
 const std::string& Engine::collector_address() const { return impl_->collector_address_; }
 const std::string& Engine::api_address() const { return impl_->api_address_; }
-Status Engine::reload(const Config& next) { return impl_->reload(next); }
+void Engine::reload(const Config& next) { impl_->reload(next); }
 
 }  // namespace clickmill::engine

@@ -19,9 +19,14 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Opens the data directory, recovers, listens. Redirects are served on
-  /// return; counts follow when the log has been replayed (readiness).
+  /// Listens, opens what a redirect needs, and serves: counts follow when state and
+  /// journal have been read and the log has been replayed (readiness). An error leaves the
+  /// disk as it was.
   Status start();
+  /// Waits until the partitions can be asked. An error says that the node can't go on: its
+  /// journal is damaged, or doesn't belong to its state. Errc::closed: stopped meanwhile.
+  /// Thread: any one beside start and stop.
+  Status wait_until_counting();
   /// Drains requests, forwards what is spooled, checkpoints, closes.
   void stop();
   /// Addresses bound, after start().
@@ -31,7 +36,7 @@ class Engine {
   /// catalog file (which is read again in any case). The rest waits for the next start,
   /// and a line in the log says so. Throws ConfigError, and changes nothing, when
   /// check_config would refuse the outcome.
-  Status reload(const Config& next);
+  void reload(const Config& next);
 
  private:
   class Impl;

@@ -11,7 +11,17 @@
 namespace clickmill::engine {
 namespace {
 
+// Between two rounds of upkeep.
+constexpr int kReplaySlices = 4;
 constexpr int64_t kIdsPeriodNs = 10'000'000'000;
+
+/// A folder that can't be written shows now, and not with the first part.
+Status try_to_write(FileSystem& files, const std::string& folder) {
+  const std::string path = folder + "/probe";
+  if (auto probe = files.open(path, FileSystem::Open::truncate); !probe)
+    return std::move(probe).error();
+  return files.remove(path);
+}
 
 /// A node alone leads every partition: the batch goes straight to its log.
 class LocalRouter final : public cluster::Router {
@@ -43,6 +53,7 @@ Machine::Machine(FileSystem& files, const Clock& clock, Options options, Outside
       options_(std::move(options)),
       outside_(std::move(outside)),
       status_(options_.partitions),
+      replay_next_(options_.workers),
       memory_alarm_(options_.memory_limit_bytes) {
   for (unsigned i = 0; i < options_.workers; ++i) {
     owned_.workers.push_back(std::make_unique<cluster::Worker>(fmt::format("worker-{}", i)));
@@ -60,31 +71,62 @@ void Machine::stop_journal() {
   if (journal_) journal_->stop();
 }
 
-Status Machine::open_partitions(state::Store& state) {
+Status Machine::open_journal() {
+  auto journal = log::Journal::open(files_, options_.paths.journal(), clock_, options_.journal);
+  if (!journal) return with_way_out(std::move(journal).error());
+  journal_ = *std::move(journal);
+  clock_.begin_at(ArrivalMs(journal_->recovered().time_ms));
+  open_spool();
+  return {};
+}
+
+void Machine::open_spool() {
+  collector::Spool::Options of_spool = options_.spool;
+  of_spool.partitions = options_.partitions;
+  of_spool.on_untold = outside_.ask_for_ad;
+  spool_ = std::make_unique<collector::Spool>(
+      *journal_, clock_, std::move(of_spool),
+      [this](PartitionId id) { forwarders_[id.value() % forwarders_.size()]->ready(id); });
+  router_ = outside_.router ? outside_.router(owned_) : std::make_unique<LocalRouter>(owned_);
+  Random jitter(options_.jitter_seed);
+  collector::Forwarder::Options of_forwarder = options_.forwarder;
+  of_forwarder.node_id = options_.node_id;
+  for (unsigned i = 0; i < options_.workers; ++i) {
+    forwarders_.push_back(std::make_unique<collector::Forwarder>(*spool_, *router_, clock_.system(),
+                                                                 of_forwarder, jitter.next()));
+  }
+}
+
+Status Machine::open_partitions(std::shared_ptr<state::Store> state) {
+  state_ = std::move(state);
   const DataPaths& paths = options_.paths;
-  TRY(files_.create_directories(paths.ids()));
-  TRY(files_.create_directories(paths.store()));
-  id_spaces_ = std::make_unique<dedup::IdSpaces>(state);
+  for (const std::string& folder : {paths.ids(), paths.store()}) {
+    TRY(files_.create_directories(folder));
+    TRY(try_to_write(files_, folder));
+  }
+  id_spaces_ = std::make_unique<dedup::IdSpaces>(*state_);
   images_ = std::make_unique<dedup::TableImages>(
       files_, dedup::TableImages::Options{paths.ids(), outside_.in_background});
-  for (uint32_t i = 0; i < options_.partitions; ++i) TRY(open_partition(PartitionId(i), state));
+  for (uint32_t i = 0; i < options_.partitions; ++i) TRY(open_partition(PartitionId(i)));
   return {};
 }
 
 void Machine::close_partitions() {
+  upkeep_.reset();
   owned_.partitions.clear();
   images_.reset();
   id_spaces_.reset();
+  state_.reset();
 }
 
-Status Machine::open_partition(PartitionId id, state::Store& state) {
+Status Machine::open_partition(PartitionId id) {
   auto segments =
       TRY(log::Segments::open(files_, options_.paths.log(id.value()), codec_, options_.segments));
   stream::Pipeline::Options of_pipeline = options_.pipeline;
   of_pipeline.seed = options_.seed;
   of_pipeline.store_directory = options_.paths.store();
   of_pipeline.images = images_.get();
-  auto pipeline = TRY(stream::Pipeline::open(id, state, files_, std::move(of_pipeline)));
+  auto pipeline = TRY(stream::Pipeline::open(id, *state_, files_, std::move(of_pipeline)));
   if (pipeline->applied() + 1 < segments->first()) {
     return Error(Errc::corrupt,
                  fmt::format("partition {}: the state ends at offset {}, but the log begins at {}",
@@ -102,47 +144,30 @@ Status Machine::open_partition(PartitionId id, state::Store& state) {
   return {};
 }
 
-Status Machine::open_journal() {
+Status Machine::recover(const std::atomic<bool>& stopping) {
   // Only now: a store that was set aside is not to lose what nobody names yet.
   TRY(remove_orphaned_parts(options_.paths, files_, owned_));
   std::vector<log::RecoveredLog> logs;
   for (const auto& partition : owned_.partitions) logs.emplace_back(partition->segments().last());
   collector::RecoveredSpool spooled;
   const auto replay = [&](JournalPos position, const log::RecordView& record) -> Status {
+    if (stopping) return Error(Errc::closed, "the node stops");
     if (record.partition.value() >= logs.size())
       return Error(Errc::corrupt, "record of an unknown partition");
     if (collector::RecoveredSpool::is_of_spool(record.kind))
       return spooled.replay(position, record);
     return logs[record.partition.value()].replay(position, record);
   };
-  auto journal =
-      log::Journal::open(files_, options_.paths.journal(), clock_, options_.journal, replay);
-  if (!journal) return with_way_out(std::move(journal).error());
-  journal_ = *std::move(journal);
+  if (auto replayed = journal_->replay(replay); !replayed)
+    return with_way_out(std::move(replayed).error());
   for (size_t i = 0; i < logs.size(); ++i) {
     auto opened = owned_.partitions[i]->open(*journal_, std::move(logs[i]));
     if (!opened) return with_way_out(std::move(opened).error());
   }
-  open_spool(std::move(spooled));
-  return open_upkeep();
-}
-
-void Machine::open_spool(collector::RecoveredSpool&& spooled) {
-  collector::Spool::Options of_spool = options_.spool;
-  of_spool.partitions = options_.partitions;
-  of_spool.on_untold = outside_.ask_for_ad;
-  spool_ = std::make_unique<collector::Spool>(
-      *journal_, clock_, std::move(of_spool),
-      [this](PartitionId id) { forwarders_[id.value() % forwarders_.size()]->ready(id); });
+  TRY(open_upkeep());
+  journal_->end_replay();
   spool_->recover(std::move(spooled));
-  router_ = outside_.router ? outside_.router(owned_) : std::make_unique<LocalRouter>(owned_);
-  Random jitter(options_.jitter_seed);
-  collector::Forwarder::Options of_forwarder = options_.forwarder;
-  of_forwarder.node_id = options_.node_id;
-  for (unsigned i = 0; i < options_.workers; ++i) {
-    forwarders_.push_back(std::make_unique<collector::Forwarder>(*spool_, *router_, clock_.system(),
-                                                                 of_forwarder, jitter.next()));
-  }
+  return {};
 }
 
 /// Before the workers' first step, whose ticks would move log time to a clock that may
@@ -151,6 +176,7 @@ Status Machine::open_upkeep() {
   log::Upkeep::Options of_upkeep;
   of_upkeep.directory = options_.paths.root;
   of_upkeep.rules = options_.retention;
+  of_upkeep.on_vouched = [this] { clock_.believe(); };
   of_upkeep.needs = [this](size_t partition) -> log::Upkeep::Needs {
     const auto share = status_.share(partition);
     return {share.checkpointed + 1, share.log_time};
@@ -168,19 +194,15 @@ Status Machine::open_upkeep() {
 }
 
 bool Machine::step_worker(size_t worker) {
-  bool replaying = false;
   // Taken before the partitions say what they need: what is on its way to the journal
   // meanwhile stands in this file or a later one.
   const JournalPos current = begin_of_current();
   const JournalPos leave = leave_before();
   const uint64_t copied_most = copied_at_once() / options_.partitions;
+  // Before the replay, which may take long: a node that is killed again and again before
+  // it has caught up must not gather journal files.
   for (size_t i = worker; i < owned_.partitions.size(); i += owned_.workers.size()) {
     cluster::Partition& partition = *owned_.partitions[i];
-    if (!partition.caught_up() && !partition.failure()) {
-      replaying |= partition.replay_slice();
-      // What the last run left in the spool can go on now.
-      if (partition.caught_up()) forwarders_[worker]->ready(partition.id());
-    }
     partition.maintain();
     partition.release_soon(leave, copied_most);
     status_.update(partition, current);
@@ -188,7 +210,29 @@ bool Machine::step_worker(size_t worker) {
   forwarders_[worker]->forward();
   if (worker == 0) maintain_journal();
   if (worker == 0) maintain_ids();
-  return replaying;
+  for (int i = 0; i < kReplaySlices; ++i) {
+    if (!replay(worker)) return false;
+  }
+  return true;
+}
+
+/// A slice of one partition's replay, of the next one by the next call. False: all have
+/// caught up, or stopped.
+bool Machine::replay(size_t worker) {
+  const size_t workers = owned_.workers.size();
+  const size_t partitions = owned_.partitions.size();
+  const size_t mine = partitions > worker ? (partitions - worker + workers - 1) / workers : 0;
+  for (size_t tried = 0; tried < mine; ++tried) {
+    const size_t at = replay_next_[worker]++ % mine;
+    cluster::Partition& partition = *owned_.partitions[worker + at * workers];
+    if (partition.caught_up() || partition.failure()) continue;
+    partition.replay_slice();
+    // What the last run left in the spool can go on now.
+    if (partition.caught_up()) forwarders_[worker]->ready(partition.id());
+    status_.update(partition, begin_of_current());
+    return true;
+  }
+  return false;
 }
 
 JournalPos Machine::begin_of_current() const {

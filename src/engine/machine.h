@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,10 +29,12 @@ namespace clickmill::engine {
 /// clock, state store, router, background) and says what runs when: Engine with threads,
 /// a simulation step by step.
 ///
-/// In order: open_partitions(), open_journal(); then step_worker(i) for every worker,
-/// many times a second, beside that worker's messages (workers()[i]->start() or step()),
-/// journal().start() or pump(), upkeep().start() or round(). To end: stop_workers(), then
-/// the owner's background, whose tasks point into it, then stop_journal().
+/// In order: open_journal(), after which spool() takes clicks and journal().start() or
+/// pump() makes them durable; beside that open_partitions() and recover(), which may take
+/// long; then step_worker(i) for every worker, many times a second, beside that worker's
+/// messages (workers()[i]->start() or step()), and upkeep().start() or round(). To end:
+/// stop_workers(), then the owner's background, whose tasks point into it, then
+/// stop_journal().
 /// Thread: the owner's, but step_worker(i) on worker i.
 class Machine {
  public:
@@ -74,12 +77,15 @@ class Machine {
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
-  /// Opens segments and stream of every partition. `state` is borrowed and outlives it.
-  /// After an error close_partitions() makes another try possible.
-  Status open_partitions(state::Store& state);
-  void close_partitions();
-  /// Recovers the journal, and gives logs and spool what stood in it. Sends nothing yet.
+  /// Finds the end of the journal; reads its newest file only.
   Status open_journal();
+  /// Opens segments and stream of every partition.
+  Status open_partitions(std::shared_ptr<state::Store> state);
+  /// Reads the journal, and gives logs and spool what earlier runs left in it.
+  /// Errc::closed once `stopping`.
+  Status recover(const std::atomic<bool>& stopping);
+  /// After an error of the two above: makes another try possible.
+  void close_partitions();
 
   /// What a worker does between messages: replay, then upkeep. True: again at once.
   bool step_worker(size_t worker);
@@ -94,14 +100,19 @@ class Machine {
   const cluster::Owned& owned() const { return owned_; }
   NodeClock& clock() { return clock_; }
   log::Journal& journal() { return *journal_; }
+  const log::Journal& journal() const { return *journal_; }
   collector::Spool& spool() { return *spool_; }
+  const collector::Spool& spool() const { return *spool_; }
   const PartitionStatus& status() const { return status_; }
+  /// After recover().
   log::Upkeep& upkeep() { return *upkeep_; }
+  const state::Store& state() const { return *state_; }
 
  private:
-  Status open_partition(PartitionId id, state::Store& state);
-  void open_spool(collector::RecoveredSpool&& spooled);
+  Status open_partition(PartitionId id);
+  void open_spool();
   Status open_upkeep();
+  bool replay(size_t worker);
   JournalPos begin_of_current() const;
   JournalPos leave_before() const;
   uint64_t copied_at_once() const;
@@ -115,9 +126,11 @@ class Machine {
   const click::ColumnCodec codec_;
 
   // Each borrows from those above it.
+  std::shared_ptr<state::Store> state_;
   std::unique_ptr<dedup::IdSpaces> id_spaces_;
   std::unique_ptr<dedup::TableImages> images_;
-  /// Workers are there from the beginning; partitions from open_partitions() on.
+  /// Workers are there from the beginning; partitions from open_partitions() on, and not
+  /// to be looked at by others before recover() has succeeded.
   cluster::Owned owned_;
   /// What the workers told last of their partitions; all zero before their first step,
   /// so that no journal file goes before every partition has said what it needs.
@@ -130,6 +143,7 @@ class Machine {
   std::vector<std::unique_ptr<collector::Forwarder>> forwarders_;  ///< by worker
   std::unique_ptr<log::Upkeep> upkeep_;
 
+  std::vector<size_t> replay_next_;  ///< by worker: whose slice comes next
   // Of worker 0, which does what is the node's.
   MemoryAlarm memory_alarm_;
   int64_t next_ids_ns_ = 0;

@@ -30,7 +30,9 @@ engine::Config checked_config(const std::string& json, const std::string& path) 
 
 Node::Node(const std::string& config_json, const std::string& config_path)
     : parts_(std::make_unique<Parts>(checked_config(config_json, config_path))) {
-  if (auto started = parts_->engine.start(); !started) throw StartError(started.error().text());
+  auto started = parts_->engine.start();
+  if (started) started = parts_->engine.wait_until_counting();
+  if (!started) throw StartError(started.error().text());
 }
 
 Node::~Node() = default;

@@ -90,16 +90,20 @@ void add_checkpoint_metrics(Metrics& metrics, const PartitionStatus& status) {
 
 }  // namespace
 
-void add_node_metrics(Metrics& metrics, Machine& machine, const state::Store& state) {
-  const PartitionStatus& status = machine.status();
+void add_stream_metrics(Metrics& metrics, const Machine& machine) {
+  add_click_counters(metrics, machine.owned());
+  add_stream_gauges(metrics, machine.status());
+  add_checkpoint_metrics(metrics, machine.status());
+  metrics.gauge_from("clickmill_state_memory_bytes", "Memory of the state store.",
+                     [&machine] { return static_cast<double>(machine.state().memory_bytes()); });
+}
+
+void add_collector_metrics(Metrics& metrics, const Machine& machine) {
   const log::Journal& journal = machine.journal();
   const collector::Spool& spool = machine.spool();
   metrics.gauge_from(
       "clickmill_build_info", "1; the label tells the version.", [] { return 1.0; },
       "version=\"" CLICKMILL_VERSION "\"");
-  add_click_counters(metrics, machine.owned());
-  add_stream_gauges(metrics, status);
-  add_checkpoint_metrics(metrics, status);
   metrics.gauge_from("clickmill_spool_clicks", "Clicks answered and not yet committed.",
                      [&spool] { return static_cast<double>(spool.held_clicks()); });
   metrics.gauge_from("clickmill_spool_waiting_clicks",
@@ -127,8 +131,6 @@ void add_node_metrics(Metrics& metrics, Machine& machine, const state::Store& st
                        "Failed writes or syncs that were rewritten to a new file.", [&journal] {
                          return static_cast<double>(journal.stats().rewrites.value());
                        });
-  metrics.gauge_from("clickmill_state_memory_bytes", "Memory of the state store.",
-                     [&state] { return static_cast<double>(state.memory_bytes()); });
 }
 
 }  // namespace clickmill::engine

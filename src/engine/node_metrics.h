@@ -5,8 +5,10 @@
 
 namespace clickmill::engine {
 
-/// Registers what the node exports beside what its parts register themselves.
-/// Both are borrowed and must outlive `metrics`' use.
-void add_node_metrics(Metrics& metrics, Machine& machine, const state::Store& state);
+/// Registers what journal and spool export. The machine is borrowed and must outlive
+/// `metrics`' use.
+void add_collector_metrics(Metrics& metrics, const Machine& machine);
+/// The same for partitions and state, once they are open.
+void add_stream_metrics(Metrics& metrics, const Machine& machine);
 
 }  // namespace clickmill::engine

@@ -16,7 +16,8 @@ Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
     for (const auto& meta : partition->pipeline().part_metas()) named.insert(meta.name);
   }
   for (const std::string& name : TRY(files.list(paths.store()))) {
-    if (named.count(name) != 0) continue;
+    // Anything else is none of ours: a person's, or the file system's.
+    if (named.count(name) != 0 || !name.ends_with(".part")) continue;
     log_info("store", fmt::format("removing {}, which no checkpoint names", name));
     TRY(files.remove(paths.store() + "/" + name));
   }
@@ -35,7 +36,8 @@ void PartitionStatus::update(cluster::Partition& partition, JournalPos current_b
   share.oldest_needed = std::min(current_begin, partition.oldest_needed());
   share.checkpointed = partition.pipeline().checkpointed();
   share.log_time = partition.log().last_append_ms();
-  share.caught_up = partition.caught_up();
+  // A new partition knows no time before its first entry, and so has no answer.
+  share.caught_up = partition.caught_up() && partition.pipeline().horizon().log_time() != LogMs(0);
   if (partition.failure()) share.failure = partition.failure()->text();
   std::lock_guard lock(mutex_);
   shares_[partition.id().value()] = std::move(share);

@@ -46,7 +46,9 @@ Status set_state_aside(const DataDir& dir, FileSystem& files, const Error& why) 
             fmt::format("the stream's state is damaged: {}; it is rebuilt from the log, the "
                         "damaged files are kept as {} and {}",
                         why.text(), aside(dir.state()), aside(dir.store())));
-  for (const auto& folder : {dir.state(), dir.store()}) {
+  // The state last: a kill in between leaves one that names parts which are gone, thus
+  // damaged again, and never a store that nobody names, which would be swept.
+  for (const auto& folder : {dir.store(), dir.state()}) {
     if (files.exists(folder)) TRY(files.rename(folder, aside(folder)));
   }
   return files.sync_directory(dir.path());

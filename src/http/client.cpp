@@ -1,6 +1,8 @@
 #include "http/client.h"
 
+#include <netdb.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <boost/asio/connect.hpp>
@@ -16,8 +18,10 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <chrono>
+#include <cstring>
 #include <deque>
 #include <exception>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -70,10 +74,77 @@ Error timed_out(const Url& url) {
   return Error(Errc::busy, host_header(url) + ": no answer in time");
 }
 
+/// Finds the addresses of a client's one host. Each search has a thread of its own that
+/// nobody waits for: getaddrinfo can't be ended, and asio's resolver would keep a stop
+/// waiting for it. All who ask while one is under way share it, so there is never a
+/// second one.
+/// Thread: the client's.
+class Resolver : public std::enable_shared_from_this<Resolver> {
+ public:
+  using Found = std::function<void(const error_code&, const std::vector<tcp::endpoint>&)>;
+  explicit Resolver(asio::io_context& context) : home_(std::make_shared<Home>(context)) {}
+
+  void find(const Url& url, Found found) {
+    waiting_.push_back(std::move(found));
+    if (waiting_.size() > 1) return;
+    std::thread([home = home_, self = weak_from_this(), host = url.host,
+                 port = std::to_string(url.port)] {
+      std::vector<tcp::endpoint> addresses;
+      const error_code ec = look_up(host, port, addresses);
+      const std::lock_guard lock(home->mutex);
+      if (home->context == nullptr) return;
+      asio::post(*home->context, [self, ec, addresses = std::move(addresses)] {
+        if (const auto resolver = self.lock()) resolver->tell(ec, addresses);
+      });
+    }).detach();
+  }
+  /// Nothing comes from outside any more.
+  void end() {
+    waiting_.clear();
+    const std::lock_guard lock(home_->mutex);
+    home_->context = nullptr;
+  }
+
+ private:
+  /// What a search's thread may still touch when the client is gone. The mutex guards the
+  /// context's life.
+  struct Home {
+    explicit Home(asio::io_context& of) : context(&of) {}
+    std::mutex mutex;
+    asio::io_context* context;
+  };
+
+  static error_code look_up(const std::string& host, const std::string& port,
+                            std::vector<tcp::endpoint>& addresses) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* list = nullptr;
+    const int failure = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &list);
+    for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
+      tcp::endpoint endpoint;
+      if (at->ai_addrlen > endpoint.capacity()) continue;
+      std::memcpy(endpoint.data(), at->ai_addr, at->ai_addrlen);
+      addresses.push_back(endpoint);
+    }
+    if (list != nullptr) ::freeaddrinfo(list);
+    if (failure == EAI_AGAIN) return asio::error::host_not_found_try_again;
+    if (failure != 0 || addresses.empty()) return asio::error::host_not_found;
+    return {};
+  }
+
+  void tell(const error_code& ec, const std::vector<tcp::endpoint>& addresses) {
+    for (const Found& found : std::exchange(waiting_, {})) found(ec, addresses);
+  }
+
+  const std::shared_ptr<Home> home_;
+  std::vector<Found> waiting_;
+};
+
 /// What a connection tells its client.
 struct Owner {
   const Client::Options* options = nullptr;
   asio::io_context* context = nullptr;
+  std::shared_ptr<Resolver> resolver;
   /// A connection has nothing to do any more, or is closed.
   std::function<void()> on_idle;
   std::function<void(Call&&)> on_lost;
@@ -99,10 +170,7 @@ template <typename Stream>
 class StreamLink final : public Link, public std::enable_shared_from_this<StreamLink<Stream>> {
  public:
   StreamLink(std::shared_ptr<Owner> owner, Stream stream)
-      : owner_(std::move(owner)),
-        url_(owner_->options->url),
-        stream_(std::move(stream)),
-        resolver_(*owner_->context) {}
+      : owner_(std::move(owner)), url_(owner_->options->url), stream_(std::move(stream)) {}
 
   bool idle() const override { return !call_ && !closed_; }
   bool closed() const override { return closed_; }
@@ -110,21 +178,11 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
   void take(Call&& call) override {
     call_ = std::move(call);
     if (connected_) return send();
-    auto self = this->shared_from_this();
-    resolver_.async_resolve(url_.host, std::to_string(url_.port),
-                            [self](const error_code& ec, const tcp::resolver::results_type& found) {
-                              if (self->closed_) return;
-                              if (ec) return self->fail(io_error(self->url_, ec));
-                              asio::async_connect(
-                                  lowest(self->stream_), found,
-                                  [self](const error_code& failure, const tcp::endpoint&) {
-                                    if (self->closed_) return;
-                                    if (failure) return self->fail(io_error(self->url_, failure));
-                                    error_code ignored;
-                                    lowest(self->stream_).set_option(tcp::no_delay(true), ignored);
-                                    self->shake_hands();
-                                  });
-                            });
+    // Weak: a search may outlive the client, and what it would close with it.
+    owner_->resolver->find(
+        url_, [weak = this->weak_from_this()](const error_code& ec, const auto& addresses) {
+          if (const auto self = weak.lock(); self && !self->closed_) self->connect(ec, addresses);
+        });
   }
 
   void sweep(int64_t now) override {
@@ -134,7 +192,6 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
 
   void close() override {
     if (std::exchange(closed_, true)) return;
-    resolver_.cancel();
     error_code ignored;
     lowest(stream_).close(ignored);
     if (auto call = std::exchange(call_, std::nullopt))
@@ -142,6 +199,18 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
   }
 
  private:
+  void connect(const error_code& ec, const std::vector<tcp::endpoint>& addresses) {
+    if (ec) return fail(io_error(url_, ec));
+    asio::async_connect(
+        lowest(stream_), addresses,
+        [self = this->shared_from_this()](const error_code& failure, const tcp::endpoint&) {
+          if (self->closed_) return;
+          if (failure) return self->fail(io_error(self->url_, failure));
+          error_code ignored;
+          lowest(self->stream_).set_option(tcp::no_delay(true), ignored);
+          self->shake_hands();
+        });
+  }
   void shake_hands() {
     if constexpr (std::is_same_v<Stream, tcp::socket>) {
       connected_ = true;
@@ -224,7 +293,6 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
   const std::shared_ptr<Owner> owner_;
   const Url& url_;
   Stream stream_;
-  tcp::resolver resolver_;
   std::optional<Call> call_;
   beast_http::request<beast_http::empty_body> request_;
   std::optional<beast_http::response_parser<beast_http::string_body>> parser_;
@@ -250,6 +318,7 @@ class Client::Impl {
     owner_ = std::make_shared<Owner>();
     owner_->options = &options_;
     owner_->context = &context_;
+    owner_->resolver = std::make_shared<Resolver>(context_);
     owner_->on_idle = [this] { pump(); };
     owner_->on_lost = [this](Call&& call) { waiting_.push_front(std::move(call)); };
   }
@@ -274,6 +343,7 @@ class Client::Impl {
       work_.reset();
     });
     thread_.join();
+    owner_->resolver->end();
   }
 
   void send(Method method, std::string path, int64_t timeout_ms, Done done) {

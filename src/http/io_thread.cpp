@@ -156,9 +156,18 @@ void IoThread::close_all() {
 
 void IoThread::sweep() {
   now_ms_ = monotonic_ms();
+  close_expired(now_ms_);
+}
+
+void IoThread::close_idle(int64_t idle_ms) {
+  close_expired(monotonic_ms() + shared_.idle_timeout_ms - idle_ms);
+}
+
+/// As it would be at that time.
+void IoThread::close_expired(int64_t now_ms) {
   std::vector<std::shared_ptr<Connection>> late;
   for (const auto& [key, connection] : connections_) {
-    if (connection->expired(now_ms_)) late.push_back(connection);
+    if (connection->expired(now_ms)) late.push_back(connection);
   }
   for (const auto& connection : late) connection->close();
 }

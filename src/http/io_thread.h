@@ -82,12 +82,15 @@ class IoThread {
   void add(std::shared_ptr<Connection> connection);
   void remove(Connection& connection);
   void drain();
+  /// Closes those whose client has asked nothing for `idle_ms`.
+  void close_idle(int64_t idle_ms);
 
  private:
   class Sweeper;
   void run();
   void close_all();
   void sweep();
+  void close_expired(int64_t now_ms);
   std::vector<std::shared_ptr<Connection>> all() const;
 
   const unsigned index_;

@@ -1,6 +1,9 @@
 #include "http/server.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
@@ -32,6 +35,20 @@ constexpr unsigned kStreamThreads = 2;
 constexpr int kAcceptsAtOnce = 64;
 /// After accept fails (mostly for want of descriptors), instead of trying at once.
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+
+/// However few descriptors there are, so many connections are taken.
+constexpr uint32_t kConnectionsLeast = 8;
+constexpr uint64_t kDescriptorsKeptMost = 4'096;
+/// A client that has asked nothing for so long may be sent away when others wait.
+constexpr int64_t kIdleLeastMs = 2'000;
+
+uint64_t descriptors_of_process() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1'024;
+}
+
+/// What connections leave to the rest of the process.
+uint64_t descriptors_kept() { return std::min(descriptors_of_process() / 3, kDescriptorsKeptMost); }
 
 std::string ip_text(asio::ip::address address) {
   if (address.is_v6() && address.to_v6().is_v4_mapped()) {
@@ -177,7 +194,10 @@ class Server::Impl {
 
   void accept_some(Gate& gate) {
     for (int i = 0; i < kAcceptsAtOnce && !draining_; ++i) {
-      if (full()) return;
+      if (full() || !leaves_descriptors(gate)) {
+        make_room();
+        return try_later(gate);
+      }
       sockaddr_storage peer{};
       socklen_t size = sizeof peer;
       const int fd = ::accept4(gate.acceptor.native_handle(), reinterpret_cast<sockaddr*>(&peer),
@@ -209,8 +229,27 @@ class Server::Impl {
         [&thread, &site, fd, peer = std::move(ip)] { open_connection(thread, site, fd, peer); });
   }
 
+  /// Whether a further connection leaves enough descriptors to journal, log and store,
+  /// which people wait for more than for another connection. The kernel gives the lowest
+  /// number that is free, so all below it are in use.
+  bool leaves_descriptors(Gate& gate) {
+    if (open_ < kConnectionsLeast) return true;
+    const int lowest = ::fcntl(gate.acceptor.native_handle(), F_DUPFD_CLOEXEC, 0);
+    if (lowest >= 0) ::close(lowest);
+    return lowest >= 0 && static_cast<uint64_t>(lowest) < descriptors_for_us_;
+  }
+
+  /// At a limit, clients that keep a connection and ask nothing make room for others.
+  void make_room() {
+    for (auto& thread : threads_) thread->post([&thread] { thread->close_idle(kIdleLeastMs); });
+  }
+
   void pause(Gate& gate, int error) {
     log_warn("http", std::string("accept failed: ") + std::strerror(error));
+    try_later(gate);
+  }
+
+  void try_later(Gate& gate) {
     gate.retry.expires_after(kAcceptPause);
     gate.retry.async_wait([this, &gate](error_code ec) {
       if (!ec) await(gate);
@@ -232,19 +271,19 @@ class Server::Impl {
       gate->retry.cancel();
       gate->acceptor.close(ignored);
     }
-    for (auto& periodic : periodics_) periodic->timer.cancel();
   }
 
   void arm(Periodic& periodic) {
     periodic.timer.expires_after(periodic.interval);
     periodic.timer.async_wait([this, &periodic](error_code ec) {
-      if (ec || draining_) return;
+      if (ec) return;
       arm(periodic);
       periodic.task();
     });
   }
 
   const Options options_;
+  const uint64_t descriptors_for_us_ = descriptors_of_process() - descriptors_kept();
   Shared shared_;
   asio::io_context streams_;
   asio::executor_work_guard<asio::io_context::executor_type> streams_work_;

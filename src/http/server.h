@@ -17,9 +17,10 @@ namespace clickmill::http {
 ///
 /// Bounds: header section 16 KiB (431), body per listener (413 before it is
 /// read, when Content-Length tells), idle and slow connections are closed after
-/// `idle_timeout_ms`, at most `max_connections` over all listeners (further
-/// ones wait in the kernel's backlog). Malformed HTTP is answered 400.
-/// Thread: construct, listen, start, stop on one thread; handlers run on io threads.
+/// `idle_timeout_ms`, at most `max_connections` over all listeners, and never the
+/// last third of the process's descriptors, which are others' (further ones wait in the
+/// kernel's backlog, and connections idle for two seconds make room for them). Malformed HTTP is
+/// answered 400. Thread: construct, listen, start, stop on one thread; handlers run on io threads.
 class Server {
  public:
   struct Options {

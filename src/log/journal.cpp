@@ -32,10 +32,10 @@ Journal::Journal(FileSystem& files, const std::string& directory, NodeClock& clo
 Journal::~Journal() { stop(); }
 
 Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::string& directory,
-                                               NodeClock& clock, Options options,
-                                               const Replay& replay) {
+                                               NodeClock& clock, Options options) {
   TRY(files.create_directories(directory));
-  auto recovered = TRY(recover_journal(files, directory, options.unsynced_bytes, replay));
+  auto recovery = std::make_unique<JournalRecovery>(files, directory, options.unsynced_bytes);
+  auto recovered = TRY(recovery->find_end());
   // The size is fixed when a journal is made: positions name files by it.
   if (recovered.file_bytes != 0) options.file_bytes = recovered.file_bytes;
   CM_ASSERT(is_file_size(options.file_bytes));
@@ -46,10 +46,26 @@ Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::str
   const uint64_t id = recovered.journal_id != 0 ? recovered.journal_id : secure_random_u64() | 1;
   TRY(journal->files_.adopt(id, {recovered.file_numbers.begin(), recovered.file_numbers.end()}));
   journal->durable_upto_ = recovered.end;
-  TRY(journal->next_file());
+  journal->end_ = recovered.end;
+  // The first click should not wait for a file to be made; without room it must.
+  if (auto made = journal->files_.keep_spare(); !made && made.error().code() != Errc::no_space)
+    return std::move(made).error();
   // Only now: a start must not fail for a bound that upkeep will meet again.
   journal->files_.set_bytes_most(options.files_bytes_most);
   journal->recovered_ = std::move(recovered);
+  journal->recovery_ = std::move(recovery);
+  return journal;
+}
+
+Status Journal::replay(const Replay& replay) { return recovery_->replay(replay); }
+
+Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::string& directory,
+                                               NodeClock& clock, Options options,
+                                               const Replay& replay) {
+  auto journal = TRY(open(files, directory, clock, options));
+  TRY(journal->replay(replay));
+  journal->end_replay();
+  TRY(journal->next_file());
   return journal;
 }
 

@@ -79,7 +79,16 @@ class Journal {
   };
   enum class Health : uint8_t { ok, no_room, closed };
 
-  /// Recovers what is there (see recover_journal) and begins a new file behind it.
+  /// Finds the end of what is there (see JournalRecovery) and is ready to write behind
+  /// it, in a new file, which begins with the first record: a start that comes to nothing
+  /// leaves none. replay() must follow before anything is released.
+  static Result<std::unique_ptr<Journal>> open(FileSystem& files, const std::string& directory,
+                                               NodeClock& clock, Options options);
+  /// Hands on what stood there, oldest first; beside append and pump, and again after an
+  /// error, until end_replay(). Thread: one.
+  Status replay(const Replay& replay);
+  void end_replay() { recovery_.reset(); }
+  /// Both in one, and the new file is begun.
   static Result<std::unique_ptr<Journal>> open(FileSystem& files, const std::string& directory,
                                                NodeClock& clock, Options options,
                                                const Replay& replay);
@@ -157,6 +166,7 @@ class Journal {
   NodeClock& clock_;
   const Options options_;
   Recovered recovered_;
+  std::unique_ptr<JournalRecovery> recovery_;  ///< until end_replay()
   JournalFiles files_;
   Stats stats_;
   std::atomic<Health> health_{Health::ok};
@@ -172,7 +182,8 @@ class Journal {
   /// A write, a sync or a change of files went wrong: nothing more may be written
   /// to the current file. Some of it may be lost, and the name of a next file,
   /// which voids it from durable_upto_ on, may stand in the directory already.
-  bool abandon_file_ = false;
+  /// At first there is none.
+  bool abandon_file_ = true;
 
   // Guards the lanes below, which any thread fills and the journal thread
   // empties whole: a mailbox with three classes and a byte bound. Innermost lock.

@@ -31,6 +31,8 @@ class JournalFiles {
 
   /// Takes over what recovery found, and the spares in the directory. Before anything else.
   Status adopt(uint64_t journal_id, std::deque<uint64_t> numbers);
+  /// Makes a spare when there is none.
+  Status keep_spare();
   /// Begins the next file. After an error the new file's name may stand in the
   /// directory all the same, and be found by recovery: nothing may be written to
   /// the current one before advance has succeeded with the same position.
@@ -59,7 +61,6 @@ class JournalFiles {
   std::string next_spare_name();
   Status label(const std::string& spare, const FileHeader& header);
   void discard(const std::string& path);
-  Status keep_spare();
   Status recycle_released();
   Status recycle(uint64_t number);
   Status settle_names();

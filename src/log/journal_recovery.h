@@ -6,6 +6,7 @@
 
 #include "base/file_system.h"
 #include "log/journal_format.h"
+#include "log/journal_reader.h"
 
 namespace clickmill::log {
 
@@ -22,13 +23,45 @@ struct Recovered {
 /// Called for each record that counts, in the order in which it was written.
 using Replay = std::function<Status(JournalPos position, const RecordView& record)>;
 
-/// Reads every journal file in `directory`, oldest first, and makes durable what
-/// it read, so that nothing it hands on can vanish in a second crash.
+/// Reads what earlier runs left, in two steps, so that a node needs only the newest file
+/// to go on writing and can read the rest beside that.
 ///
 /// A bad stretch that a later group's durable_upto or a later file's
 /// takes_over_from covers, or one that is longer than `unsynced_bytes`, was
 /// durable once: Errc::corrupt with file and position. Any other is the torn
 /// tail: it and what stands behind it was never acknowledged, and is left out.
+/// Holds the files open. Thread: one at a time.
+class JournalRecovery {
+ public:
+  JournalRecovery(FileSystem& files, std::string directory, uint64_t unsynced_bytes)
+      : disk_(files), directory_(std::move(directory)), unsynced_bytes_(unsynced_bytes) {}
+
+  /// Finds the files and the end of the newest, and makes durable what it holds, so that
+  /// nothing that is handed on can vanish in a second crash. Once, and first.
+  Result<Recovered> find_end();
+  /// Hands on every record that counts, oldest file first.
+  Status replay(const Replay& replay);
+
+ private:
+  Status open_files();
+  Status check_chain();
+  JournalPos valid_end(size_t i) const;
+  using OnGroup = std::function<Status(const GroupHeader&)>;
+  Status read_groups(size_t i, const OnGroup& on_group);
+  Status deliver(JournalFileReader& file, const GroupHeader& header, const Replay& replay);
+  Error not_the_end(size_t i, JournalPos position);
+  Status end_of_groups(JournalFileReader& file, JournalPos position);
+  Status make_tail_durable(JournalFileReader& file, const std::vector<JournalPos>& groups);
+
+  FileSystem& disk_;
+  const std::string directory_;
+  const uint64_t unsynced_bytes_;
+  std::vector<JournalFileReader> files_;  ///< oldest first
+  JournalPos durable_upto_;               ///< as the newest group says
+  Recovered found_;
+};
+
+/// Both steps at once: reads every journal file in `directory`.
 Result<Recovered> recover_journal(FileSystem& files, const std::string& directory,
                                   uint64_t unsynced_bytes, const Replay& replay);
 

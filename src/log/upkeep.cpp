@@ -57,7 +57,13 @@ Result<std::unique_ptr<Upkeep>> Upkeep::open(FileSystem& files, const Clock& clo
   const int64_t now = clock.wall_ms();
   upkeep->guard_ = std::make_unique<AgeGuard>(saved.guard, newest, now, clock.monotonic_ns());
   upkeep->scrubs_ = std::make_unique<ScrubPlan>(std::move(saved.checked_ms), now);
-  TRY(upkeep->save());
+  if (auto written = upkeep->save(); !written) {
+    // A full disk must not keep a node from starting; a clock that nothing vouches for
+    // deletes nothing.
+    log_warn("log", "retention: nothing is deleted by age for now: " + written.error().text());
+    const AgeGuard::State held{0, AgeGuard::kHoldMs};
+    upkeep->guard_ = std::make_unique<AgeGuard>(held, newest, now, clock.monotonic_ns());
+  }
   upkeep->publish_hold();
   return upkeep;
 }
@@ -165,6 +171,7 @@ void Upkeep::take_in_marker() {
   }
   log_info("log", "retention: an operator vouches for the clock; old segments go now");
   guard_->lift(clock_.wall_ms());
+  if (options_.on_vouched) options_.on_vouched();
   next_sweep_ns_ = clock_.monotonic_ns();
 }
 

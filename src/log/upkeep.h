@@ -38,6 +38,8 @@ class Upkeep {
     int64_t sweep_interval_ms = 600'000;
     /// Of a partition. Thread: any.
     std::function<Needs(size_t)> needs;
+    /// An operator has vouched for the clock; may be empty. Thread: the upkeep's.
+    std::function<void()> on_vouched = nullptr;
   };
   /// `segments`, by partition, `files` and `clock` are borrowed and outlive it.
   /// `newest`: the newest log time that the node found; 0: none. What is decided

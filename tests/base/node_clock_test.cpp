@@ -57,6 +57,45 @@ TEST_CASE("node clock: a start long after the last record is no jump", "[base]")
   CHECK(node.clock.trouble() == "");
 }
 
+TEST_CASE("node clock: a start's clock is checked against the newest time on record", "[base]") {
+  Node node;
+  const auto [before, synchronised, believed] =
+      GENERATE(table<int64_t, bool, bool>({{kDayMs, false, true},
+                                           {kDayMs + 1, false, false},
+                                           {kDayMs + 1, true, true},
+                                           {400 * kDayMs, false, false},
+                                           {400 * kDayMs, true, true}}));
+  node.wall.set_synchronised(synchronised);
+  const int64_t newest = kStart - before;
+  node.clock.begin_at(ArrivalMs(newest));
+  CHECK(node.now() == (believed ? kStart : newest));
+  CHECK(node.clock.trouble().empty() == believed);
+  node.wall.advance_ms(60'000);
+  CHECK(node.now() == (believed ? kStart : newest) + 60'000);
+  // Set right, it is believed at once, and so is one that somebody vouches for.
+  node.wall.set_wall_ms(newest + 90'000);
+  if (!believed) CHECK(node.now() == newest + 90'000);
+}
+
+TEST_CASE("node clock: somebody may vouch for a clock that is far ahead", "[base]") {
+  Node node;
+  node.clock.begin_at(ArrivalMs(kStart - 400 * kDayMs));
+  CHECK(node.now() == kStart - 400 * kDayMs);
+  node.clock.believe();
+  CHECK(node.now() == kStart);
+  CHECK(node.clock.trouble() == "");
+}
+
+TEST_CASE("node clock: what carries no time is never put where time stands still", "[base]") {
+  Node node;
+  node.clock.begin_at(ArrivalMs(kStart + 7'200'000));
+  const ArrivalMs arrival = node.clock.now();
+  CHECK(arrival.value() == kStart + 7'200'000);
+  CHECK(node.clock.happened_ms(arrival) == kStart);
+  node.wall.set_wall_ms(kStart + 7'195'000);
+  CHECK(node.clock.happened_ms(arrival) == arrival.value());
+}
+
 TEST_CASE("node clock: a jump of up to a day is believed, a longer one is not", "[base]") {
   const auto [jump, believed] =
       GENERATE(table<int64_t, bool>({{kDayMs, true}, {kDayMs + 1, false}}));

@@ -76,13 +76,37 @@ TEST_CASE("task pool: what was taken is run before stop returns; a full queue re
     go.wait(false);
   }));
   started.wait(false);
-  for (int i = 0; i < 3; ++i) REQUIRE(pool.submit([&] { ++ran; }));
+  for (int i = 0; i < 3; ++i) REQUIRE(pool.submit([&] { ++ran; }, TaskPool::AtStop::run));
   CHECK_FALSE(pool.submit([&] { ++ran; }));
   go = true;
   go.notify_one();
   pool.stop();
   CHECK(ran == 3);
   CHECK_FALSE(pool.submit([&] { ++ran; }));
+}
+
+TEST_CASE("task pool: stop forgets what waits, but for what asked to be run", "[base]") {
+  std::atomic<bool> started{false};
+  std::atomic<bool> go{false};
+  std::atomic<int> ran{0};
+  TaskPool pool("pool", 1, 3);
+  REQUIRE(pool.submit([&] {
+    started = true;
+    started.notify_one();
+    go.wait(false);
+  }));
+  started.wait(false);
+  // The thread goes on once the last forgotten task is gone, thus not before the stop.
+  std::shared_ptr<void> forgotten(nullptr, [&](void*) {
+    go = true;
+    go.notify_one();
+  });
+  REQUIRE(pool.submit([&ran, forgotten] { ran += 10; }));
+  REQUIRE(pool.submit([&ran] { ran += 100; }, TaskPool::AtStop::run));
+  REQUIRE(pool.submit([&ran, forgotten] { ran += 10; }));
+  forgotten.reset();
+  pool.stop();
+  CHECK(ran == 100);
 }
 
 TEST_CASE("node clock: time never goes back, and starts no earlier than it is raised to",

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/random.h"
+#include "simulation/quiet_log.h"
 #include "simulation/sim_file_system.h"
 
 namespace clickmill::catalog {
@@ -207,7 +208,9 @@ TEST_CASE("catalog: a file cut anywhere opens with a prefix of the changes", "[c
   }
 }
 
-TEST_CASE("catalog: a flipped bit is told with its position, or cut at the very end", "[catalog]") {
+TEST_CASE("catalog: a flipped bit is told with its position, and costs the newest change at most",
+          "[catalog]") {
+  const simulation::QuietLog quiet;
   Fixture fixture;
   std::vector<size_t> ends;
   std::vector<Model> states;
@@ -218,16 +221,27 @@ TEST_CASE("catalog: a flipped bit is told with its position, or cut at the very 
     REQUIRE(fixture.catalog->put(ad_of(i)));
   }
   const std::string whole = fixture.file_bytes();
+  const Model all = fixture.all();
   fixture.catalog.reset();
   for (size_t byte = 0; byte < whole.size(); ++byte) {
     CAPTURE(byte);
     std::string damaged = whole;
     damaged[byte] ^= static_cast<char>(1U << (byte % 8));
     fixture.write(kPath, damaged);
-    const auto opened = Catalog::open(fixture.files, kDirectory);
+    auto opened = Catalog::open(fixture.files, kDirectory);
     if (byte >= ends.back()) {
       REQUIRE(opened);
-      REQUIRE(contents(**opened) == states.back());
+      // In front of the checksum is nothing that the rest doesn't prove.
+      const Model kept = byte < ends.back() + 8 ? all : states.back();
+      REQUIRE(contents(**opened) == kept);
+      const std::string told = (*opened)->damage();
+      REQUIRE(told.find("byte " + std::to_string(ends.back())) != std::string::npos);
+      // It is told once; what comes next stands behind what stayed.
+      REQUIRE((*opened)->put(ad_of(99)));
+      opened = Catalog::open(fixture.files, kDirectory);
+      REQUIRE(opened);
+      REQUIRE((*opened)->damage().empty());
+      REQUIRE((*opened)->snapshot()->size() == kept.size() + 1);
       continue;
     }
     REQUIRE_FALSE(opened);

@@ -283,10 +283,6 @@ TEST_CASE("config: a value that breaks its rule is named with the rule", "[engin
       {R"({"collector":{"cors_origins":["https://a.example/"]}})",
        "collector.cors_origins: \"https://a.example/\" is neither \"*\" nor an origin such as "
        "https://example.com"},
-      {R"({"catalog":{"file":"none.ndjson"}})",
-       "catalog.file: there is no file /no/such/folder/none.ndjson"},
-      {R"({"catalog":{"file":"ads.ndjson"}})",
-       "catalog.file: there is no file /no/such/folder/ads.ndjson"},
       {R"({"catalog":{"source":"http"}})",
        "catalog.url: is missing: catalog.source \"http\" needs it"},
       {R"({"catalog":{"url":"http://ads.example"}})",

@@ -41,8 +41,6 @@ SimNode::Options Chain::node_options() {
   return options;
 }
 
-std::optional<std::string> Chain::open() { return node_.open(); }
-
 void Chain::die(bool power_loss) { node_.die(power_loss); }
 
 void Chain::maintain() {

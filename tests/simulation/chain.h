@@ -37,7 +37,9 @@ class Chain {
   };
   Chain(uint64_t seed, Options options);
 
-  std::optional<std::string> open();
+  std::optional<std::string> begin() { return node_.begin(); }
+  std::optional<std::string> recover() { return node_.recover(); }
+  std::optional<std::string> open() { return node_.open(); }
   void die(bool power_loss);
 
   void send_click(uint64_t identity, int64_t timestamp_off_ms, log::Lane lane) {

@@ -112,9 +112,13 @@ class Run {
                                             : uint64_t{1} << 40);
   }
 
-  std::optional<std::string> die() {
+  std::optional<std::string> die(bool with_clicks = true) {
     chain_.die(random_.one_in(2));
-    return chain_.open();
+    if (auto problem = chain_.begin()) return problem;
+    // People don't wait until the rest has been read.
+    if (with_clicks && random_.one_in(2)) send();
+    if (random_.one_in(2)) chain_.pump();
+    return chain_.recover();
   }
 
   /// Everything works again: what is held must arrive.
@@ -131,7 +135,7 @@ class Run {
     if (auto problem = chain_.check_journal_shrinks()) return problem;
     // A replay from the last checkpoint comes to the same.
     const stream::Tally before = chain_.total();
-    if (auto problem = die()) return problem;
+    if (auto problem = die(false)) return problem;
     if (!chain_.settle()) return chain_.failure().value_or("clicks stay in the spool");
     if (chain_.total().received != before.received) return "a restart changed what was received";
     return chain_.check_at_the_end();

@@ -37,8 +37,7 @@ void Clients::send(SimNode& node, uint64_t identity, EventMs timestamp, log::Lan
   click.referrer = referrer;
   std::string record;
   click::encode_record(click, record);
-  const auto partitions = static_cast<uint32_t>(node.partitions().size());
-  const PartitionId partition = click::partition_of(ad_id, partitions);
+  const PartitionId partition = click::partition_of(ad_id, node.partition_count());
   auto& spool = node.machine().spool();
   if (!spool.append(partition, std::move(record), false, lane,
                     std::make_shared<Answer>(*this, identity)))

@@ -32,7 +32,7 @@ engine::Machine::Options SimNode::machine_options() {
   return options;
 }
 
-std::optional<std::string> SimNode::open() {
+std::optional<std::string> SimNode::begin() {
   engine::Machine::Outside outside;
   outside.in_background = [this](std::function<void()> task) {
     background_.push_back(std::move(task));
@@ -40,8 +40,16 @@ std::optional<std::string> SimNode::open() {
   };
   outside.router = options_.router;
   machine_ = std::make_unique<engine::Machine>(files, clock_, machine_options(), outside);
-  auto opened = machine_->open_partitions(state);
-  if (opened) opened = machine_->open_journal();
+  if (auto opened = machine_->open_journal(); !opened) return opened.error().text();
+  return std::nullopt;
+}
+
+std::optional<std::string> SimNode::recover() {
+  // The state outlives the machine, as a disk does.
+  const std::shared_ptr<state::Store> borrowed(&state, [](state::Store*) {});
+  const std::atomic<bool> stopping{false};
+  auto opened = machine_->open_partitions(borrowed);
+  if (opened) opened = machine_->recover(stopping);
   if (!opened) return opened.error().text();
   return std::nullopt;
 }

@@ -44,11 +44,18 @@ class SimNode {
   /// `clock` is borrowed.
   SimNode(uint64_t seed, const Clock& clock, Options options);
 
-  /// Opens everything, or says what is wrong.
-  std::optional<std::string> open();
+  /// Opens what clicks need, or says what is wrong.
+  std::optional<std::string> begin();
+  /// Opens and reads the rest.
+  std::optional<std::string> recover();
+  std::optional<std::string> open() {
+    if (auto problem = begin()) return problem;
+    return recover();
+  }
   /// kill -9, or a power loss: everything in memory is gone.
   void die(bool power_loss);
   bool alive() const { return machine_ != nullptr; }
+  uint32_t partition_count() const { return options_.partitions; }
 
   void pump() {
     while (machine_->journal().pump()) {

@@ -42,6 +42,7 @@ struct Fixture {
     SystemClock clock;
     engine::Engine engine(config, files, clock);
     REQUIRE(engine.start());
+    REQUIRE(engine.wait_until_counting());
     now_ms = clock.wall_ms() - age_ms;
     http::TestClient api(engine.api_address());
     REQUIRE(
@@ -166,6 +167,7 @@ TEST_CASE(
   {
     engine::Engine engine(fixture.config, files, clock);
     REQUIRE(engine.start());
+    REQUIRE(engine.wait_until_counting());
     const auto refused = fixture.recount();
     CHECK(refused.code == 2);
     CHECK(refused.told.find("in use by another clickmill process") != std::string::npos);
@@ -254,6 +256,7 @@ TEST_CASE("recount command: what a node refuses, and what is no node", "[tools]"
   SystemClock clock;
   engine::Engine engine(config, files, clock);
   REQUIRE(engine.start());
+  REQUIRE(engine.wait_until_counting());
   const auto without_key = fixture.recount_on(engine);
   CHECK(without_key.code == 2);
   CHECK(without_key.told.find("401") != std::string::npos);

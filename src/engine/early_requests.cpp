@@ -1,0 +1,57 @@
+#include "engine/early_requests.h"
+
+#include <utility>
+
+#include "api/context.h"
+
+namespace clickmill::engine {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+constexpr auto kPatience = std::chrono::seconds(5);
+constexpr size_t kWaitingMost = 1024;
+
+http::Response not_yet() {
+  return api::problem_of(Error(Errc::busy, "counts are being opened after a start"));
+}
+
+}  // namespace
+
+void EarlyRequests::take(http::RequestPtr request, http::Responder respond) {
+  if (open_) return handle_(std::move(request), std::move(respond));
+  {
+    const std::lock_guard lock(mutex_);
+    if (!open_ && waiting_.size() < kWaitingMost) {
+      waiting_.push_back({std::move(request), std::move(respond), Steady::now() + kPatience});
+      return;
+    }
+  }
+  if (!open_) return respond(not_yet());
+  handle_(std::move(request), std::move(respond));
+}
+
+void EarlyRequests::open() {
+  std::deque<Waiting> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    waiting.swap(waiting_);
+  }
+  for (Waiting& each : waiting) handle_(std::move(each.request), std::move(each.respond));
+}
+
+void EarlyRequests::refuse(bool all) {
+  if (open_) return;
+  std::deque<Waiting> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto now = Steady::now();
+    while (!waiting_.empty() && (all || waiting_.front().until <= now)) {
+      refused.push_back(std::move(waiting_.front()));
+      waiting_.pop_front();
+    }
+  }
+  for (Waiting& each : refused) each.respond(not_yet());
+}
+
+}  // namespace clickmill::engine
