@@ -25,7 +25,9 @@ std::optional<http::Response> parse_reason(std::string_view value, stream::Revie
   out.reason = stream::reason_named(value);
   if (out.reason) return std::nullopt;
   return http::problem(
-      400, fmt::format("{} is none of late, clock_ahead, unknown_ad, stale", click::shown(value)),
+      400,
+      fmt::format("{} is none of late, clock_ahead, unknown_ad, stale, double_click",
+                  click::shown(value)),
       "reason");
 }
 

@@ -78,6 +78,7 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
       parsed.click_id ? std::string_view(*parsed.click_id) : std::string_view(generated);
   click.ad_id = parsed.ad_id;
   click.flags = flags;
+  if (!parsed.click_id) click.flags |= click::kIdMade;
   if (target.ad != nullptr) {
     click.advertiser_id = target.ad->advertiser_id;
     click.ad_format = target.ad->ad_format;

@@ -177,6 +177,7 @@ void read_stream(ConfigReader& in, Config::Stream& out) {
   in.number("stream.dedup_hours", out.dedup_hours, 1, 168);
   in.number("stream.window_grace_s", out.window_grace_s, 0, 3600);
   in.number("stream.max_clock_ahead_s", out.max_clock_ahead_s, 0, 3600);
+  in.number("stream.double_click_ms", out.double_click_ms, 0, 60'000);
   in.number("stream.checkpoint_interval_s", out.checkpoint_interval_s, 1, 3600);
   in.number("stream.stale_after_hours", out.stale_after_hours, 1, 8760);
   if (out.stale_after_hours < out.dedup_hours) {

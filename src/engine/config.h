@@ -56,6 +56,7 @@ struct Config {
     uint32_t dedup_hours = 24;
     uint32_t window_grace_s = 30;
     uint32_t max_clock_ahead_s = 30;
+    uint32_t double_click_ms = 0;
     uint32_t checkpoint_interval_s = 30;
     uint32_t stale_after_hours = 72;
     friend bool operator==(const Stream&, const Stream&) = default;

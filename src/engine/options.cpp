@@ -30,6 +30,7 @@ stream::Settings settings_of(const Config& config) {
   settings.dedup_hours = config.stream.dedup_hours;
   settings.window_grace_ms = int64_t{config.stream.window_grace_s} * 1000;
   settings.max_clock_ahead_ms = int64_t{config.stream.max_clock_ahead_s} * 1000;
+  settings.double_click_ms = config.stream.double_click_ms;
   settings.stale_after_hours = config.stream.stale_after_hours;
   settings.nodes = {config.node_id};
   return settings;

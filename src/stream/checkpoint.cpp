@@ -1,7 +1,7 @@
 // Value in the meta space under partition | "checkpoint", little-endian:
-//   u8 version 2 | varint applied | bytes settings | horizon (horizon.cpp) |
-//   varint received, counted, duplicate, resent, review of reasons 1..4,
-//   accepted, rejected |
+//   u8 version 3 | varint applied | bytes settings | horizon (horizon.cpp) |
+//   varint received, counted, duplicate, resent, review of reasons 1..5
+//   (version 2: 1..4), accepted, rejected |
 //   u64 running digest | varint digest offset | u64 digest |
 //   varint next part | varint parts | { bytes part meta (store/part_meta.cpp) } |
 //   u64 XXH3-64 of everything before
@@ -13,7 +13,8 @@
 namespace clickmill::stream {
 namespace {
 
-constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersion = 3;
+constexpr uint8_t kVersionOfFourReasons = 2;
 
 std::string key_of(PartitionId partition) {
   std::string key;
@@ -32,13 +33,13 @@ void encode_tally(const Tally& tally, ByteWriter& writer) {
   writer.varint(tally.rejected);
 }
 
-Tally decode_tally(ByteCursor& cursor) {
+Tally decode_tally(ByteCursor& cursor, size_t reasons) {
   Tally tally;
   tally.received = cursor.varint();
   tally.counted = cursor.varint();
   tally.duplicate = cursor.varint();
   tally.resent = cursor.varint();
-  for (size_t i = 1; i < kReasons; ++i) tally.review[i] = cursor.varint();
+  for (size_t i = 1; i < reasons; ++i) tally.review[i] = cursor.varint();
   tally.accepted = cursor.varint();
   tally.rejected = cursor.varint();
   return tally;
@@ -51,12 +52,14 @@ Result<Checkpoint> decode(std::string_view bytes) {
     return Error(Errc::corrupt, "checkpoint fails its checksum");
   }
   ByteCursor cursor(body);
-  if (cursor.u8() != kVersion) return Error(Errc::corrupt, "checkpoint is of another version");
+  const uint8_t version = cursor.u8();
+  if (version < kVersionOfFourReasons || version > kVersion)
+    return Error(Errc::corrupt, "checkpoint is of another version");
   Checkpoint checkpoint;
   checkpoint.applied = Offset(cursor.varint());
   checkpoint.settings = TRY(decode_settings(cursor.bytes()));
   checkpoint.horizon = TRY(Horizon::decode(cursor));
-  checkpoint.tally = decode_tally(cursor);
+  checkpoint.tally = decode_tally(cursor, version == kVersion ? kReasons : 5);
   checkpoint.running_digest = cursor.u64();
   checkpoint.digest.offset = Offset(cursor.varint());
   checkpoint.digest.value = cursor.u64();

@@ -27,6 +27,7 @@ Pipeline::Pipeline(PartitionId partition, state::Store& store, FileSystem& files
     : partition_(partition),
       store_(store),
       options_(std::move(options)),
+      double_clicks_(partition),
       head_(partition),
       parts_(partition, files, options_.store_directory),
       review_(partition, store),
@@ -46,6 +47,8 @@ Status Pipeline::restore() {
   checkpointed_ = state_.applied;
   TRY(parts_.open(state_.parts, state_.next_part));
   TRY(head_.load(store_));
+  double_clicks_.set_window(state_.settings.double_click_ms);
+  TRY(double_clicks_.load(store_));
   dedup_ = dedup::Dedup::open(partition_, store_, {state_.settings.dedup_hours, options_.images},
                               state_.horizon.first_kept_hour());
   last_flush_log_ms_ = state_.horizon.log_time().value();
@@ -68,6 +71,7 @@ Status Pipeline::apply(const log::Entry& entry) {
       state_.settings = TRY(decode_settings(entry.payload));
       state_.horizon.keep(state_.settings.nodes, state_.settings.stale_after_hours);
       dedup_->set_dedup_hours(state_.settings.dedup_hours);
+      double_clicks_.set_window(state_.settings.double_click_ms);
       break;
     case click::EntryKind::decision: TRY(apply_decision(entry)); break;
     case click::EntryKind::repair: TRY(apply_repair(entry)); break;
@@ -169,7 +173,17 @@ Status Pipeline::replace_rows(const std::vector<store::Row>& rows) {
   return parts_.replace(rows);
 }
 
-std::optional<Reason> Pipeline::reason_for_review(const ClickBatch::Click& click) const {
+/// Takes every click as a visit, whatever becomes of it; imports were no visits just now.
+bool Pipeline::clicks_again_soon(const ClickBatch::Click& click, LogMs append_ms) {
+  const click::Visitor& visitor = click.counting.visitor;
+  if (!double_clicks_.on() || !visitor.known || (click.flags & click::kBackfill) != 0) return false;
+  const uint64_t pair[2] = {click.counting.ad_hash, visitor.hash};
+  const uint64_t who = xxh64_of({reinterpret_cast<const char*>(pair), sizeof(pair)});
+  return double_clicks_.visit(who, click.received_ms, append_ms);
+}
+
+std::optional<Reason> Pipeline::reason_for_review(const ClickBatch::Click& click,
+                                                  bool again_soon) const {
   if (click.received_ms < state_.horizon.stale_before()) return Reason::stale;
   if ((click.flags & click::kUnknownAd) != 0) return Reason::unknown_ad;
   if ((click.flags & click::kBackfill) != 0) return std::nullopt;
@@ -177,11 +191,13 @@ std::optional<Reason> Pipeline::reason_for_review(const ClickBatch::Click& click
   const EventMs timestamp = click.counting.timestamp_ms;
   if (timestamp.value() > arrival + state_.settings.max_clock_ahead_ms) return Reason::clock_ahead;
   if (arrival > minute_end(timestamp) + state_.settings.window_grace_ms) return Reason::late;
+  if (again_soon && (click.flags & click::kIdMade) != 0) return Reason::double_click;
   return std::nullopt;
 }
 
 void Pipeline::judge(const ClickBatch::Click& click, Offset offset, LogMs append_ms,
                      bool duplicate) {
+  const bool again_soon = clicks_again_soon(click, append_ms);
   Tally& tally = state_.tally;
   auto fate = static_cast<uint64_t>(Fate::counted);
   if (duplicate && batch_.header().again) {
@@ -191,7 +207,7 @@ void Pipeline::judge(const ClickBatch::Click& click, Offset offset, LogMs append
     ++tally.received;
     ++tally.duplicate;
     fate = static_cast<uint64_t>(Fate::duplicate);
-  } else if (const auto reason = reason_for_review(click)) {
+  } else if (const auto reason = reason_for_review(click, again_soon)) {
     ++tally.received;
     ++tally.review[static_cast<size_t>(*reason)];
     fate = static_cast<uint64_t>(Fate::review) + static_cast<uint64_t>(*reason);
@@ -252,6 +268,7 @@ Status Pipeline::checkpoint() {
   fail_point("checkpoint.parts_synced");
   state::Batch batch;
   TRY(dedup_->checkpoint(batch));
+  double_clicks_.checkpoint(batch);
   head_.checkpoint(batch);
   TRY(review_.checkpoint(batch, state_.horizon.age_ms()));
   TRY(changes_.checkpoint(batch, state_.horizon.age_ms()));

@@ -13,6 +13,7 @@
 #include "stream/changes.h"
 #include "stream/checkpoint.h"
 #include "stream/click_batch.h"
+#include "stream/double_clicks.h"
 #include "stream/head.h"
 #include "stream/parts.h"
 #include "stream/review.h"
@@ -92,7 +93,8 @@ class Pipeline {
   void count(const click::ClickView& click);
   void settle();
   void judge(const ClickBatch::Click& click, Offset offset, LogMs append_ms, bool duplicate);
-  std::optional<Reason> reason_for_review(const ClickBatch::Click& click) const;
+  std::optional<Reason> reason_for_review(const ClickBatch::Click& click, bool again_soon) const;
+  bool clicks_again_soon(const ClickBatch::Click& click, LogMs append_ms);
   void mix(uint64_t what);
   void note_digest();
   bool flush_is_due() const;
@@ -106,6 +108,7 @@ class Pipeline {
   Checkpoint state_;  // parts are filled in at checkpoints only
   Offset checkpointed_;
   std::unique_ptr<dedup::Dedup> dedup_;
+  DoubleClicks double_clicks_;
   Head head_;
   Parts parts_;
   Review review_;

@@ -14,6 +14,7 @@
 #include "base/time_text.h"
 #include "click/batch.h"
 #include "click/click.h"
+#include "stream/double_clicks.h"
 #include "stream/review.h"
 
 namespace clickmill::stream {
@@ -92,6 +93,44 @@ class NaiveHorizon {
   int64_t age_ms_ = 0;
 };
 
+/// Who clicked which ad lately: all visits one by one.
+class Visits {
+ public:
+  /// Takes the click as a visit. True: the visitor clicked the ad within the window before.
+  bool again_soon(const click::ClickView& click, uint64_t seed, int64_t append_ms,
+                  int64_t window_ms) {
+    const auto visitor = click::visitor_of(click, seed);
+    if (window_ms == 0 || !visitor.known || (click.flags & click::kBackfill) != 0) return false;
+    auto& known = by_who_[{std::string(click.ad_id), visitor.hash}];
+    const int64_t received_ms = click.received_ms.value();
+    bool close = false;
+    for (auto at = known.rbegin(); at != known.rend() && !close; ++at) {
+      const bool remembered = number_ - at->number <= DoubleClicks::kMost &&
+                              append_ms - at->append_ms <= window_ms + DoubleClicks::kSlackMs;
+      if (!remembered) break;
+      close = std::abs(at->received_ms - received_ms) <= window_ms;
+    }
+    known.push_back({number_++, append_ms, received_ms});
+    if (number_ % DoubleClicks::kMost == 0) forget();
+    return close;
+  }
+
+ private:
+  struct Visit {
+    uint64_t number;
+    int64_t append_ms;
+    int64_t received_ms;
+  };
+  void forget() {
+    for (auto& [who, known] : by_who_)
+      std::erase_if(
+          known, [&](const Visit& visit) { return number_ - visit.number > DoubleClicks::kMost; });
+    std::erase_if(by_who_, [](const auto& item) { return item.second.empty(); });
+  }
+  std::map<std::pair<std::string, uint64_t>, std::vector<Visit>> by_who_;
+  uint64_t number_ = 0;
+};
+
 using VisitClick = std::function<Status(Offset, const click::ClickView&)>;
 
 Error at_offset(const log::Entry& entry, Error error) {
@@ -158,6 +197,7 @@ class IdentityShare {
       case click::EntryKind::settings: {
         auto settings = decode_settings(entry.payload);
         if (!settings) return at_offset(entry, std::move(settings).error());
+        if (settings->double_click_ms != horizon_.settings().double_click_ms) visits_ = {};
         horizon_.put_in_force(*std::move(settings));
         break;
       }
@@ -194,6 +234,8 @@ class IdentityShare {
     };
     return read_clicks(
         entry, on_header, [&](Offset offset, const click::ClickView& click) -> Status {
+          const bool again_soon = visits_.again_soon(click, options_.seed, entry.append_ms.value(),
+                                                     horizon_.settings().double_click_ms);
           const auto at = newest_hour_.find(id_of(click));
           if (at == newest_hour_.end()) return {};
           const int64_t received_hour = hour_of(click.received_ms.value());
@@ -202,7 +244,7 @@ class IdentityShare {
           if (at->second && *at->second >= oldest) return {};
           at->second = hour_of(entry.append_ms.value());
           if (!wanted(click)) return {};
-          if (counts(click)) {
+          if (counts(click, again_soon)) {
             TRY(add(click));
           } else {
             Flagged& flagged = flagged_[offset];
@@ -237,11 +279,12 @@ class IdentityShare {
   }
 
   /// Whether a first copy is counted rather than flagged for review.
-  bool counts(const click::ClickView& click) const {
+  bool counts(const click::ClickView& click, bool again_soon) const {
     const int64_t received = click.received_ms.value();
     if (received < horizon_.stale_before_ms() || (click.flags & click::kUnknownAd) != 0)
       return false;
     if ((click.flags & click::kBackfill) != 0) return true;
+    if (again_soon && (click.flags & click::kIdMade) != 0) return false;
     const Settings& settings = horizon_.settings();
     return click.timestamp_ms.value() <= received + settings.max_clock_ahead_ms &&
            received <= minute_of(click) + kMinuteMs + settings.window_grace_ms;
@@ -264,6 +307,7 @@ class IdentityShare {
   /// Of each identity the log hour under which it was filed last; empty: not yet.
   std::unordered_map<Hash128, std::optional<int64_t>, IdHash> newest_hour_;
   NaiveHorizon horizon_;
+  Visits visits_;
   /// Of the range and not decided yet.
   struct Flagged {
     std::string record;

@@ -20,8 +20,8 @@ namespace clickmill::stream {
 namespace {
 
 constexpr uint8_t kVersion = 1;
-constexpr std::array<std::string_view, kReasons> kReasonWords = {"?", "late", "clock_ahead",
-                                                                 "unknown_ad", "stale"};
+constexpr std::array<std::string_view, kReasons> kReasonWords = {
+    "?", "late", "clock_ahead", "unknown_ad", "stale", "double_click"};
 enum class Table : uint8_t { open = 0, decided = 1 };
 constexpr size_t kKeyBytes = 13;
 

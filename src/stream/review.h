@@ -19,8 +19,14 @@
 namespace clickmill::stream {
 
 /// Why a click was flagged instead of counted; the wire's words.
-enum class Reason : uint8_t { late = 1, clock_ahead = 2, unknown_ad = 3, stale = 4 };
-inline constexpr size_t kReasons = 5;
+enum class Reason : uint8_t {
+  late = 1,
+  clock_ahead = 2,
+  unknown_ad = 3,
+  stale = 4,
+  double_click = 5
+};
+inline constexpr size_t kReasons = 6;
 std::string_view to_string(Reason reason);
 std::optional<Reason> reason_named(std::string_view word);
 

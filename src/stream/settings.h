@@ -17,6 +17,7 @@ struct Settings {
   int64_t window_grace_ms = 30'000;
   int64_t max_clock_ahead_ms = 30'000;
   int64_t stale_after_hours = 72;
+  int64_t double_click_ms = 0;     ///< 0: off
   std::vector<std::string> nodes;  ///< sorted node_ids
   friend bool operator==(const Settings&, const Settings&) = default;
 };

@@ -123,10 +123,9 @@ void append_settings(std::string_view payload, std::string& out) {
   if (!settings) return;
   out += fmt::format(
       ",\"dedup_hours\":{},\"window_grace_ms\":{},\"max_clock_ahead_ms\":{},\"stale_after_hours\":{"
-      "},"
-      "\"nodes\":[",
+      "},\"double_click_ms\":{},\"nodes\":[",
       settings->dedup_hours, settings->window_grace_ms, settings->max_clock_ahead_ms,
-      settings->stale_after_hours);
+      settings->stale_after_hours, settings->double_click_ms);
   for (size_t i = 0; i < settings->nodes.size(); ++i) {
     if (i != 0) out += ',';
     out += json_quoted(settings->nodes[i]);

@@ -67,6 +67,7 @@ void check_defaults(const Config& config) {
   CHECK(config.stream.dedup_hours == 24);
   CHECK(config.stream.window_grace_s == 30);
   CHECK(config.stream.max_clock_ahead_s == 30);
+  CHECK(config.stream.double_click_ms == 0);
   CHECK(config.stream.checkpoint_interval_s == 30);
   CHECK(config.stream.stale_after_hours == 72);
   CHECK(config.store.minute_days == 1826);
@@ -128,6 +129,7 @@ TEST_CASE("config: the example names every key with its default", "[engine]") {
                           "dedup_hours",
                           "window_grace_s",
                           "max_clock_ahead_s",
+                          "double_click_ms",
                           "checkpoint_interval_s",
                           "stale_after_hours",
                           "minute",
@@ -170,6 +172,7 @@ TEST_CASE("config: numbers are taken up to their bounds and not beyond", "[engin
       {"stream.dedup_hours", 1, 72},
       {"stream.window_grace_s", 0, 3600},
       {"stream.max_clock_ahead_s", 0, 3600},
+      {"stream.double_click_ms", 0, 60'000},
       {"stream.checkpoint_interval_s", 1, 3600},
       {"stream.stale_after_hours", 24, 8760},
       {"query.max_points", 1, 1'000'000},
@@ -218,7 +221,7 @@ TEST_CASE("config: values arrive", "[engine]") {
       "default_redirect": "https://example.com/x", "trusted_proxies": ["10.0.0.0/8", "::1"],
       "country_header": "CF-IPCountry", "cors_origins": ["https://a.example", "http://b.example:8080"],
       "max_body_bytes": 2048, "buffer_bytes": 2000000},
-    "stream": {"dedup_hours": 48, "window_grace_s": 1, "max_clock_ahead_s": 2,
+    "stream": {"dedup_hours": 48, "window_grace_s": 1, "max_clock_ahead_s": 2, "double_click_ms": 400,
       "checkpoint_interval_s": 3, "stale_after_hours": 49},
     "query": {"max_points": 9}, "catalog": {"file": ""},
     "auth": {"keys": []}, "threads": 2, "log_level": "debug", "log_format": "json"
@@ -244,6 +247,7 @@ TEST_CASE("config: values arrive", "[engine]") {
   CHECK(config.stream.dedup_hours == 48);
   CHECK(config.stream.window_grace_s == 1);
   CHECK(config.stream.max_clock_ahead_s == 2);
+  CHECK(config.stream.double_click_ms == 400);
   CHECK(config.stream.checkpoint_interval_s == 3);
   CHECK(config.stream.stale_after_hours == 49);
   CHECK(config.query.max_points == 9);

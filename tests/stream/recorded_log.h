@@ -19,7 +19,8 @@ namespace clickmill::stream {
 /// A random log of one partition as a leader would have written it: three
 /// senders with outages, our own resends, clients' copies at other nodes, late
 /// and early clocks, unknown ads, imports, ticks, idle hours, changed settings,
-/// and an operator who decides about odd clicks, some of them twice.
+/// and an operator who decides about odd clicks, some of them twice,
+/// and a person who clicks twice.
 class RecordedLog {
  public:
   static constexpr int64_t kBeginMs = 1'782'295'200'000;  // 2026-06-24T10:00:00Z
@@ -28,6 +29,7 @@ class RecordedLog {
     settings_.nodes = {"n1", "n2", "n3"};
     settings_.dedup_hours = 3;
     settings_.stale_after_hours = 2;
+    settings_.double_click_ms = 500;
     senders_.resize(settings_.nodes.size());
     append_settings();
     while (next_.value() <= offsets) step();
@@ -105,6 +107,8 @@ class RecordedLog {
       click.timestamp_ms = EventMs(now_ms_ + static_cast<int64_t>(random_.below(kHourMs)));
     if (random_.one_in(50)) click.flags = click::kUnknownAd;
     if (random_.one_in(30)) click.flags = click::kBackfill;
+    if (random_.one_in(3)) click.flags |= click::kIdMade;
+    if (random_.one_in(8)) click.user_id = "twice";
     return click;
   }
 
@@ -162,6 +166,7 @@ class RecordedLog {
   void change_settings() {
     settings_.dedup_hours = 1 + static_cast<int64_t>(random_.below(6));
     settings_.window_grace_ms = 10'000 + static_cast<int64_t>(random_.below(60'000));
+    settings_.double_click_ms = random_.one_in(3) ? 0 : static_cast<int64_t>(random_.below(5'000));
     append_settings();
   }
   void append_settings() {

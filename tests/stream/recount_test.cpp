@@ -330,10 +330,13 @@ TEST_CASE("recount: agrees with the stream on random logs", "[stream]") {
   settings.dedup_hours = static_cast<int64_t>(1 + random.below(3));
   settings.stale_after_hours = settings.dedup_hours + static_cast<int64_t>(random.below(4));
   settings.nodes = {"n1", "n2"};
+  const auto window = [&] { return static_cast<int64_t>(random.below(3) * random.below(9'000)); };
+  settings.double_click_ms = window();
   int64_t now = kStart;
   const auto pick = [&](int64_t most) {
     return static_cast<int64_t>(random.below(static_cast<uint64_t>(most)));
   };
+  log.settings(settings, now);
   for (int step = 0; step < 200; ++step) {
     // Mostly moments, now and then hours.
     now += random.below(8) == 0 ? pick(3 * kHourMs) : pick(20'000);
@@ -345,6 +348,7 @@ TEST_CASE("recount: agrees with the stream on random logs", "[stream]") {
     } else if (what == 1 && random.below(4) == 0) {
       settings.dedup_hours = static_cast<int64_t>(1 + random.below(3));
       settings.window_grace_ms = pick(60'000);
+      settings.double_click_ms = window();
       log.settings(settings, now);
     } else if (what == 2 && log.next() > 1) {
       Decision decision{random.below(3) == 0 ? Verdict::reject : Verdict::accept,
@@ -365,6 +369,7 @@ TEST_CASE("recount: agrees with the stream on random logs", "[stream]") {
         click.received = low + pick(now - low + 1);
         click.timestamp = click.received - pick(100'000) + pick(60'000);
         click.flags = static_cast<uint8_t>(random.below(6) == 0 ? random.below(4) : 0);
+        if (random.below(2) == 0) click.flags |= click::kIdMade;
         click.device = static_cast<click::Device>(random.below(4));
         click.user = "u" + std::to_string(random.below(30));
         click.country = random.below(2) == 0 ? click::kUnknownCountry : click::country_of('D', 'E');

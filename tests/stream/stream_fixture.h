@@ -263,6 +263,7 @@ class RandomLog {
       entry.settings.dedup_hours = random_.one_in(3) ? static_cast<int64_t>(random_.below(60)) : 24;
       entry.settings.stale_after_hours = 1 + static_cast<int64_t>(random_.below(80));
       entry.settings.window_grace_ms = static_cast<int64_t>(random_.below(60)) * 1000;
+      if (random_.one_in(2)) entry.settings.double_click_ms = at_most(10'000);
       entry.settings.nodes = {"n1", "n2"};
       return entry;
     }
@@ -300,7 +301,9 @@ class RandomLog {
     click.country = click::country_of(static_cast<char>('A' + random_.below(3)), 'E');
     if (random_.one_in(20)) click.flags |= click::kBackfill;
     if (random_.one_in(20)) click.flags |= click::kUnknownAd;
-    if (!random_.one_in(6)) click.user_id = "user_" + std::to_string(random_.below(50));
+    if (random_.one_in(2)) click.flags |= click::kIdMade;
+    if (!random_.one_in(6))
+      click.user_id = "user_" + std::to_string(random_.below(random_.one_in(2) ? 3 : 50));
     return click;
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <string>
@@ -125,7 +126,16 @@ struct TestEntry {
   }
 };
 
-enum class Fate : uint8_t { counted, duplicate, resent, late, clock_ahead, unknown_ad, stale };
+enum class Fate : uint8_t {
+  counted,
+  duplicate,
+  resent,
+  late,
+  clock_ahead,
+  unknown_ad,
+  stale,
+  double_click
+};
 
 /// What DESIGN §5 says becomes of a log, word by word and without any thought of
 /// speed: every id with all hours under which it stands, every row for ever.
@@ -151,6 +161,7 @@ class Model {
     } else if (entry.kind == click::EntryKind::tick) {
       for (const auto& node : entry.low_waters) hear(node.node, node.low_water.value());
     } else if (entry.kind == click::EntryKind::settings) {
+      if (settings_.double_click_ms != entry.settings.double_click_ms) visits_.clear();
       settings_ = entry.settings;
       for (const auto& name : settings_.nodes) {
         if (nodes_.count(name) == 0) nodes_[name] = {log_time_, 0};
@@ -201,7 +212,24 @@ class Model {
     t_ = std::max(t_, t - t % 3'600'000);
     first_hour_ = std::max(first_hour_, t_ / 3'600'000 - settings_.dedup_hours);
   }
+  /// Whether one of the visits remembered lies within double_click_ms; the click is one then.
+  bool again_soon(const TestEntry& entry, const TestClick& click) {
+    const auto visitor = click::visitor_of(click.view(), seed_);
+    const int64_t window = settings_.double_click_ms;
+    if (window == 0 || !visitor.known || (click.flags & click::kBackfill) != 0) return false;
+    bool close = false;
+    const size_t remembered = std::min<size_t>(visits_.size(), 65'536);
+    for (size_t i = visits_.size() - remembered; i < visits_.size(); ++i) {
+      const Visit& visit = visits_[i];
+      close |= visit.ad_id == click.ad_id && visit.visitor == visitor.hash &&
+               visit.append_ms >= entry.append_ms - window - 30'000 &&
+               std::abs(visit.received_ms - click.received_ms) <= window;
+    }
+    visits_.push_back({click.ad_id, visitor.hash, entry.append_ms, click.received_ms});
+    return close;
+  }
   Fate judge(const TestEntry& entry, const TestClick& click) {
+    const bool again = again_soon(entry, click);
     auto& hours = ids_[{click.ad_id, click.click_id}];
     const int64_t from =
         std::max(first_hour_, click.received_ms / 3'600'000 - settings_.dedup_hours);
@@ -217,6 +245,7 @@ class Model {
     }
     const int64_t minute_end = click.timestamp_ms / 60'000 * 60'000 + 60'000;
     if (click.received_ms - minute_end > settings_.window_grace_ms) return Fate::late;
+    if (again && (click.flags & click::kIdMade) != 0) return Fate::double_click;
     return Fate::counted;
   }
   void note(Fate verdict, const TestClick& click, Offset offset) {
@@ -231,6 +260,7 @@ class Model {
       case Fate::clock_ahead: return review(Reason::clock_ahead, offset);
       case Fate::unknown_ad: return review(Reason::unknown_ad, offset);
       case Fate::stale: return review(Reason::stale, offset);
+      case Fate::double_click: return review(Reason::double_click, offset);
       default: break;
     }
     ++tally_.counted;
@@ -255,7 +285,15 @@ class Model {
     reviews_[offset.value()] = reason;
   }
 
+  struct Visit {
+    std::string ad_id;
+    uint64_t visitor;
+    int64_t append_ms;
+    int64_t received_ms;
+  };
+
   const uint64_t seed_;
+  std::vector<Visit> visits_;
   int64_t log_time_ = 0;
   int64_t t_ = 0;
   int64_t first_hour_ = 0;

@@ -220,11 +220,6 @@ class Visit:
             code = code.replace("{" + name + "}", value)
         return self.do("run", page=self.tab, code=code)
 
-    def reads(self, text):
-        """Waits until the page holds the text."""
-        wait_until(f"{text} on the page", lambda: text in (
-            self.ask(self.tab, "return document.body.innerText") or "").replace(" ", ""))
-
     def verdicts(self):
         """(counted, in review) of the ad."""
         node = self.world.node
