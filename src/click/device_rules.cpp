@@ -99,6 +99,8 @@ constexpr DeviceRule kRules[] = {
     {"feed", "", kOther, "Mozilla/5.0 (feeder.co; Macintosh; Intel Mac OS X 10_15_7) …", 9},
     {"curl/", "", kOther, "curl/7.29.0", 8},
     {"splash version", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … splash Version/10.0 …", 1},
+    {"cypress/", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … Chrome/126.0.0.0 … Cypress/13.6.0",
+     0},
 
     // Consoles.
     {"playstation", "", kOther, "Mozilla/5.0 (PlayStation 4 Pro 5.0)", 10},
@@ -114,6 +116,8 @@ constexpr DeviceRule kRules[] = {
     {"tv>", "", kOther, "Mozilla/5.0 (SMART-TV; Linux; Tizen 6.0) … TV Safari/537.36", 1614},
     {"smarttv", "", kOther, "Mozilla/5.0 (Linux ) AppleWebKit/537.36 … SmartTvA/3.0.0", 46},
     {"appletv", "", kOther, "Mozilla/5.0 (AppleTV11,1; CPU OS 11.1 like Mac OS X; en-US)", 1},
+    {"firetv", "", kOther, "Player/3.1 (NFANDROID2-PRV-FIRETVSTICK2018)", 1},
+    {"vidaa", "", kOther, "Mozilla/5.0 (X11; Linux armv7l) … VIDAA/6.0", 0},
     {"nettv", "", kOther, "Opera/9.80 (Linux armv7l; InettvBrowser/2.2 …", 5},
     {"<box>", "", kOther, "Mozilla/5.0 (Linux; Android 10; TP01_box) AppleWebKit/537.36 …", 64},
     {"mibox", "", kOther, "Mozilla/5.0 (Linux; Android 5.1; MiBOX3_PRO) …", 5},
@@ -183,8 +187,13 @@ constexpr DeviceRule kRules[] = {
 
     // Headsets.
     {"oculus", "", kOther, "Mozilla/5.0 (X11; … OculusBrowser/32.1.0.37.133.575621010 …", 9},
+    {"<quest 2", "", kOther, "Mozilla/5.0 (Linux; Android 12; Quest 2) … Safari/537.36", 0},
     {"<quest 3", "", kOther, "Mozilla/5.0 (Linux; arm_64; Android 14; Quest 3) …", 2},
+    {"<quest pro", "", kOther, "Mozilla/5.0 (Linux; Android 12; Quest Pro) … Safari/537.36", 0},
+    {"<vive ", "", kOther, "Mozilla/5.0 (Linux; Android 10; VIVE Focus 3) … Mobile Safari", 0},
+    {"visionos", "", kOther, "Shop/2.1 (Apple Vision Pro; visionOS 1.2)", 0},
     {"like quest", "", kOther, "Mozilla/5.0 (X11; Linux x86_64; PICO 4 OS5.8.2 like Quest) …", 2},
+    {"<pico 4", "", kOther, "Mozilla/5.0 (Linux; Android 10; PICO 4) … Mobile Safari/537.36", 0},
     {"<pico g", "", kOther, "Mozilla/5.0 (Linux; Android 8.1.0; Pico G2 4K …", 1},
     {"<pico neo", "", kOther, "Mozilla/5.0 (Linux; Android 10; Pico Neo 3 Build/4.9.5; wv) …", 1},
     {"wolvic", "", kOther, "Mozilla/5.0 (Linux; Android 10; A8110) … Wolvic/1.0", 1},
@@ -365,8 +374,10 @@ constexpr DeviceRule kRules[] = {
     {"<phone", "", kMobile, "Mozilla/5.0 (2822MB; 720x1411; 320x319; 411x806; … Phone …", 3},
     {"<wap", "", kMobile, "R380 2.0 WAP1.1", 26},
 
-    // Android without the word mobile.
-    {"android", "", kTablet, "Mozilla/5.0 (Linux; Android 13; K) … Chrome/126.0.0.0 Safari", 3498},
+    // Browsers on Android without the word mobile; other programs there run on phones mostly.
+    {"mozilla/", "android", kTablet,
+     "Mozilla/5.0 (Linux; Android 13; K) … Chrome/126.0.0.0 Safari/537.36", 3490},
+    {"android", "", kMobile, "Instagram 219.0.0.12.117 Android (28/9; 480dpi; 1080x2076)", 74},
 
     // Desktops.
     {"windows", "", kDesktop, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) … Chrome/126.0.0.0 …",
@@ -377,18 +388,15 @@ constexpr DeviceRule kRules[] = {
     {"<x11", "", kDesktop, "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0",
      201},
     {"linux x86_64", "", kDesktop, "Mozilla/5.0 (Wayland; Linux x86_64; System76) …", 5},
-    {"ubuntu", "", kDesktop, "Mozilla/5.0 (compatible; Konqueror/3.5; Linux) … (Kubuntu)", 2},
-    {"debian", "", kDesktop, "Mozilla/5.0 (compatible; Konqueror/3.5; Linux; de) … (Debian)", 1},
+    {"konqueror", "", kDesktop, "Mozilla/5.0 (compatible; Konqueror/3.4; CYGWIN_NT-5.1) …", 4},
+    {"ubuntu", "", kDesktop, "ELinks/0.12~pre6-1ubuntu1 (textmode; Ubuntu; Linux …", 1},
     {"freebsd", "", kDesktop, "Mozilla/3.0 (WorldGate Gazelle 3.5.1 … FreeBSD2.2.8-STABLE)", 1},
     {"os/2", "", kDesktop, "Mozilla/5.0 (OS/2; Warp 4.5; rv:10.0.12) Gecko/20100101 …", 1},
     {"amiga", "", kDesktop, "Mozilla/5.0 (compatible; IBrowse 3.0; AmigaOS4.0)", 4},
     {"haiku", "", kDesktop, "Mozilla/5.0 (BeOS; U; Haiku BePC; en-US; rv:1.8.1.21pre) …", 2},
 
     // UC Browser.
-    {"ucbrowser", "", kMobile,
-     "Mozilla/5.0 (U; en-US) U2/1.0.0 UCBrowser/9.4.0.460"
-     "11.3.5.1203);ov(15_8);ss(414x736);bt(GJ);pm(0);bv(0);nm(0);im(0);nt(1);",
-     42},
+    {"ucbrowser", "", kMobile, "Mozilla/5.0 (U; en-US) U2/1.0.0 UCBrowser/9.4.0.460", 42},
 };
 
 }  // namespace

@@ -129,7 +129,7 @@ Device device_of(std::string_view user_agent, const DeviceHints& hints) {
   // A robot or a television set is named; hints come from the browser that it is built on.
   if (rule != nullptr && told == Device::other) return told;
   if (const auto device = device_of_form_factors(hints.form_factors)) return *device;
-  const bool by_name = rule != nullptr && rule->word != "android";
+  const bool by_name = rule != nullptr && rule->then != "android";
   if (hints.mobile == "?1" && !(told == Device::tablet && by_name)) return Device::mobile;
   // Of Android's browsers those on tablets say ?0; a phone's says so when it plays a desktop.
   const bool android = rule != nullptr && rule->word == "mobile" && names_android(user_agent);

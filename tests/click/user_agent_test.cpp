@@ -85,6 +85,9 @@ const std::vector<Seen>& agents() {
          "Mozilla/5.0 (webOS/2.2.4; U; en-US) AppleWebKit/534.6 webOSBrowser/221.56 Safari Pre/3.0",
          "Opera/9.80 (Android; Opera Mini/36.2/119.132; U; id) Presto/2.12.423 Version/12.16",
          "Opera/9.80 (J2ME/MIDP; Opera Mini/7.1/28.3; U; en) Presto/2.8.119",
+         "Instagram 219.0.0.12.117 Android (28/9; 480dpi; 1080x2076; HUAWEI; COR-L29)",
+         "com.google.android.youtube/17.31.35(Linux; U; Android 11; SM-A515F) gzip",
+         "TikTok 26.2.0 rv:262018 (iPhone; iOS 16.0; en_US) Cronet",
          "UCWEB/2.0 (MIDP-2.0; U; Adr 4.4.4; en-US; XT1022) U2/1.0.0 UCBrowser/10.9.8 U2/1.0.0",
          "Mozilla/5.0 (PLAYSTAR Mobile; Linux) Mobile"});
     // Tablets.
@@ -178,6 +181,11 @@ const std::vector<Seen>& agents() {
          "Mobile VR Safari/537.36",
          "Mozilla/5.0 (X11; Linux x86_64; PICO 4 OS5.4.0 like Quest) AppleWebKit/537.36 "
          "PicoBrowser/3.3.22 Chrome/105.0 VR Safari/537.36",
+         android("Quest 2"),
+         android("Quest Pro"),
+         android("PICO 4", true),
+         android("VIVE Focus 3", true),
+         "Shop/2.1 (Apple Vision Pro; visionOS 1.2)",
          "Mozilla/5.0 (Linux; Android 10; A8110) Gecko/117.0 Wolvic/1.0",
          android("SM-R890", true),
          android("TicWatch Pro 3", true),
