@@ -206,7 +206,7 @@ class Bench {
   }
   void start_merge(uint32_t p) {
     if (streams_[p].merging) return;
-    auto merge = streams_[p].pipeline->due_merge();
+    auto merge = streams_[p].pipeline->due_merge(store::kAllTime);
     if (!merge) return;
     streams_[p].merging = background_.submit([this, p, merge] {
       auto done = merge->run();

@@ -16,6 +16,7 @@
 #include "collector/click_endpoint.h"
 #include "http/auth.h"
 #include "http/router.h"
+#include "store/retention.h"
 
 namespace clickmill::api {
 
@@ -42,6 +43,11 @@ struct Context {
   std::function<std::vector<std::string>()> warnings;
   /// The configuration service that has the ads; empty: this node has them.
   std::string catalog_url = {};
+  /// What has been deleted from the store; null: nothing.
+  const store::Retention* retention = nullptr;
+  store::TableTimes deleted_before() const {
+    return retention != nullptr ? retention->deleted_before() : store::kAllTime;
+  }
 };
 
 /// Routes of the collector listener: /v1/click and /healthz, nothing else.

@@ -1,6 +1,7 @@
 #include "api/context.h"
 #include "base/query_params.h"
 #include "query/aggregate.h"
+#include "query/kept.h"
 
 namespace clickmill::api {
 namespace {
@@ -27,6 +28,24 @@ bool advertiser_has_ads(const catalog::Catalog::Snapshot& ads, std::string_view 
   return !ads.list(advertiser_id, "", 1).empty();
 }
 
+using Versions = std::vector<store::Version>;
+
+/// Fits the request to what is kept and reads what it needs: in that order, and again should
+/// more have been deleted in between.
+template <typename Request>
+std::variant<Versions, http::Response> read_kept(Context& context,
+                                                 const std::vector<PartitionId>& ids,
+                                                 Request& request) {
+  while (true) {
+    const auto deleted = context.deleted_before();
+    if (const auto error = query::fit_to_kept(request, deleted))
+      return http::problem(400, error->detail, error->field);
+    auto versions = context.reader.read(ids, query::head_scan(request));
+    if (!versions) return problem_of(versions.error());
+    if (context.deleted_before() == deleted) return *std::move(versions);
+  }
+}
+
 http::Response answer_clicks(Context& context, const http::Principal& who,
                              query::ClicksRequest request) {
   if (!limit_to_own(who, request)) return no_such(request);
@@ -40,9 +59,9 @@ http::Response answer_clicks(Context& context, const http::Principal& who,
   } else {
     ids.push_back(click::partition_of(request.ad_id, context.partitions));
   }
-  auto versions = context.reader.read(ids, query::head_scan(request));
-  if (!versions) return problem_of(versions.error());
-  auto answer = query::aggregate_clicks(request, *versions);
+  auto read = read_kept(context, ids, request);
+  if (auto* refused = std::get_if<http::Response>(&read)) return std::move(*refused);
+  auto answer = query::aggregate_clicks(request, std::get<Versions>(read));
   if (!answer) return problem_of(answer.error());
   const bool known =
       request.ad_id.empty() ? advertiser_has_ads(*ads, request.advertiser_id) : ad != nullptr;
@@ -57,9 +76,9 @@ http::Response answer_top(Context& context, const http::Principal& who, query::T
   if (!limit_to_own(who, request)) {
     return http::problem(404, "no such advertiser: " + request.advertiser_id, "advertiser_id");
   }
-  auto versions = context.reader.read(context.reader.all(), query::head_scan(request));
-  if (!versions) return problem_of(versions.error());
-  auto answer = query::aggregate_top(request, *versions);
+  auto read = read_kept(context, context.reader.all(), request);
+  if (auto* refused = std::get_if<http::Response>(&read)) return std::move(*refused);
+  auto answer = query::aggregate_top(request, std::get<Versions>(read));
   if (!answer) return problem_of(answer.error());
   return http::json_response(query::render_top(request, *answer));
 }

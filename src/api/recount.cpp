@@ -99,6 +99,14 @@ void begin(Context& context, const http::Request& request, const std::string& wh
   RecountRequest wanted;
   if (auto refused = parse(request, wanted)) return respond(*std::move(refused));
   wanted.by = who;
+  if (const int64_t deleted_ms = context.deleted_before()[0]; wanted.from_ms < deleted_ms) {
+    return respond(http::problem(
+        400,
+        fmt::format("the minutes before {} have been deleted (store.retention_days.minute) and "
+                    "can't be compared; recount from then on",
+                    format_time_ms(deleted_ms)),
+        "from"));
+  }
   const auto id = context.recounter.start(std::move(wanted));
   if (!id) return respond(http::problem(409, id.error().message()));
   auto response = http::json_response(fmt::format("{{\"id\":{}}}", *id), 202);

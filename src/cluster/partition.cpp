@@ -305,10 +305,15 @@ void Partition::seal_if_due() {
 
 void Partition::merge_if_due() {
   if (merging_) return;
-  auto merge = pipeline_->due_merge();
+  store::Retention* const retention = options_.retention;
+  const auto oldest_ms =
+      retention ? retention->oldest_kept(pipeline_->horizon().log_time()) : store::kAllTime;
+  auto merge = pipeline_->due_merge(oldest_ms);
   if (!merge) return;
-  merging_ = options_.in_background([this, merge] {
-    auto done = merge->run();
+  merging_ = options_.in_background([this, merge, retention] {
+    // Before: a query that misses the rows must know why.
+    auto done = merge->deletes() ? retention->mark(merge->table(), merge->oldest_ms()) : Status();
+    if (done) done = merge->run();
     if (!done) {
       log_error("store", fmt::format("partition {}: can't merge parts: {}", id_.value(),
                                      done.error().text()));
@@ -318,7 +323,8 @@ void Partition::merge_if_due() {
       // would fail again, and unmerged parts are only slower.
       if (!ok) return;
       merging_ = false;
-      pipeline_->take_merge(*merge);
+      const uint64_t deleted = pipeline_->take_merge(*merge);
+      if (deleted > 0) options_.retention->tell_deleted(id_, merge->table(), deleted);
     });
   });
 }

@@ -14,6 +14,7 @@
 #include "cluster/batch.h"
 #include "cluster/tail_readers.h"
 #include "log/partition_log.h"
+#include "store/retention.h"
 #include "stream/pipeline.h"
 
 namespace clickmill::cluster {
@@ -33,6 +34,8 @@ class Partition {
     int64_t checkpoint_interval_ms = 30'000;
     uint64_t checkpoint_entries = 2'000'000;  ///< offsets after which a checkpoint is due earlier
     uint64_t checkpoint_bytes = 1 << 20;      ///< unsaved bytes after which it is
+    /// Which rows are to go; borrowed, null: none.
+    store::Retention* retention = nullptr;
     /// Low-water of this node's spool for the partition. Thread: any.
     std::function<ArrivalMs(PartitionId)> low_water;
     /// Runs a task on the background thread; false when it can't now. Thread: any.

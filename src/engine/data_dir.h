@@ -16,7 +16,7 @@ struct NodeFile {
 };
 
 /// Where everything stands in a data directory:
-///   node, LOCK, catalog, upkeep, journal/, log/<partition>/, state/, ids/, store/
+///   node, LOCK, catalog, upkeep, retention, journal/, log/<partition>/, state/, ids/, store/
 struct DataPaths {
   std::string root;
 

@@ -229,6 +229,7 @@ void Engine::Impl::serve() {
 void Engine::Impl::begin_counting() {
   add_stream_metrics(metrics_, *machine_);
   machine_->upkeep().add_metrics(metrics_);
+  machine_->retention().add_metrics(metrics_);
   machine_->upkeep().start();
   auto& workers = machine_->owned().workers;
   for (size_t i = 0; i < workers.size(); ++i) {
@@ -274,6 +275,7 @@ void Engine::Impl::open_api() {
       *clicks_, *bulk_, config_.node_id, config_.log.partitions, config_.query.max_points,
       [this] { return not_ready(); }, [this] { return warnings(); }});
   context_->catalog_url = config_.catalog.url;
+  context_->retention = &machine_->retention();
   api::add_collector_routes(collector_routes_, *context_);
   api::add_api_routes(api_routes_, *context_);
 }

@@ -72,6 +72,8 @@ void Machine::stop_journal() {
 }
 
 Status Machine::open_journal() {
+  retention_ =
+      TRY(store::Retention::open(files_, options_.paths.root + "/retention", options_.store_days));
   auto journal = log::Journal::open(files_, options_.paths.journal(), clock_, options_.journal);
   if (!journal) return with_way_out(std::move(journal).error());
   journal_ = *std::move(journal);
@@ -134,6 +136,7 @@ Status Machine::open_partition(PartitionId id) {
   }
   cluster::Partition::Options of_partition = options_.partition;
   of_partition.node_id = options_.node_id;
+  of_partition.retention = retention_.get();
   of_partition.low_water = [this](PartitionId partition) { return spool_->low_water(partition); };
   of_partition.in_background = outside_.in_background;
   of_partition.on_worker = [this, id](std::function<void()> task) {
@@ -177,6 +180,7 @@ Status Machine::open_upkeep() {
   of_upkeep.directory = options_.paths.root;
   of_upkeep.rules = options_.retention;
   of_upkeep.on_vouched = [this] { clock_.believe(); };
+  of_upkeep.tell_time = [this](int64_t trusted_ms) { retention_->trust(trusted_ms); };
   of_upkeep.needs = [this](size_t partition) -> log::Upkeep::Needs {
     const auto share = status_.share(partition);
     return {share.checkpointed + 1, share.log_time};

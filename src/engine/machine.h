@@ -21,6 +21,7 @@
 #include "log/journal.h"
 #include "log/upkeep.h"
 #include "state/store.h"
+#include "store/retention.h"
 
 namespace clickmill::engine {
 
@@ -47,6 +48,7 @@ class Machine {
     uint64_t jitter_seed = 0;                  ///< of the forwarders' backoffs
     uint64_t memory_limit_bytes = UINT64_MAX;  ///< the id tables give an alarm at half of it
     log::RetentionRules retention;
+    store::Retention::Days store_days{1826, 1826, 1826};  ///< minute, hour, day
     // Of the parts. What the machine itself knows (node_id, paths, seed, who is called
     // back) it fills in.
     log::Journal::Options journal;
@@ -107,6 +109,7 @@ class Machine {
   /// After recover().
   log::Upkeep& upkeep() { return *upkeep_; }
   const state::Store& state() const { return *state_; }
+  store::Retention& retention() { return *retention_; }
 
  private:
   Status open_partition(PartitionId id);
@@ -127,6 +130,7 @@ class Machine {
 
   // Each borrows from those above it.
   std::shared_ptr<state::Store> state_;
+  std::unique_ptr<store::Retention> retention_;
   std::unique_ptr<dedup::IdSpaces> id_spaces_;
   std::unique_ptr<dedup::TableImages> images_;
   /// Workers are there from the beginning; partitions from open_partitions() on, and not

@@ -67,6 +67,7 @@ Result<Machine::Options> machine_options(const Config& config, FileSystem& files
   options.jitter_seed = secure_random_u64();
   options.memory_limit_bytes = memory_limit_here();
   options.retention = {int64_t{config.log.retention_days} * kDayMs, config.log.retention_bytes};
+  options.store_days = {config.store.minute_days, config.store.hour_days, config.store.day_days};
   options.journal = TRY(journal_options(config, files, dir.path()));
   options.segments.segment_bytes = config.log.segment_bytes;
   options.segments.compression = config.log.compression;

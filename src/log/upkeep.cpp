@@ -179,6 +179,7 @@ void Upkeep::sweep_if_due() {
   guard_->observe(clock_.wall_ms(), clock_.monotonic_ns());
   take_in_marker();
   publish_hold();
+  if (options_.tell_time) options_.tell_time(guard_->state().trusted_ms);
   if (clock_.monotonic_ns() < next_sweep_ns_) return;
   next_sweep_ns_ = clock_.monotonic_ns() + options_.sweep_interval_ms * 1'000'000;
   const auto saved = save();

@@ -40,6 +40,8 @@ class Upkeep {
     std::function<Needs(size_t)> needs;
     /// An operator has vouched for the clock; may be empty. Thread: the upkeep's.
     std::function<void()> on_vouched = nullptr;
+    /// Is told a time that may be believed, every round. Empty: nobody is.
+    std::function<void(int64_t)> tell_time = nullptr;
   };
   /// `segments`, by partition, `files` and `clock` are borrowed and outlive it.
   /// `newest`: the newest log time that the node found; 0: none. What is decided

@@ -75,10 +75,12 @@ class NewestAdvertiser {
   std::string id_;
 };
 
-Plan plan_of(const BucketIndex& index) {
+Result<Plan> plan_of(const BucketIndex& index, const store::TableTimes& deleted) {
   Plan plan;
-  for (size_t i = 0; i < index.size(); ++i)
-    append_stretch(index.begin_ms(i), index.end_ms(i), plan);
+  for (size_t i = 0; i < index.size(); ++i) {
+    if (append_stretch(index.begin_ms(i), index.end_ms(i), deleted, plan)) continue;
+    return Error(Errc::invalid, "from: rows that this needs have been deleted");
+  }
   return plan;
 }
 
@@ -112,7 +114,7 @@ Result<ClicksAnswer> aggregate_clicks(const ClicksRequest& request,
       bucket_starts(*request.zone, request.granularity, request.from_ms, request.to_ms);
   if (starts.empty()) return Error(Errc::invalid, "to: it must be later than from");
   BucketIndex index(starts, request.to_ms);
-  const Plan plan = plan_of(index);
+  const Plan plan = TRY(plan_of(index, request.deleted_before));
   ClicksAnswer answer;
   make_buckets(rows, index, answer);
 
@@ -130,7 +132,8 @@ Result<ClicksAnswer> aggregate_clicks(const ClicksRequest& request,
   }));
   for (const Bucket& bucket : answer.data) add_bucket(bucket, answer.total);
   if (wants_visitors(request)) {
-    TRY(fill_unique_users(rows, ids_of(request), plan, index, rows_of, answer));
+    TRY(fill_unique_users(rows, ids_of(request), plan, request.deleted_before, index, rows_of,
+                          answer));
   }
   TRY(name_advertiser(request, rows, newest, answer));
   answer.as_of_ms = rows.as_of_ms();

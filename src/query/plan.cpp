@@ -1,5 +1,7 @@
 #include "query/plan.h"
 
+#include <algorithm>
+
 namespace clickmill::query {
 namespace {
 
@@ -15,24 +17,32 @@ void push(store::Table table, int64_t from_ms, int64_t to_ms, Plan& plan) {
   }
 }
 
-/// Whole units in the coarse table, the rest on both sides by `finer`.
+/// Whole units that the coarse table still has, the rest on both sides by `finer`.
 template <typename Finer>
-void split(store::Table coarse, int64_t from_ms, int64_t to_ms, Plan& plan, const Finer& finer) {
-  const int64_t begin = ceil_to(from_ms, bucket_ms(coarse));
+bool split(store::Table coarse, int64_t kept_ms, int64_t from_ms, int64_t to_ms, Plan& plan,
+           const Finer& finer) {
+  const int64_t begin = ceil_to(std::max(from_ms, kept_ms), bucket_ms(coarse));
   const int64_t end = floor_to(to_ms, bucket_ms(coarse));
   if (begin >= end) return finer(from_ms, to_ms);
-  finer(from_ms, begin);
+  if (!finer(from_ms, begin)) return false;
   push(coarse, begin, end, plan);
-  finer(end, to_ms);
+  return finer(end, to_ms);
 }
 
 }  // namespace
 
-void append_stretch(int64_t from_ms, int64_t to_ms, Plan& plan) {
+bool append_stretch(int64_t from_ms, int64_t to_ms, const store::TableTimes& deleted, Plan& plan) {
   using store::Table;
-  const auto minutes = [&](int64_t from, int64_t to) { push(Table::minute, from, to, plan); };
-  const auto hours = [&](int64_t from, int64_t to) { split(Table::hour, from, to, plan, minutes); };
-  split(Table::day, from_ms, to_ms, plan, hours);
+  const auto kept = [&](Table table) { return deleted[static_cast<size_t>(table)]; };
+  const auto minutes = [&](int64_t from, int64_t to) {
+    if (from < to && from < kept(Table::minute)) return false;
+    push(Table::minute, from, to, plan);
+    return true;
+  };
+  const auto hours = [&](int64_t from, int64_t to) {
+    return split(Table::hour, kept(Table::hour), from, to, plan, minutes);
+  };
+  return split(Table::day, kept(Table::day), from_ms, to_ms, plan, hours);
 }
 
 }  // namespace clickmill::query

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "store/retention.h"
 #include "store/row.h"
 
 namespace clickmill::query {
@@ -19,6 +20,7 @@ using Plan = std::vector<Piece>;
 
 /// Adds the stretch (whole minutes, not before what the plan has) cut into whole UTC
 /// days, whole hours around them and minutes at the edges: the fewest rows that give it.
-void append_stretch(int64_t from_ms, int64_t to_ms, Plan& plan);
+/// Rows of `deleted` times are not used; false when the others don't give all of it.
+bool append_stretch(int64_t from_ms, int64_t to_ms, const store::TableTimes& deleted, Plan& plan);
 
 }  // namespace clickmill::query

@@ -10,6 +10,7 @@
 #include "click/click.h"
 #include "http/message.h"
 #include "query/buckets.h"
+#include "store/retention.h"
 
 namespace clickmill::query {
 
@@ -28,6 +29,7 @@ struct ClicksRequest {
   std::optional<click::Country> country;
   Format format = Format::json;
   bool fill_zero = true;
+  store::TableTimes deleted_before = store::kAllTime;  ///< of tables; see fit_to_kept
 };
 struct TopRequest {
   size_t n = 10;
@@ -36,6 +38,7 @@ struct TopRequest {
   std::string advertiser_id;
   std::optional<click::Device> device;
   std::optional<click::Country> country;
+  store::TableTimes deleted_before = store::kAllTime;
 };
 struct RawClicksRequest {
   std::optional<Offset> offset;  ///< at most one of the two; neither: from the first there is

@@ -96,7 +96,8 @@ Result<TopAnswer> aggregate_top(const TopRequest& request,
                                 std::span<const store::Version> versions) {
   const Rows rows(versions);
   Plan plan;
-  append_stretch(request.from_ms, request.to_ms, plan);
+  if (!append_stretch(request.from_ms, request.to_ms, request.deleted_before, plan))
+    return Error(Errc::invalid, "from: rows that this needs have been deleted");
   AdTotals totals;
   TRY(gather(request, rows, plan, totals));
 

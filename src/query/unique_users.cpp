@@ -31,16 +31,16 @@ Status merge_rows(const Rows& rows, store::Scan wanted, const Plan& plan, const 
 
 /// Unions of the buckets of several rows among [begin, …); tells where it stopped.
 /// All that it read goes to `total` too.
-Result<size_t> fill_crowded(const Rows& rows, const store::Scan& ids, size_t begin,
-                            BucketIndex& index, const std::vector<uint32_t>& rows_of,
-                            ClicksAnswer& answer) {
+Result<size_t> fill_crowded(const Rows& rows, const store::Scan& ids,
+                            const store::TableTimes& deleted, size_t begin, BucketIndex& index,
+                            const std::vector<uint32_t>& rows_of, ClicksAnswer& answer) {
   Plan plan;
   std::vector<size_t> crowded;
   size_t end = begin;
   for (; end < rows_of.size() && crowded.size() < kSketchesMax; ++end) {
     if (rows_of[end] < 2) continue;
     crowded.push_back(end);
-    append_stretch(index.begin_ms(end), index.end_ms(end), plan);
+    append_stretch(index.begin_ms(end), index.end_ms(end), deleted, plan);
   }
   std::vector<sketch::Hll> sketches(crowded.size());
   TRY(merge_rows(rows, ids, plan, [&](const store::RowView& view) -> sketch::Hll& {
@@ -78,10 +78,11 @@ void keep_within_clicks(ClicksAnswer& answer) {
 }
 
 Result<uint64_t> estimate_all(const Rows& rows, const store::Scan& ids, const Plan& plan,
-                              const BucketIndex& index, uint64_t clicks) {
+                              const store::TableTimes& deleted, const BucketIndex& index,
+                              uint64_t clicks) {
   // The same visitors stand in fewer, coarser rows: a year of minutes is 365 days.
   Plan coarse;
-  append_stretch(index.begin_ms(0), index.end_ms(index.size() - 1), coarse);
+  append_stretch(index.begin_ms(0), index.end_ms(index.size() - 1), deleted, coarse);
   Union all = TRY(unite(rows, ids, coarse));
   // Tables may be kept for different times (store.retention_days); uniques must be
   // those of the clicks that are shown.
@@ -102,13 +103,14 @@ size_t BucketIndex::of(int64_t at_ms) {
 }
 
 Status fill_unique_users(const Rows& rows, const store::Scan& ids, const Plan& plan,
-                         BucketIndex& index, const std::vector<uint32_t>& rows_of,
-                         ClicksAnswer& answer) {
+                         const store::TableTimes& deleted, BucketIndex& index,
+                         const std::vector<uint32_t>& rows_of, ClicksAnswer& answer) {
   for (size_t at = 0; at < rows_of.size();) {
-    at = TRY(fill_crowded(rows, ids, at, index, rows_of, answer));
+    at = TRY(fill_crowded(rows, ids, deleted, at, index, rows_of, answer));
   }
   if (index.size() > 1) {
-    answer.total.unique_users = TRY(estimate_all(rows, ids, plan, index, answer.total.clicks));
+    answer.total.unique_users =
+        TRY(estimate_all(rows, ids, plan, deleted, index, answer.total.clicks));
   }
   keep_within_clicks(answer);
   return {};

@@ -35,7 +35,7 @@ class BucketIndex {
 /// not below a bucket (invariant 7).
 /// Memory: the sketches of a few thousand buckets at a time.
 Status fill_unique_users(const Rows& rows, const store::Scan& ids, const Plan& plan,
-                         BucketIndex& index, const std::vector<uint32_t>& rows_of,
-                         ClicksAnswer& answer);
+                         const store::TableTimes& deleted, BucketIndex& index,
+                         const std::vector<uint32_t>& rows_of, ClicksAnswer& answer);
 
 }  // namespace clickmill::query

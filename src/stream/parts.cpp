@@ -173,8 +173,36 @@ Status Parts::replace_in(Lists& lists, store::Table table, const std::vector<sto
   return {};
 }
 
-std::shared_ptr<Parts::Merge> Parts::due_merge() {
+std::shared_ptr<Parts::Merge> Parts::begin_merge(store::Table table, store::PartList chosen) {
+  auto merge = std::make_shared<Merge>();
+  merge->disk_ = &disk_;
+  merge->directory_ = directory_;
+  merge->table_ = table;
+  // The name is taken now. A crash may leave a file of it, which no
+  // checkpoint names: it is removed at the start, or replaced.
+  merge->name_ = next_name(table);
+  merge->chosen_ = std::move(chosen);
+  return merge;
+}
+
+std::shared_ptr<Parts::Merge> Parts::due_deletion() {
+  for (const auto& list : *current_) {
+    for (const auto& part : list) {
+      const store::Table table = part->meta().table;
+      const int64_t oldest_ms = oldest_ms_[static_cast<size_t>(table)];
+      if (part->meta().min_bucket_ms >= oldest_ms) continue;
+      auto merge = begin_merge(table, {part});
+      merge->oldest_ms_ = oldest_ms;
+      return merge;
+    }
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Parts::Merge> Parts::due_merge(const store::TableTimes& oldest_ms) {
+  if (std::exchange(oldest_ms_, oldest_ms) != oldest_ms) changed_ = true;
   if (!changed_) return nullptr;
+  if (auto merge = due_deletion()) return merge;
   for (size_t table = 0; table < store::kTables; ++table) {
     for (unsigned level = 0; level < 8; ++level) {
       store::PartList chosen;
@@ -185,15 +213,7 @@ std::shared_ptr<Parts::Merge> Parts::due_merge() {
         rows += part->meta().rows;
       }
       if (chosen.size() < kFanIn || rows > kRowsMost) continue;
-      auto merge = std::make_shared<Merge>();
-      merge->disk_ = &disk_;
-      merge->directory_ = directory_;
-      merge->table_ = static_cast<store::Table>(table);
-      // The name is taken now. A crash may leave a file of it, which no
-      // checkpoint names: it is removed at the start, or replaced.
-      merge->name_ = next_name(merge->table_);
-      merge->chosen_ = std::move(chosen);
-      return merge;
+      return begin_merge(static_cast<store::Table>(table), std::move(chosen));
     }
   }
   changed_ = false;
@@ -202,7 +222,13 @@ std::shared_ptr<Parts::Merge> Parts::due_merge() {
 
 Status Parts::Merge::run() {
   fail_point("merge.begin");
-  const auto rows = TRY(store::read_merged(chosen_, std::numeric_limits<int64_t>::min()));
+  const store::PartMeta& first = chosen_.front()->meta();
+  std::vector<store::Row> rows;
+  if (first.max_bucket_ms >= oldest_ms_) rows = TRY(store::read_merged(chosen_, oldest_ms_));
+  // A part's keys are distinct, so that only what is left out makes a difference.
+  if (deletes()) deleted_ = first.rows - rows.size();
+  done_ = true;
+  if (rows.empty()) return {};
   const auto meta = TRY(store::write_part(*disk_, directory_, name_, table_, rows));
   fail_point("merge.written");
   TRY(disk_->sync_directory(directory_));
@@ -210,8 +236,8 @@ Status Parts::Merge::run() {
   return {};
 }
 
-void Parts::take_merge(const Merge& merge) {
-  CM_ASSERT(merge.merged_ != nullptr);
+uint64_t Parts::take_merge(const Merge& merge) {
+  CM_ASSERT(merge.done_);
   auto lists = std::make_shared<Lists>(*current_);
   auto& list = (*lists)[static_cast<size_t>(merge.table_)];
   const size_t before = list.size();
@@ -220,15 +246,16 @@ void Parts::take_merge(const Merge& merge) {
   });
   if (before - list.size() != merge.chosen_.size()) {
     // A repair has rewritten some of them meanwhile: the merged one holds what was wrong.
-    replaced_.push_back(merge.merged_->meta().name);
+    if (merge.merged_) replaced_.push_back(merge.merged_->meta().name);
     changed_ = true;
-    return;
+    return 0;
   }
-  list.push_back(merge.merged_);
+  if (merge.merged_) list.push_back(merge.merged_);
   for (const auto& part : merge.chosen_) replaced_.push_back(part->meta().name);
   current_ = std::move(lists);
   changed_ = true;
   fail_point("merge.taken");
+  return merge.deleted_;
 }
 
 std::vector<store::PartMeta> Parts::metas() const {

@@ -7,6 +7,7 @@
 #include "base/file_system.h"
 #include "base/strong.h"
 #include "store/part.h"
+#include "store/retention.h"
 #include "store/version.h"
 
 namespace clickmill::stream {
@@ -26,6 +27,11 @@ class Parts {
     /// every row; up to seconds.
     Status run();
 
+    /// Set where it only leaves rows out: of that table, those before that time.
+    bool deletes() const { return oldest_ms_ != store::kAlways; }
+    store::Table table() const { return table_; }
+    int64_t oldest_ms() const { return oldest_ms_; }
+
    private:
     friend class Parts;
     FileSystem* disk_ = nullptr;
@@ -33,7 +39,10 @@ class Parts {
     std::string name_;
     store::Table table_ = store::Table::minute;
     store::PartList chosen_;
-    std::shared_ptr<const store::Part> merged_;
+    int64_t oldest_ms_ = store::kAlways;
+    bool done_ = false;
+    uint64_t deleted_ = 0;                       // rows
+    std::shared_ptr<const store::Part> merged_;  // null: no row is left
   };
 
   Parts(PartitionId partition, FileSystem& files, std::string directory);
@@ -49,10 +58,11 @@ class Parts {
   /// Cost: rewrites every part that holds one of those keys.
   Status replace(const std::vector<store::Row>& minute_rows);
   /// A merge that is worth doing now; nullptr: none. One at a time: the next is
-  /// asked for after take_merge().
-  std::shared_ptr<Merge> due_merge();
+  /// asked for after take_merge(). Rows before `oldest_ms` are to go: first, a part at a time.
+  std::shared_ptr<Merge> due_merge(const store::TableTimes& oldest_ms = store::kAllTime);
   /// Takes in what a successful run() has written, unless its parts have been replaced meanwhile.
-  void take_merge(const Merge& merge);
+  /// Gives how many rows were deleted.
+  uint64_t take_merge(const Merge& merge);
   Snapshot snapshot() const { return current_; }
   std::vector<store::PartMeta> metas() const;
   uint64_t next_part() const { return next_part_; }
@@ -60,6 +70,8 @@ class Parts {
   void checkpoint_committed();
 
  private:
+  std::shared_ptr<Merge> begin_merge(store::Table table, store::PartList chosen);
+  std::shared_ptr<Merge> due_deletion();
   std::string next_name(store::Table table);
   using Lists = std::array<store::PartList, store::kTables>;
   Status add(Lists& lists, store::Table table, const std::vector<store::Row>& rows);
@@ -71,7 +83,8 @@ class Parts {
   const std::string directory_;
   Snapshot current_;
   uint64_t next_part_ = 1;
-  bool changed_ = true;                // since due_merge() last found nothing
+  bool changed_ = true;  // since due_merge() last found nothing
+  store::TableTimes oldest_ms_ = store::kAllTime;
   std::vector<std::string> replaced_;  // names to unlink after the next durable checkpoint
 };
 

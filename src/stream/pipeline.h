@@ -62,8 +62,10 @@ class Pipeline {
 
   /// Merging parts takes long and changes no row: the owner runs what is due on
   /// another thread and brings it back. It counts from the next checkpoint on.
-  std::shared_ptr<Parts::Merge> due_merge() { return parts_.due_merge(); }
-  void take_merge(const Parts::Merge& merge) { parts_.take_merge(merge); }
+  std::shared_ptr<Parts::Merge> due_merge(const store::TableTimes& oldest_ms) {
+    return parts_.due_merge(oldest_ms);
+  }
+  uint64_t take_merge(const Parts::Merge& merge) { return parts_.take_merge(merge); }
 
   /// What a query reads: head rows that match, the parts, how far it is.
   store::Version version(const store::Scan& scan) const;

@@ -35,6 +35,11 @@ Result<std::unique_ptr<OfflineNode>> OfflineNode::open(FileSystem& files, const 
   return node;
 }
 
+Result<store::TableTimes> OfflineNode::deleted_before() const {
+  const auto retention = TRY(store::Retention::open(files_, path_ + "/retention", {}));
+  return retention->deleted_before();
+}
+
 Result<OfflineNode::Stored> OfflineNode::stored(PartitionId partition, const store::Scan& scan) {
   Stored stored;
   auto checkpoint = TRY(stream::read_checkpoint(partition, *state_));

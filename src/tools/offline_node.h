@@ -9,6 +9,7 @@
 #include "base/file_system.h"
 #include "state/store.h"
 #include "store/part.h"
+#include "store/retention.h"
 #include "stream/checkpoint.h"
 #include "tools/offline_log.h"
 
@@ -31,6 +32,9 @@ class OfflineNode {
     std::vector<store::Row> rows;  ///< minute rows that match, sorted, summed by key
   };
   Result<Stored> stored(PartitionId partition, const store::Scan& scan);
+
+  /// What retention has deleted of the tables.
+  Result<store::TableTimes> deleted_before() const;
 
   /// The partition's entries up to `last`, oldest first. Errc::corrupt when some are missing.
   Status visit_log(PartitionId partition, Offset last,

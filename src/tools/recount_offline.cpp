@@ -19,6 +19,12 @@ class OfflineRecount {
       : node_(node), request_(request), tell_(tell), report_(request, print, tell) {}
 
   Result<int> run() {
+    const auto deleted = TRY(node_.deleted_before());
+    if (request_.from_ms < deleted[0]) {
+      return Error(Errc::invalid, fmt::format("--from: the minutes before {} have been deleted "
+                                              "(store.retention_days.minute); recount from then on",
+                                              format_time_ms(deleted[0])));
+    }
     tell_(fmt::format("recounting {} to {}, as of each partition's last checkpoint",
                       format_time_ms(request_.from_ms), format_time_ms(request_.to_ms)));
     const uint32_t partitions = node_.node().partitions;

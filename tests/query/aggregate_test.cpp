@@ -512,7 +512,7 @@ TEST_CASE("plan: days in the middle, hours around them, minutes at the edges", "
   using store::Table;
   const auto plan_of = [](std::string_view from, std::string_view to) {
     Plan plan;
-    append_stretch(ms(from), ms(to), plan);
+    REQUIRE(append_stretch(ms(from), ms(to), store::kAllTime, plan));
     return plan;
   };
   REQUIRE(plan_of("2026-06-24T10:58:00Z", "2026-06-27T03:02:00Z") ==

@@ -118,7 +118,7 @@ class Run {
       pipeline_->take_merge(*merge_);
       merge_.reset();
       ++merges_;
-    } else if ((merge_ = pipeline_->due_merge())) {
+    } else if ((merge_ = pipeline_->due_merge(store::kAllTime))) {
       REQUIRE(merge_->run());
     }
   }

@@ -257,7 +257,7 @@ TEST_CASE("pipeline: flushes and checkpoints go on while a merge is under way", 
     stream.apply(log.next());
     stream.checkpoint();
     if (!merge) {
-      merge = stream.pipeline().due_merge();
+      merge = stream.pipeline().due_merge(store::kAllTime);
     } else if (log.random().one_in(10)) {
       REQUIRE(merge->run());
       stream.pipeline().take_merge(*merge);

@@ -142,7 +142,7 @@ TEST_CASE("repair: a merge under way doesn't bring back what was repaired", "[st
     now += kHourMs;
     stream.tick(now);
     stream.checkpoint();
-    merge = stream.pipeline().due_merge();
+    merge = stream.pipeline().due_merge(store::kAllTime);
   }
   REQUIRE(merge->run());
   stream.apply(repair_of(now + 1, {{kKey, row_now(stream), {}}}));

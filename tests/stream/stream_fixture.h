@@ -146,7 +146,7 @@ class Stream {
   }
   /// Does the merges that are due.
   void merge() {
-    while (const auto merge = pipeline_->due_merge()) {
+    while (const auto merge = pipeline_->due_merge(store::kAllTime)) {
       const auto done = merge->run();
       if (!done) FAIL(done.error().text());
       pipeline_->take_merge(*merge);
