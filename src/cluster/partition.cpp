@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/logging.h"
 
@@ -11,6 +12,10 @@ namespace {
 
 constexpr size_t kReplayBytes = 256 << 10;
 constexpr Term kFirstTerm{1};
+// Unsaved bytes, in those that bring a checkpoint forward, with which no more is
+// applied: while one is under way, and while they fail.
+constexpr uint64_t kRoomFactor = 3;
+constexpr uint64_t kTroubleFactor = 8;
 
 }  // namespace
 
@@ -57,18 +62,21 @@ bool Partition::replay_slice() {
   owner_.check();
   if (caught_up_ || failure_) return false;
   if (!loaded_) {
-    if (auto loaded = pipeline_->load(); !loaded) fail(std::move(loaded).error());
-    loaded_ = true;
-    return !failure_;
+    auto loaded = pipeline_->load();
+    if (!loaded) held_up(std::move(loaded).error(), applying_);
+    loaded_ = loaded.has_value();
+    return loaded_;
   }
-  if (pipeline_->applied() < replay_until_) {
+  const Offset before = pipeline_->applied();
+  if (before < replay_until_) {
     apply_committed();
     // Or a long log would be held in memory, and replayed again after a kill.
     checkpoint_if_due();
-    if (failure_ || pipeline_->applied() < replay_until_) return !failure_;
+    // What is held up is tried again a little later.
+    if (failure_ || pipeline_->applied() < replay_until_)
+      return !failure_ && pipeline_->applied() > before;
   }
-  caught_up_ = true;
-  put_settings_in_force();
+  caught_up_ = put_settings_in_force();
   return false;
 }
 
@@ -113,20 +121,85 @@ void Partition::publish_tally() {
   tally_ = pipeline_->tally();
 }
 
+/// Whether memory allows to apply more. What a checkpoint under way holds counts, and
+/// after one that failed the partition goes on counting for a good while longer.
+bool Partition::has_room() const {
+  const uint64_t most =
+      options_.checkpoint_bytes * (checkpointing_.text.empty() ? kRoomFactor : kTroubleFactor);
+  if (pipeline_->unsaved_bytes() + pipeline_->in_flight_bytes() >= most) return false;
+  // Two blocks' worth of entries hold one that can be sealed, or is being sealed. A replay
+  // has all of them in memory as it is.
+  return !caught_up_ || log_->memory_bytes() < options_.log_bytes ||
+         pipeline_->applied() < segments_->last() + 2 * log::kBlockOffsets;
+}
+
 /// Applies committed entries; while replaying, a slice of them per call.
 void Partition::apply_committed() {
-  while (!failure_ && pipeline_->applied() < log_->committed()) {
-    auto entries = log_->read(pipeline_->applied() + 1, kReplayBytes);
-    if (!entries) return fail(std::move(entries).error());
-    for (const auto& entry : *entries) {
-      if (entry->last() > log_->committed()) return;
-      if (auto applied = pipeline_->apply(*entry); !applied)
-        return fail(std::move(applied).error());
-    }
+  while (!failure_ && !repairing_ && pipeline_->applied() < log_->committed()) {
+    if (!has_room() || applying_.again.waits(clock_.system().monotonic_ns())) return;
+    const Offset before = pipeline_->applied();
+    apply_slice();
     publish_tally();
-    if (!caught_up_) return;
-    if (holds_much()) checkpoint_now();
+    if (!caught_up_ || pipeline_->applied() == before) return;
+    if (holds_much()) begin_checkpoint();
   }
+}
+
+void Partition::apply_slice() {
+  auto entries = log_->read(pipeline_->applied() + 1, kReplayBytes);
+  if (!entries) return held_up(std::move(entries).error(), applying_);
+  for (const auto& entry : *entries) {
+    if (entry->last() > log_->committed()) return;
+    if (stream::Pipeline::takes_long(*entry)) return begin_repair(entry);
+    if (auto applied = pipeline_->apply(*entry); !applied)
+      return held_up(std::move(applied).error(), applying_);
+    passed(applying_);
+  }
+}
+
+/// What was held up, if it may go on now.
+void Partition::apply_rest() {
+  if (!caught_up_ || failure_) return;
+  apply_committed();
+  answer_waiting();
+}
+
+/// The entries behind it wait until it is done; the worker doesn't.
+void Partition::begin_repair(log::PartitionLog::EntryPtr entry) {
+  if (commit_) return;
+  auto begun = pipeline_->begin_repair(*entry);
+  if (!begun) return held_up(std::move(begun).error(), applying_);
+  auto job = *std::move(begun);
+  repairing_ = options_.in_background([this, entry, job] {
+    const auto done = std::make_shared<Status>(job->run());
+    options_.on_worker([this, entry, job, done] { end_repair(*entry, *job, std::move(*done)); });
+  });
+  if (!repairing_) applying_.again.failed(clock_.system().monotonic_ns());
+}
+
+void Partition::end_repair(const log::Entry& entry, const stream::RepairJob& job, Status done) {
+  repairing_ = false;
+  if (failure_) return;
+  if (done) done = pipeline_->end_repair(entry, job);
+  if (!done) return held_up(std::move(done).error(), applying_);
+  passed(applying_);
+  apply_rest();
+}
+
+/// What may pass is tried again; what can't ends the partition.
+void Partition::held_up(Error error, Hurdle& hurdle) {
+  if (error.code() != Errc::io && error.code() != Errc::no_space && error.code() != Errc::busy)
+    return fail(std::move(error));
+  hurdle.again.failed(clock_.system().monotonic_ns());
+  if (error.code() == Errc::busy) return;
+  std::string text = std::move(error).with_context(fmt::format("partition {}", id_.value())).text();
+  if (text != hurdle.text) log_warn("partition", text + "; trying again");
+  hurdle.text = std::move(text);
+}
+
+void Partition::passed(Hurdle& hurdle) {
+  hurdle.again.succeeded();
+  hurdle.text.clear();
 }
 
 void Partition::fail(Error error) {
@@ -138,16 +211,16 @@ void Partition::fail(Error error) {
   }
 }
 
-void Partition::put_settings_in_force() {
-  if (pipeline_->settings() == options_.settings) return;
+/// False: not now, since the journal doesn't take it.
+bool Partition::put_settings_in_force() {
+  if (pipeline_->settings() == options_.settings) return true;
   std::string payload;
   stream::encode_settings(options_.settings, payload);
   // A node that they name first begins at their time: not above what waits already to be
   // counted, or that would be too old to be judged.
   const LogMs append_ms(std::max({options_.low_water(id_).value(), log_->last_append_ms().value(),
                                   pipeline_->horizon().log_time().value()}));
-  auto done = append_entry(click::EntryKind::settings, 1, std::move(payload), append_ms);
-  if (!done) fail(std::move(done).error());
+  return append_entry(click::EntryKind::settings, 1, std::move(payload), append_ms).has_value();
 }
 
 LogMs Partition::next_append_ms(ArrivalMs not_below) {
@@ -237,10 +310,11 @@ void Partition::maintain() {
   // partitions from writing theirs.
   if (caught_up_) pipeline_->maintain();
   if (failure_ || !caught_up_) return;
+  apply_rest();
   tick_if_due();
   checkpoint_if_due();
   seal_if_due();
-  merge_if_due();
+  if (!repairing_) merge_if_due();
 }
 
 void Partition::tick_if_due() {
@@ -255,7 +329,7 @@ void Partition::tick_if_due() {
       append_entry(click::EntryKind::tick, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
   if (done) {
     ticked_minute_ = minute;
-  } else if (done.error().code() != Errc::busy) {
+  } else if (done.error().code() == Errc::corrupt) {
     fail(std::move(done).error());
   }
 }
@@ -268,19 +342,56 @@ bool Partition::holds_much() const {
 
 void Partition::checkpoint_if_due() {
   const int64_t now = clock_.system().monotonic_ns();
-  if (failure_ || (now < next_checkpoint_ns_ && !holds_much())) return;
+  if (now < next_checkpoint_ns_ && !holds_much() && checkpointing_.text.empty()) return;
+  begin_checkpoint();
+}
+
+/// Prepares it here and writes it elsewhere, so that the worker goes on.
+void Partition::begin_checkpoint() {
+  const int64_t now = clock_.system().monotonic_ns();
+  if (failure_ || commit_ || repairing_ || checkpointing_.again.waits(now)) return;
   next_checkpoint_ns_ = now + options_.checkpoint_interval_ms * 1'000'000;
-  checkpoint_now();
+  if (pipeline_->saved()) return;
+  auto begun = pipeline_->begin_checkpoint();
+  if (!begun) return held_up(std::move(begun).error(), checkpointing_);
+  pauses_.last_ns = clock_.system().monotonic_ns() - now;
+  commit_ = *std::move(begun);
+  if (!options_.in_commit) return end_checkpoint(commit_);
+  const bool taken = options_.in_commit([this, commit = commit_] {
+    // end_checkpoint() looks at the answer.
+    (void)commit->run();
+    options_.on_worker([this, commit] {
+      end_checkpoint(commit);
+      apply_rest();
+    });
+  });
+  if (taken) return;
+  pipeline_->give_up_checkpoint(*std::exchange(commit_, nullptr));
+  checkpointing_.again.failed(now);
+}
+
+void Partition::end_checkpoint(const std::shared_ptr<stream::Commit>& commit) {
+  // Another may be under way: checkpoint_now() has ended this one.
+  if (commit_ != commit) return;
+  const auto ours = std::exchange(commit_, nullptr);
+  if (failure_) return;
+  const int64_t begin_ns = clock_.system().monotonic_ns();
+  if (auto done = pipeline_->end_checkpoint(*ours); !done)
+    return held_up(std::move(done).error(), checkpointing_);
+  passed(checkpointing_);
+  ++pauses_.checkpoints;
+  pauses_.last_ns = std::max(pauses_.last_ns, clock_.system().monotonic_ns() - begin_ns);
+  pauses_.longest_ns = std::max(pauses_.longest_ns, pauses_.last_ns);
 }
 
 void Partition::checkpoint_now() {
   owner_.check();
-  if (failure_ || pipeline_->applied() == pipeline_->checkpointed()) return;
-  const int64_t begin_ns = clock_.system().monotonic_ns();
-  if (auto done = pipeline_->checkpoint(); !done) return fail(std::move(done).error());
-  pauses_.last_ns = clock_.system().monotonic_ns() - begin_ns;
-  pauses_.longest_ns = std::max(pauses_.longest_ns, pauses_.last_ns);
-  ++pauses_.checkpoints;
+  if (commit_) end_checkpoint(commit_);
+  if (failure_ || repairing_ || pipeline_->saved()) return;
+  auto begun = pipeline_->begin_checkpoint();
+  if (!begun) return held_up(std::move(begun).error(), checkpointing_);
+  commit_ = *std::move(begun);
+  end_checkpoint(commit_);
 }
 
 void Partition::seal_if_due() {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/backoff.h"
 #include "base/node_clock.h"
 #include "base/owned_by_thread.h"
 #include "click/batch.h"
@@ -36,10 +37,14 @@ class Partition {
     uint64_t checkpoint_bytes = 1 << 20;      ///< unsaved bytes after which it is
     /// Which rows are to go; borrowed, null: none.
     store::Retention* retention = nullptr;
+    uint64_t log_bytes = 4 << 20;  ///< of unsealed entries, more than that holds clicks up
     /// Low-water of this node's spool for the partition. Thread: any.
     std::function<ArrivalMs(PartitionId)> low_water;
     /// Runs a task on the background thread; false when it can't now. Thread: any.
     std::function<bool(std::function<void()>)> in_background;
+    /// The same for the writing of checkpoints, which nothing long may hold up. Null:
+    /// they are written on the worker.
+    std::function<bool(std::function<void()>)> in_commit;
     /// Runs a task on this partition's worker. Thread: any.
     std::function<void(std::function<void()>)> on_worker;
   };
@@ -61,10 +66,15 @@ class Partition {
   /// once or later with an error, which after an append leaves open whether it will be.
   using Applied = std::function<void(Result<Offset>)>;
   void propose(click::EntryKind kind, std::string&& payload, Applied applied);
-  /// Ticks, checkpoints, seals and merges what is due. Call a few times a second.
+  /// Ticks, checkpoints, seals and merges what is due, and goes on where memory or a
+  /// failure that may pass has held it up. Call a few times a second.
   void maintain();
-  /// The checkpoint before a clean stop.
+  /// The checkpoint before a clean stop, written here and now.
   void checkpoint_now();
+  /// What holds it up for now: it is tried again. Empty: nothing.
+  const std::string& trouble() const {
+    return applying_.text.empty() ? checkpointing_.text : applying_.text;
+  }
   /// Oldest journal position needed (see PartitionLog::oldest_needed).
   JournalPos oldest_needed() { return log_->oldest_needed(); }
   /// Copies forward what holds files before `position`.
@@ -92,7 +102,7 @@ class Partition {
   void end_following() { tail_readers_.end_all(); }
   /// How many wait.
   size_t tail_readers() const { return tail_readers_.waiting(); }
-  /// How long the last checkpoints held the stream up.
+  /// How long the last checkpoints, their preparing and their end, held the worker.
   struct Pauses {
     int64_t last_ns = 0;
     int64_t longest_ns = 0;  ///< since the start
@@ -110,6 +120,8 @@ class Partition {
   log::Segments& segments() { return *segments_; }
 
  private:
+  static constexpr int64_t kAgainFirstMs = 200;
+  static constexpr int64_t kAgainMostMs = 10'000;
   struct Waiting {
     Offset last;
     Committed committed;
@@ -121,11 +133,25 @@ class Partition {
                       LogMs append_ms);
   LogMs next_append_ms(ArrivalMs not_below);
   void apply_committed();
+  void apply_slice();
+  void apply_rest();
+  bool has_room() const;
+  void begin_repair(log::PartitionLog::EntryPtr entry);
+  void end_repair(const log::Entry& entry, const stream::RepairJob& job, Status done);
   void answer_waiting();
-  void put_settings_in_force();
+  bool put_settings_in_force();
   void tick_if_due();
   bool holds_much() const;
   void checkpoint_if_due();
+  void begin_checkpoint();
+  void end_checkpoint(const std::shared_ptr<stream::Commit>& commit);
+  /// What has failed, may pass, and is tried again.
+  struct Hurdle {
+    Backoff again{kAgainFirstMs, kAgainMostMs};
+    std::string text;
+  };
+  void held_up(Error error, Hurdle& hurdle);
+  static void passed(Hurdle& hurdle);
   void seal_if_due();
   void merge_if_due();
   void publish_tally();
@@ -145,6 +171,10 @@ class Partition {
   bool caught_up_ = false;
   bool sealing_ = false;
   bool merging_ = false;
+  bool repairing_ = false;
+  std::shared_ptr<stream::Commit> commit_;  // of the checkpoint under way
+  Hurdle checkpointing_;
+  Hurdle applying_;
   int64_t next_checkpoint_ns_ = 0;
   Pauses pauses_;
   int64_t ticked_minute_ = 0;

@@ -24,6 +24,8 @@ constexpr size_t kPrefetchAhead = 12;
 
 // Of the exact set: 16 and 8 bytes, in arrays that double.
 constexpr uint64_t kRecentIdBytes = 36;
+// In a batch, with its share of a key.
+constexpr uint64_t kBatchIdBytes = 28;
 
 constexpr int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; }
 
@@ -75,6 +77,15 @@ class PartitionDedup final : public Dedup {
     }
     newest_hour_ = hour;
     if (!table_) TRY(build_table());
+    const size_t filed_before = recent_.size();
+    auto done = classify_each(hour, identities, duplicate);
+    // The table may keep them: a false match only costs a look-up.
+    if (!done) recent_.shrink(filed_before);
+    return done;
+  }
+
+  Status classify_each(int64_t hour, std::span<const Identity> identities,
+                       std::span<uint8_t> duplicate) {
     for (size_t i = 0; i < std::min(kPrefetchAhead, identities.size()); ++i) {
       table_->prefetch(identities[i].id);
     }
@@ -134,7 +145,18 @@ class PartitionDedup final : public Dedup {
     images_.checkpoint_committed();
   }
 
+  void checkpoint_failed() override {
+    owner_.check();
+    recent_.put_in_front(std::move(in_flight_));
+    in_flight_ = {};
+    stored_.removal_failed();
+    images_.checkpoint_failed();
+  }
+
   uint64_t unsaved_bytes() const override { return recent_.size() * kRecentIdBytes; }
+  uint64_t in_flight_bytes() const override {
+    return in_flight_.size() * (kRecentIdBytes + kBatchIdBytes);
+  }
 
   void maintain() override {
     owner_.check();
@@ -180,6 +202,13 @@ class PartitionDedup final : public Dedup {
   /// Fills the table from its image and the ids since, or else from the ids of
   /// the newest bands, oldest first as the table wants it.
   Status build_table() {
+    auto done = fill_table();
+    // One that lacks ids would call their copies new.
+    if (!done) table_.reset();
+    return done;
+  }
+
+  Status fill_table() {
     sharpener_.give_up();
     table_.reset();
     const int64_t first_band =

@@ -31,7 +31,7 @@ struct Identity {
 ///
 /// Nothing reaches the state store but through checkpoint(); a crash goes back
 /// to the last committed one.
-/// Errors: a failed read of the state store is returned; the caller stops the partition.
+/// Errors: a failed read of the state store is returned; the same call may be tried again.
 /// Thread: worker.
 class Dedup {
  public:
@@ -60,11 +60,14 @@ class Dedup {
   /// Adds what changed since the last checkpoint to `batch` (new ids, and range
   /// deletes of this partition's share of forgotten hours).
   virtual Status checkpoint(state::Batch& batch) = 0;
-  /// The batch of the last checkpoint() is durable. (When its commit failed,
-  /// the partition stops and is opened anew.)
+  /// The batch of the last checkpoint() is durable.
   virtual void checkpoint_committed() = 0;
+  /// It is not, or it isn't known whether it is: the next checkpoint() has all of it again.
+  virtual void checkpoint_failed() = 0;
   /// What the ids filed since the last checkpoint() take in memory, about.
   virtual uint64_t unsaved_bytes() const = 0;
+  /// The same of those on their way to the store, the batch included.
+  virtual uint64_t in_flight_bytes() const = 0;
   /// Writes a slice of a table image when one is due, and reads a slice of a shard
   /// that growing has made less sharp. Call between batches. It can't fail: without
   /// it the next start, and some look-ups, only take longer.

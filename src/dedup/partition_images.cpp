@@ -89,4 +89,9 @@ void PartitionImages::checkpoint_committed() {
   ++written_;
 }
 
+void PartitionImages::checkpoint_failed() {
+  in_flight_cover_.reset();
+  if (in_flight_) durable_ = std::exchange(in_flight_, std::nullopt);
+}
+
 }  // namespace clickmill::dedup

@@ -43,6 +43,7 @@ class PartitionImages {
   /// `cover`: what the table holds at this checkpoint.
   void checkpoint(state::Batch& batch, const ImageCover& cover);
   void checkpoint_committed();
+  void checkpoint_failed();
   uint64_t written() const { return written_; }
 
  private:

@@ -1,6 +1,8 @@
 #include "dedup/recent_ids.h"
 
+#include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -39,6 +41,20 @@ std::vector<RecentIds::Run> RecentIds::runs() const {
         {starts_[i].hour, std::span(ids_).subspan(starts_[i].index, end - starts_[i].index)});
   }
   return runs;
+}
+
+void RecentIds::put_in_front(RecentIds&& older) {
+  for (const Run& run : runs()) {
+    for (const Hash128& id : run.ids) older.insert(id, run.hour);
+  }
+  *this = std::move(older);
+}
+
+void RecentIds::shrink(size_t size) {
+  // The newest of its list is at the list's end.
+  for (size_t i = ids_.size(); i > size; --i) lists_[list_of(ids_[i - 1])].pop_back();
+  ids_.resize(std::min(size, ids_.size()));
+  while (!starts_.empty() && starts_.back().index >= ids_.size()) starts_.pop_back();
 }
 
 void RecentIds::clear() {

@@ -31,6 +31,10 @@ class RecentIds {
   /// Oldest hour first.
   std::vector<Run> runs() const;
   size_t size() const { return ids_.size(); }
+  /// Puts `older`, which were all filed before these, in front of them.
+  void put_in_front(RecentIds&& older);
+  /// Forgets all but the first `size` of them.
+  void shrink(size_t size);
   bool empty() const { return ids_.empty(); }
   /// Forgets all ids and gives back what memory the next interval will hardly need.
   void clear();

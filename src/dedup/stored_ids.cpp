@@ -214,10 +214,11 @@ void StoredIds::write(state::Batch& batch, int64_t hour, std::span<const Hash128
 }
 
 void StoredIds::remove_before(state::Batch& batch, int64_t hour) {
+  removed_.clear();
   while (!hours_.empty() && hours_.begin()->first < hour) {
     batch.remove_range(state::ids_space(hours_.begin()->first), partition_key_,
                        end_of(partition_key_));
-    hours_.erase(hours_.begin());
+    removed_.insert(hours_.extract(hours_.begin()));
   }
 }
 

@@ -58,6 +58,8 @@ class StoredIds {
   }
   void write(state::Batch& batch, int64_t hour, std::span<const Hash128> ids);
   void remove_before(state::Batch& batch, int64_t hour);
+  /// The batch of the last remove_before() was not committed.
+  void removal_failed() { hours_.merge(removed_); }
 
  private:
   struct Hour {
@@ -73,6 +75,7 @@ class StoredIds {
   std::string partition_key_;
   uint32_t next_sequence_ = 0;
   std::map<int64_t, Hour> hours_;
+  std::map<int64_t, Hour> removed_;  // by the last remove_before()
 };
 
 }  // namespace clickmill::dedup

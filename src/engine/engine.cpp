@@ -102,6 +102,8 @@ class Engine::Impl {
   std::unique_ptr<collector::Enricher> enricher_;
   /// Seals, merges, writes ads: what may take long and nobody waits for.
   std::unique_ptr<TaskPool> background_;
+  /// Writes checkpoints: apart, since the stream waits for them when much is to be written.
+  std::unique_ptr<TaskPool> commits_;
   /// Its workers' messages and background_'s tasks point into it: it stays until both
   /// have ended.
   std::unique_ptr<Machine> machine_;
@@ -145,6 +147,8 @@ Status Engine::Impl::start() {
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
   TRY(open_catalog());
   background_ = std::make_unique<TaskPool>("background", 1, 4096, kBackgroundNice);
+  // Two, so that one's sync is the other's time to write.
+  commits_ = std::make_unique<TaskPool>("checkpoint", 2, 4096, kBackgroundNice);
   TRY(open_machine());
   open_api();
   Recovery::Outcome outcome;
@@ -203,6 +207,9 @@ Status Engine::Impl::open_machine() {
   // A refused task is only delayed: it is tried again.
   outside.in_background = [this](std::function<void()> task) {
     return background_->submit(std::move(task));
+  };
+  outside.in_commit = [this](std::function<void()> task) {
+    return commits_->submit(std::move(task));
   };
   outside.ask_for_ad = [this](PartitionId partition, collector::Spool::UntoldClick click,
                               const std::string& ad_id) { ask_for_ad(partition, click, ad_id); };
@@ -409,6 +416,7 @@ void Engine::Impl::stop() {
   const bool was_started = std::exchange(started_, false);
   if (machine_) machine_->stop_workers();
   if (background_) background_->stop();
+  if (commits_) commits_->stop();
   if (machine_) machine_->stop_journal();
   if (const uint64_t left = was_started ? machine_->spool().waiting_clicks() : 0; left != 0) {
     log_error("spool", fmt::format("{} clicks that waited in memory could not be written", left));

@@ -139,6 +139,7 @@ Status Machine::open_partition(PartitionId id) {
   of_partition.retention = retention_.get();
   of_partition.low_water = [this](PartitionId partition) { return spool_->low_water(partition); };
   of_partition.in_background = outside_.in_background;
+  of_partition.in_commit = outside_.in_commit;
   of_partition.on_worker = [this, id](std::function<void()> task) {
     owned_.worker_of(id).post(std::move(task));
   };

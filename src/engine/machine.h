@@ -67,6 +67,8 @@ class Machine {
   struct Outside {
     /// Runs a task on another thread; false when it can't now: then it is tried again.
     std::function<bool(std::function<void()>)> in_background;
+    /// The same for the writing of checkpoints. Empty: they are written on the worker.
+    std::function<bool(std::function<void()>)> in_commit = nullptr;
     /// A click's ad must be asked for: Spool::told must follow.
     std::function<void(PartitionId, collector::Spool::UntoldClick, const std::string& ad_id)>
         ask_for_ad;

@@ -23,7 +23,11 @@ collector::Durability durability_of(Durability durability) {
 }
 
 // What all partitions together hold in memory, about, until it is in a checkpoint.
-constexpr uint64_t kUnsavedBytes = 48 << 20;
+constexpr uint64_t kUnsavedBytes = 32 << 20;
+// And of entries, until they are sealed.
+constexpr uint64_t kUnsealedBytes = 64 << 20;
+// And of clicks in the spool; what goes beyond is read back from the journal.
+constexpr uint64_t kSpoolBytes = 24 << 20;
 
 stream::Settings settings_of(const Config& config) {
   stream::Settings settings;
@@ -73,6 +77,8 @@ Result<Machine::Options> machine_options(const Config& config, FileSystem& files
   options.segments.compression = config.log.compression;
   options.partition.settings = settings_of(config);
   options.partition.checkpoint_bytes = kUnsavedBytes / config.log.partitions;
+  options.spool.memory_bytes = kSpoolBytes;
+  options.partition.log_bytes = kUnsealedBytes / config.log.partitions;
   options.partition.checkpoint_interval_ms = int64_t{config.stream.checkpoint_interval_s} * 1000;
   return options;
 }

@@ -39,6 +39,7 @@ void PartitionStatus::update(cluster::Partition& partition, JournalPos current_b
   // A new partition knows no time before its first entry, and so has no answer.
   share.caught_up = partition.caught_up() && partition.pipeline().horizon().log_time() != LogMs(0);
   if (partition.failure()) share.failure = partition.failure()->text();
+  share.trouble = partition.trouble();
   std::lock_guard lock(mutex_);
   shares_[partition.id().value()] = std::move(share);
 }
@@ -80,13 +81,18 @@ std::vector<std::string> PartitionStatus::reasons() const {
   std::vector<std::string> reasons;
   std::lock_guard lock(mutex_);
   size_t behind = 0;
+  size_t held_up = 0;
+  std::string trouble;
   for (const Share& share : shares_) {
+    if (!share.trouble.empty() && held_up++ == 0) trouble = share.trouble;
     if (!share.failure.empty()) {
       reasons.push_back(share.failure);
     } else if (!share.caught_up) {
       ++behind;
     }
   }
+  if (held_up > 0)
+    reasons.push_back(fmt::format("stream: {} partitions are held up: {}", held_up, trouble));
   if (behind > 0)
     reasons.push_back(fmt::format("stream: {} partitions are replaying the log", behind));
   return reasons;

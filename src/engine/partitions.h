@@ -34,6 +34,7 @@ class PartitionStatus {
     LogMs log_time;
     bool caught_up = false;
     std::string failure;
+    std::string trouble;
   };
   explicit PartitionStatus(size_t partitions) : shares_(partitions) {}
   /// `current_begin`: begin of the journal's current file, taken before this call.

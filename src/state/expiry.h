@@ -26,6 +26,8 @@ class Expiry {
  public:
   Expiry(std::string from, std::string to) : from_(std::move(from)), to_(std::move(to)) {}
   Status run(Overlay& overlay, int64_t age_ms, Batch& batch);
+  /// The last run's batch was not committed.
+  void again() { idle_until_age_ms_ = 0; }
 
  private:
   const std::string from_;

@@ -39,7 +39,7 @@ Status MemoryStore::commit(const Batch& batch, bool sync) {
     for (const auto& each : unsynced_) apply(each, durable_);
     unsynced_.clear();
   }
-  return {};
+  return check(Call::answer);
 }
 
 Result<std::optional<std::string>> MemoryStore::get(const Space& space, std::string_view key) {

@@ -21,7 +21,12 @@ namespace clickmill::state {
 /// Thread: any (one mutex; `visit` runs outside of it, on a copy of the range).
 class MemoryStore final : public Store {
  public:
-  enum class Call : uint8_t { commit, read, drop };
+  enum class Call : uint8_t {
+    commit,
+    answer,  ///< of a commit that was made
+    read,
+    drop
+  };
   using Fail = std::function<std::optional<Error>(Call)>;
   using Image = std::map<Space, std::map<std::string, std::string, std::less<>>>;
 

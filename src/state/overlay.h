@@ -14,7 +14,8 @@ namespace clickmill::state {
 
 /// One space of the state store with the writes since the last checkpoint on top:
 /// reads see them at once, the store gets them with the checkpoint's batch. What
-/// is written between checkpoint() and checkpoint_committed() belongs to the next one.
+/// is written between checkpoint() and checkpoint_committed() belongs to the next one;
+/// without checkpoint_committed(), all of it does.
 ///
 /// `store` is borrowed. Errors: those of the store. Thread: worker.
 class Overlay {

@@ -60,6 +60,8 @@ class Changes {
   /// Adds what changed since the last call, and deletes what has expired.
   Status checkpoint(state::Batch& batch, int64_t age_ms);
   void checkpoint_committed() { overlay_.checkpoint_committed(); }
+  /// The next checkpoint() has all of the last one's again.
+  void checkpoint_failed() { expiry_.again(); }
   /// What is held in memory until the next checkpoint, about.
   uint64_t pending_bytes() const { return overlay_.pending_bytes(); }
 

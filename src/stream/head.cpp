@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 
 namespace clickmill::stream {
@@ -73,15 +74,26 @@ void Head::add(const Click& click) {
   ++row.devices[static_cast<size_t>(click.device)];
   row.countries.add(click.country);
   if (click.visitor.known) row.visitors.add(click.visitor.hash);
+  mark(last_minute_, number, row);
+}
+
+void Head::mark(int64_t minute_ms, size_t number, MinuteRows::Row& row) {
   if (row.dirty) return;
   row.dirty = true;
-  dirty_.emplace_back(last_minute_, number);
+  dirty_.emplace_back(minute_ms, number);
 }
 
 std::vector<store::Row> Head::matching(const store::Scan& scan) const {
   std::vector<store::Row> out;
-  const auto end = minutes_.lower_bound(scan.to_ms);
-  for (auto at = minutes_.lower_bound(scan.from_ms); at != end; ++at) {
+  if (frozen_) add_matching(*frozen_, scan, out);
+  add_matching(minutes_, scan, out);
+  return out;
+}
+
+void Head::add_matching(const Minutes& minutes, const store::Scan& scan,
+                        std::vector<store::Row>& out) {
+  const auto end = minutes.lower_bound(scan.to_ms);
+  for (auto at = minutes.lower_bound(scan.from_ms); at != end; ++at) {
     const auto& [minute_ms, minute] = *at;
     const auto take = [&, ms = minute_ms](const MinuteRows::Row& row) {
       if (!scan.advertiser_id.empty() && row.advertiser_id() != scan.advertiser_id) return;
@@ -93,7 +105,6 @@ std::vector<store::Row> Head::matching(const store::Scan& scan) const {
       for (const size_t number : minute.find(scan.ad_id)) take(minute[number]);
     }
   }
-  return out;
 }
 
 size_t Head::rows_before(int64_t minute_ms) const {
@@ -116,20 +127,22 @@ int64_t Head::oldest_minute() const {
 }
 
 size_t Head::memory_bytes() const {
-  size_t bytes = dirty_.capacity() * sizeof(dirty_[0]);
+  size_t bytes = (dirty_.capacity() + in_flight_.capacity()) * sizeof(dirty_[0]);
   for (const auto& [minute_ms, minute] : minutes_) bytes += minute.memory_bytes();
+  if (!frozen_) return bytes;
+  for (const auto& [minute_ms, minute] : *frozen_) bytes += minute.memory_bytes();
   return bytes;
 }
 
-std::vector<store::Row> Head::closed_rows(int64_t minute_ms) const {
+std::vector<store::Row> sorted_rows(const Head::Minutes& minutes) {
   struct RowAt {
     const MinuteRows::Row* row;
     int64_t minute_ms;
   };
   // Sorted before they are copied: a row is large, and a sort moves it often.
   std::vector<RowAt> rows_at;
-  for (auto at = minutes_.begin(); at != minutes_.end() && at->first < minute_ms; ++at) {
-    for (size_t i = 0; i < at->second.size(); ++i) rows_at.push_back({&at->second[i], at->first});
+  for (const auto& [minute_ms, minute] : minutes) {
+    for (size_t i = 0; i < minute.size(); ++i) rows_at.push_back({&minute[i], minute_ms});
   }
   std::sort(rows_at.begin(), rows_at.end(), [](const RowAt& a, const RowAt& b) {
     if (const int order = a.row->advertiser_id().compare(b.row->advertiser_id()); order != 0) {
@@ -144,24 +157,39 @@ std::vector<store::Row> Head::closed_rows(int64_t minute_ms) const {
   return rows;
 }
 
-void Head::drop_before(int64_t minute_ms) {
-  rows_ -= rows_before(minute_ms);
-  minutes_.erase(minutes_.begin(), minutes_.lower_bound(minute_ms));
+void Head::freeze_before(int64_t minute_ms) {
+  CM_ASSERT(frozen_ == nullptr && in_flight_.empty());
+  const auto end = minutes_.lower_bound(minute_ms);
+  if (end == minutes_.begin()) return;
+  frozen_rows_ = rows_before(minute_ms);
+  rows_ -= frozen_rows_;
+  auto frozen = std::make_shared<Minutes>();
+  while (minutes_.begin() != end) frozen->insert(frozen->end(), minutes_.extract(minutes_.begin()));
+  frozen_ = std::move(frozen);
   last_rows_ = nullptr;
   std::erase_if(dirty_, [&](const auto& item) { return item.first < minute_ms; });
-  dropped_before_ = std::max(dropped_before_, minute_ms);
+  removed_before_ = std::max(removed_before_, minute_ms);
+}
+
+uint64_t Head::frozen_bytes() const {
+  return frozen_ ? frozen_->size() * kMinuteBytes + frozen_rows_ * kRowBytes : 0;
+}
+
+void Head::drop_frozen() {
+  frozen_.reset();
+  frozen_rows_ = 0;
 }
 
 void Head::checkpoint(state::Batch& batch) {
-  if (dropped_before_ > 0) {
+  CM_ASSERT(in_flight_.empty());
+  if (removed_before_ > 0) {
     std::string from;
     append_key_u32(from, partition_.value());
     std::string to = from;
     append_key_u64(from, 0);
-    append_key_u64(to, static_cast<uint64_t>(dropped_before_));
-    // Before the puts: a straggler's row for a dropped minute may follow among them.
+    append_key_u64(to, static_cast<uint64_t>(removed_before_));
+    // Before the puts: a straggler's row for a removed minute may follow among them.
     batch.remove_range(state::kRowsSpace, std::move(from), std::move(to));
-    dropped_before_ = 0;
   }
   for (const auto& [minute_ms, number] : dirty_) {
     MinuteRows::Row& row = rows_of(minute_ms)[number];
@@ -171,7 +199,19 @@ void Head::checkpoint(state::Batch& batch) {
     store::encode_row(copy, value);
     batch.put(state::kRowsSpace, key_of(copy), std::move(value));
   }
-  dirty_.clear();
+  in_flight_.swap(dirty_);
+}
+
+void Head::checkpoint_committed() {
+  in_flight_.clear();
+  removed_before_ = 0;
+}
+
+void Head::checkpoint_failed() {
+  for (const auto& [minute_ms, number] : in_flight_) {
+    mark(minute_ms, number, rows_of(minute_ms)[number]);
+  }
+  in_flight_.clear();
 }
 
 }  // namespace clickmill::stream

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,9 +23,12 @@ namespace clickmill::stream {
 /// stands in a part simply starts a new row here: rows of one key are summed.
 ///
 /// Durable in the state store's rows space, key = partition | minute | ad_id NUL
-/// advertiser_id, as of the last checkpoint. Thread: worker.
+/// advertiser_id, as of the last checkpoint. Rows on their way to a part are frozen:
+/// still read here, written by nobody, until the checkpoint that names the part is
+/// committed. Thread: worker; frozen rows any.
 class Head {
  public:
+  using Minutes = std::map<int64_t, MinuteRows>;
   explicit Head(PartitionId partition) : partition_(partition) {}
   /// Reads the rows of the last checkpoint.
   Status load(state::Store& store);
@@ -44,8 +48,9 @@ class Head {
   void prefetch(const Click& click) const;
   /// Rows that match; counts.countries and visitors only when the scan wants them.
   std::vector<store::Row> matching(const store::Scan& scan) const;
-  size_t row_count() const { return rows_; }
-  /// Rows of minutes before `minute_ms`. Cost: visits the minutes from there on.
+  size_t row_count() const { return rows_ + frozen_rows_; }
+  /// Rows of minutes before `minute_ms`, here and below without the frozen ones.
+  /// Cost: visits the minutes from there on.
   size_t rows_before(int64_t minute_ms) const;
   /// Bytes that they hold, about. Cost: the same.
   uint64_t bytes_before(int64_t minute_ms) const;
@@ -54,25 +59,43 @@ class Head {
   /// Cost: visits every row.
   size_t memory_bytes() const;
 
-  /// Copies of all rows of minutes before `minute_ms`, sorted as parts want them.
-  std::vector<store::Row> closed_rows(int64_t minute_ms) const;
-  /// Removes them here; the next checkpoint removes them in the state store.
-  void drop_before(int64_t minute_ms);
-  /// Adds what changed since the last call.
+  /// Freezes the rows of minutes before `minute_ms`; the next checkpoint removes them
+  /// in the state store. None may be frozen already.
+  void freeze_before(int64_t minute_ms);
+  /// Null: none.
+  std::shared_ptr<const Minutes> frozen() const { return frozen_; }
+  /// Bytes that they hold, about.
+  uint64_t frozen_bytes() const;
+  /// They stand in a part now.
+  void drop_frozen();
+  /// Adds what changed since the last one that was committed.
   void checkpoint(state::Batch& batch);
+  void checkpoint_committed();
+  /// The next checkpoint() has all of the last one's again.
+  void checkpoint_failed();
 
  private:
   MinuteRows& rows_of(int64_t minute_ms);
+  void mark(int64_t minute_ms, size_t number, MinuteRows::Row& row);
+  static void add_matching(const Minutes& minutes, const store::Scan& scan,
+                           std::vector<store::Row>& out);
   std::string key_of(const store::Row& row) const;
 
   const PartitionId partition_;
-  std::map<int64_t, MinuteRows> minutes_;
+  Minutes minutes_;
   // The minute of the last click: nearly always that of the next one too.
   int64_t last_minute_ = 0;
   MinuteRows* last_rows_ = nullptr;
-  std::vector<std::pair<int64_t, size_t>> dirty_;  // minute, row number
+  using RowNumbers = std::vector<std::pair<int64_t, size_t>>;  // minute, row number
+  RowNumbers dirty_;      // changed since the last checkpoint()
+  RowNumbers in_flight_;  // in the batch of the last checkpoint(), until it is committed
   size_t rows_ = 0;
-  int64_t dropped_before_ = 0;  // not yet told to the state store
+  std::shared_ptr<const Minutes> frozen_;
+  size_t frozen_rows_ = 0;
+  int64_t removed_before_ = 0;  // the state store doesn't know yet
 };
+
+/// Copies of all rows, sorted as parts want them. Thread: any.
+std::vector<store::Row> sorted_rows(const Head::Minutes& minutes);
 
 }  // namespace clickmill::stream

@@ -104,57 +104,115 @@ Status Parts::open(const std::vector<store::PartMeta>& metas, uint64_t next_part
     (*lists)[static_cast<size_t>(meta.table)].push_back(std::move(part));
   }
   current_ = std::move(lists);
-  next_part_ = next_part;
+  *next_part_ = next_part;
   return {};
 }
 
-std::string Parts::next_name(store::Table table) {
-  return fmt::format("p{}-{}-{}.part", partition_.value(), next_part_++, store::to_string(table));
+std::string Parts::name_of(PartitionId partition, uint64_t number, store::Table table) {
+  return fmt::format("p{}-{}-{}.part", partition.value(), number, store::to_string(table));
 }
 
-Status Parts::add(Lists& lists, store::Table table, const std::vector<store::Row>& rows) {
-  const auto meta = TRY(store::write_part(disk_, directory_, next_name(table), table, rows));
-  auto part = TRY(store::Part::open(disk_, directory_, meta));
-  lists[static_cast<size_t>(table)].push_back(std::move(part));
-  return {};
+std::shared_ptr<Parts::Flush> Parts::begin_flush(std::shared_ptr<const Head::Minutes> minutes) {
+  auto flush = std::make_shared<Flush>();
+  flush->disk_ = &disk_;
+  flush->directory_ = directory_;
+  for (size_t table = 0; table < store::kTables; ++table) {
+    flush->names_[table] = next_name(static_cast<store::Table>(table));
+  }
+  flush->minutes_ = std::move(minutes);
+  return flush;
 }
 
-Status Parts::flush(const std::vector<store::Row>& minute_rows) {
-  if (minute_rows.empty()) return {};
-  auto lists = std::make_shared<std::array<store::PartList, store::kTables>>(*current_);
-  TRY(add(*lists, store::Table::minute, minute_rows));
+Status Parts::Flush::run() {
+  if (!parts_.empty()) return {};
+  auto done = write(sorted_rows(*minutes_));
+  if (done) return done;
+  parts_.clear();
+  metas_.clear();
+  // What can't be removed either is removed at the next start, or replaced.
+  for (const std::string& name : names_) (void)disk_->remove(directory_ + "/" + name);
+  return done;
+}
+
+Status Parts::Flush::write(const std::vector<store::Row>& minute_rows) {
+  TRY(add(store::Table::minute, minute_rows));
   fail_point("flush.minutes_written");
   const auto hour_rows = roll_up(minute_rows, store::Table::hour);
-  TRY(add(*lists, store::Table::hour, hour_rows));
+  TRY(add(store::Table::hour, hour_rows));
   fail_point("flush.hours_written");
-  TRY(add(*lists, store::Table::day, roll_up(hour_rows, store::Table::day)));
+  TRY(add(store::Table::day, roll_up(hour_rows, store::Table::day)));
   fail_point("flush.days_written");
-  TRY(disk_.sync_directory(directory_));
-  current_ = std::move(lists);
-  changed_ = true;
+  return disk_->sync_directory(directory_);
+}
+
+Status Parts::Flush::add(store::Table table, const std::vector<store::Row>& rows) {
+  const std::string& name = names_[static_cast<size_t>(table)];
+  metas_.push_back(TRY(store::write_part(*disk_, directory_, name, table, rows)));
+  parts_.push_back(TRY(store::Part::open(*disk_, directory_, metas_.back())));
   return {};
 }
 
-Status Parts::replace(const std::vector<store::Row>& minute_rows) {
+void Parts::take_flush(const Flush& flush) {
+  CM_ASSERT(flush.parts_.size() == store::kTables);
   auto lists = std::make_shared<Lists>(*current_);
-  std::vector<std::string> replaced;
-  std::vector<store::Row> rows = minute_rows;
-  for (const store::Table table : {store::Table::minute, store::Table::hour, store::Table::day}) {
-    if (table != store::Table::minute) rows = TRY(summed_up(*lists, rows, table));
-    TRY(replace_in(*lists, table, rows, replaced));
-    fail_point("repair.table_written");
+  for (const auto& part : flush.parts_) {
+    (*lists)[static_cast<size_t>(part->meta().table)].push_back(part);
   }
-  TRY(disk_.sync_directory(directory_));
-  replaced_.insert(replaced_.end(), replaced.begin(), replaced.end());
   current_ = std::move(lists);
   changed_ = true;
+}
+
+std::shared_ptr<Parts::Rewrite> Parts::begin_rewrite(std::shared_ptr<Flush> flush) {
+  auto rewrite = std::make_shared<Rewrite>();
+  rewrite->disk_ = &disk_;
+  rewrite->directory_ = directory_;
+  rewrite->partition_ = partition_;
+  rewrite->next_part_ = next_part_;
+  rewrite->flush_ = std::move(flush);
+  rewrite->lists_ = *current_;
+  return rewrite;
+}
+
+Status Parts::Rewrite::open() {
+  if (!flush_) return {};
+  TRY(flush_->run());
+  for (const auto& part : flush_->parts_) {
+    lists_[static_cast<size_t>(part->meta().table)].push_back(part);
+  }
+  return {};
+}
+
+Result<store::Row> Parts::Rewrite::stored_row(const store::Row& key) const {
+  return sum_of(lists_[static_cast<size_t>(store::Table::minute)], key, kMinuteMs);
+}
+
+Status Parts::Rewrite::run(const std::vector<store::Row>& minute_rows) {
+  auto done = write(minute_rows);
+  if (done) return done;
+  for (const auto& part : added_) (void)disk_->remove(directory_ + "/" + part->meta().name);
+  return done;
+}
+
+Status Parts::Rewrite::write(std::vector<store::Row> rows) {
+  for (const store::Table table : {store::Table::minute, store::Table::hour, store::Table::day}) {
+    if (table != store::Table::minute) rows = TRY(summed_up(lists_, rows, table));
+    TRY(replace_in(table, rows));
+    fail_point("repair.table_written");
+  }
+  return disk_->sync_directory(directory_);
+}
+
+Status Parts::Rewrite::add(store::Table table, const std::vector<store::Row>& rows) {
+  const std::string name = name_of(partition_, (*next_part_)++, table);
+  const auto meta = TRY(store::write_part(*disk_, directory_, name, table, rows));
+  added_.push_back(TRY(store::Part::open(*disk_, directory_, meta)));
+  lists_[static_cast<size_t>(table)].push_back(added_.back());
   return {};
 }
 
 /// Rewrites the parts that hold a key of the rows, which are sorted, without them.
-Status Parts::replace_in(Lists& lists, store::Table table, const std::vector<store::Row>& rows,
-                         std::vector<std::string>& replaced) {
-  store::PartList& list = lists[static_cast<size_t>(table)];
+Status Parts::Rewrite::replace_in(store::Table table, const std::vector<store::Row>& rows) {
+  store::PartList& list = lists_[static_cast<size_t>(table)];
   store::PartList kept;
   store::PartList rewritten;
   for (const auto& part : list) (TRY(holds_any(*part, rows)) ? rewritten : kept).push_back(part);
@@ -164,13 +222,40 @@ Status Parts::replace_in(Lists& lists, store::Table table, const std::vector<sto
     std::erase_if(left, [&](const store::Row& row) {
       return std::binary_search(rows.begin(), rows.end(), row, store::key_less);
     });
-    if (!left.empty()) TRY(add(lists, table, left));
-    replaced.push_back(part->meta().name);
+    if (!left.empty()) TRY(add(table, left));
+    removed_.push_back(part);
   }
   std::vector<store::Row> put = rows;
   std::erase_if(put, [](const store::Row& row) { return store::holds_nothing(row); });
-  if (!put.empty()) TRY(add(lists, table, put));
+  if (!put.empty()) TRY(add(table, put));
   return {};
+}
+
+bool Parts::holds(const Lists& lists, const std::shared_ptr<const store::Part>& part) {
+  const auto& list = lists[static_cast<size_t>(part->meta().table)];
+  return std::find(list.begin(), list.end(), part) != list.end();
+}
+
+bool Parts::take_rewrite(const Rewrite& rewrite) {
+  auto lists = std::make_shared<Lists>(*current_);
+  const auto add = [&lists](const store::PartList& parts) {
+    for (const auto& part : parts) {
+      (*lists)[static_cast<size_t>(part->meta().table)].push_back(part);
+    }
+  };
+  if (rewrite.flush_) add(rewrite.flush_->parts_);
+  const bool whole = std::all_of(rewrite.removed_.begin(), rewrite.removed_.end(),
+                                 [&](const auto& part) { return holds(*lists, part); });
+  const auto& gone = whole ? rewrite.removed_ : rewrite.added_;
+  for (const auto& part : gone) replaced_.push_back(directory_ + "/" + part->meta().name);
+  if (!whole) return false;
+  for (const auto& part : rewrite.removed_) {
+    std::erase((*lists)[static_cast<size_t>(part->meta().table)], part);
+  }
+  add(rewrite.added_);
+  current_ = std::move(lists);
+  changed_ = true;
+  return true;
 }
 
 std::shared_ptr<Parts::Merge> Parts::begin_merge(store::Table table, store::PartList chosen) {
@@ -246,12 +331,12 @@ uint64_t Parts::take_merge(const Merge& merge) {
   });
   if (before - list.size() != merge.chosen_.size()) {
     // A repair has rewritten some of them meanwhile: the merged one holds what was wrong.
-    if (merge.merged_) replaced_.push_back(merge.merged_->meta().name);
+    if (merge.merged_) replaced_.push_back(directory_ + "/" + merge.merged_->meta().name);
     changed_ = true;
     return 0;
   }
   if (merge.merged_) list.push_back(merge.merged_);
-  for (const auto& part : merge.chosen_) replaced_.push_back(part->meta().name);
+  for (const auto& part : merge.chosen_) replaced_.push_back(directory_ + "/" + part->meta().name);
   current_ = std::move(lists);
   changed_ = true;
   fail_point("merge.taken");
@@ -266,16 +351,8 @@ std::vector<store::PartMeta> Parts::metas() const {
   return metas;
 }
 
-void Parts::checkpoint_committed() {
-  for (const std::string& name : std::exchange(replaced_, {})) {
-    fail_point("parts.unlink_begin");
-    // Readers of an older snapshot keep their open file. A file that stays
-    // behind is removed at the next start.
-    if (auto gone = disk_.remove(directory_ + "/" + name); !gone) {
-      log_warn("store", gone.error().text());
-    }
-    fail_point("parts.unlinked");
-  }
+void Parts::give_back_replaced(const std::vector<std::string>& paths) {
+  replaced_.insert(replaced_.end(), paths.begin(), paths.end());
 }
 
 }  // namespace clickmill::stream

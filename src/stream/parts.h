@@ -1,7 +1,10 @@
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file_system.h"
@@ -9,6 +12,7 @@
 #include "store/part.h"
 #include "store/retention.h"
 #include "store/version.h"
+#include "stream/head.h"
 
 namespace clickmill::stream {
 
@@ -45,18 +49,67 @@ class Parts {
     std::shared_ptr<const store::Part> merged_;  // null: no row is left
   };
 
+  /// Closed rows that are to become a part of each table. Thread: run by any one thread.
+  class Flush {
+   public:
+    /// Writes and syncs the parts, files and folder, unless an earlier call has. An
+    /// error leaves no file.
+    Status run();
+    /// Of what run() has written.
+    const std::vector<store::PartMeta>& metas() const { return metas_; }
+
+   private:
+    friend class Parts;
+    Status write(const std::vector<store::Row>& minute_rows);
+    Status add(store::Table table, const std::vector<store::Row>& rows);
+    FileSystem* disk_ = nullptr;
+    std::string directory_;
+    std::array<std::string, store::kTables> names_;
+    std::shared_ptr<const Head::Minutes> minutes_;
+    std::vector<store::PartMeta> metas_;
+    std::vector<std::shared_ptr<const store::Part>> parts_;
+  };
+
+  /// Minute rows that are to stand instead of what the parts have. Thread: any one.
+  class Rewrite {
+   public:
+    /// Writes what more rows were to be flushed first, which stored_row() wants.
+    Status open();
+    /// What is stored under the key in the minutes, all in all.
+    Result<store::Row> stored_row(const store::Row& key) const;
+    /// Makes `minute_rows` (sorted, distinct) the only ones of their keys, those without
+    /// any click or visitor none at all, and lets the hours and days they lie in follow
+    /// from the minutes again. Syncs files and folder; an error leaves no file. Once at most.
+    /// Cost: rewrites every part that holds one of those keys; up to minutes.
+    Status run(const std::vector<store::Row>& minute_rows);
+
+   private:
+    friend class Parts;
+    Status write(std::vector<store::Row> rows);
+    Status add(store::Table table, const std::vector<store::Row>& rows);
+    Status replace_in(store::Table table, const std::vector<store::Row>& rows);
+    FileSystem* disk_ = nullptr;
+    std::string directory_;
+    PartitionId partition_;
+    std::shared_ptr<std::atomic<uint64_t>> next_part_;
+    std::shared_ptr<Flush> flush_;
+    std::array<store::PartList, store::kTables> lists_;
+    store::PartList removed_;
+    store::PartList added_;
+  };
+
   Parts(PartitionId partition, FileSystem& files, std::string directory);
 
   Status open(const std::vector<store::PartMeta>& metas, uint64_t next_part);
-  /// Writes one minute part from the rows (sorted, distinct) and hour and day
-  /// parts from the same rows, and syncs files and folder. On an error nothing
-  /// has changed.
-  Status flush(const std::vector<store::Row>& minute_rows);
-  /// Makes `minute_rows` (sorted, distinct) the only ones of their keys, those without
-  /// any click or visitor none at all, and lets the hours and days they lie in follow
-  /// from the minutes again. Syncs files and folder; on an error nothing has changed.
-  /// Cost: rewrites every part that holds one of those keys.
-  Status replace(const std::vector<store::Row>& minute_rows);
+  /// Begins to make a minute part of the rows, and hour and day parts of the same.
+  std::shared_ptr<Flush> begin_flush(std::shared_ptr<const Head::Minutes> minutes);
+  /// Takes in what a successful run() has written.
+  void take_flush(const Flush& flush);
+  /// Begins to rewrite what stands here and what `flush`, if any, makes of more rows.
+  std::shared_ptr<Rewrite> begin_rewrite(std::shared_ptr<Flush> flush);
+  /// Takes in what successful runs have written, the flush's too. False when parts that
+  /// it rewrote have gone meanwhile: nothing has changed then.
+  bool take_rewrite(const Rewrite& rewrite);
   /// A merge that is worth doing now; nullptr: none. One at a time: the next is
   /// asked for after take_merge(). Rows before `oldest_ms` are to go: first, a part at a time.
   std::shared_ptr<Merge> due_merge(const store::TableTimes& oldest_ms = store::kAllTime);
@@ -65,27 +118,30 @@ class Parts {
   uint64_t take_merge(const Merge& merge);
   Snapshot snapshot() const { return current_; }
   std::vector<store::PartMeta> metas() const;
-  uint64_t next_part() const { return next_part_; }
-  /// The checkpoint that names metas() is durable.
-  void checkpoint_committed();
+  uint64_t next_part() const { return *next_part_; }
+  /// Files that nothing needs once a checkpoint that names metas() is durable. They are
+  /// told once: whoever can't unlink them gives them back.
+  std::vector<std::string> take_replaced() { return std::exchange(replaced_, {}); }
+  void give_back_replaced(const std::vector<std::string>& paths);
 
  private:
   std::shared_ptr<Merge> begin_merge(store::Table table, store::PartList chosen);
   std::shared_ptr<Merge> due_deletion();
-  std::string next_name(store::Table table);
+  std::string next_name(store::Table table) { return name_of(partition_, (*next_part_)++, table); }
+  static std::string name_of(PartitionId partition, uint64_t number, store::Table table);
   using Lists = std::array<store::PartList, store::kTables>;
-  Status add(Lists& lists, store::Table table, const std::vector<store::Row>& rows);
-  Status replace_in(Lists& lists, store::Table table, const std::vector<store::Row>& rows,
-                    std::vector<std::string>& replaced);
+  static bool holds(const Lists& lists, const std::shared_ptr<const store::Part>& part);
 
   const PartitionId partition_;
   FileSystem& disk_;
   const std::string directory_;
   Snapshot current_;
-  uint64_t next_part_ = 1;
-  bool changed_ = true;  // since due_merge() last found nothing
+  // A rewrite takes numbers on its own thread.
+  const std::shared_ptr<std::atomic<uint64_t>> next_part_ =
+      std::make_shared<std::atomic<uint64_t>>(1);
   store::TableTimes oldest_ms_ = store::kAllTime;
-  std::vector<std::string> replaced_;  // names to unlink after the next durable checkpoint
+  bool changed_ = true;                // since due_merge() last found nothing
+  std::vector<std::string> replaced_;  // paths to unlink after the next durable checkpoint
 };
 
 /// The rows of the key's ad in a bucket of that length, with all columns. Borrows the key's texts.

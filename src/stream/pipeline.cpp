@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/fail_point.h"
-#include "stream/repair.h"
 
 namespace clickmill::stream {
 namespace {
@@ -26,6 +26,7 @@ int64_t minute_end(EventMs timestamp) { return floor_to(timestamp.value(), kMinu
 Pipeline::Pipeline(PartitionId partition, state::Store& store, FileSystem& files, Options options)
     : partition_(partition),
       store_(store),
+      files_(files),
       options_(std::move(options)),
       double_clicks_(partition),
       head_(partition),
@@ -74,11 +75,16 @@ Status Pipeline::apply(const log::Entry& entry) {
       double_clicks_.set_window(state_.settings.double_click_ms);
       break;
     case click::EntryKind::decision: TRY(apply_decision(entry)); break;
-    case click::EntryKind::repair: TRY(apply_repair(entry)); break;
+    case click::EntryKind::repair: return apply_repair(entry);
     default:
       return Error(Errc::corrupt, fmt::format("partition {}: offset {}: entry of unknown kind {}",
                                               partition_.value(), entry.first.value(), entry.kind));
   }
+  end_entry(entry);
+  return {};
+}
+
+void Pipeline::end_entry(const log::Entry& entry) {
   settle();
   if (entry.kind != static_cast<uint8_t>(click::EntryKind::clicks)) {
     mix(entry.kind);
@@ -86,7 +92,6 @@ Status Pipeline::apply(const log::Entry& entry) {
   }
   state_.applied = entry.last();
   note_digest();
-  return {};
 }
 
 void Pipeline::settle() {
@@ -132,45 +137,41 @@ Status Pipeline::apply_decision(const log::Entry& entry) {
       });
 }
 
-/// What is stored under the key now, all in all.
-Result<store::Row> Pipeline::stored_row(const store::Row& key) const {
-  const auto parts = parts_.snapshot();
-  return sum_of((*parts)[static_cast<size_t>(store::Table::minute)], key, kMinuteMs,
-                head_.matching(scan_of(key, kMinuteMs)));
+bool Pipeline::takes_long(const log::Entry& entry) {
+  return entry.kind == static_cast<uint8_t>(click::EntryKind::repair);
 }
 
-/// Makes minute rows what they should be. The digest takes in the record and not its
-/// effect, which is none where a replica, or a replay, has the rows right.
 Status Pipeline::apply_repair(const log::Entry& entry) {
-  const Repair repair = TRY(decode_repair(entry.payload));
-  mix(xxh64_of(entry.payload));
-  std::vector<store::Row> wrong;
-  for (const Repair::Item& item : repair.items) {
-    // An open minute still grows; it is repaired once it is closed.
-    if (item.row.bucket_ms >= closed_before()) continue;
-    const store::Row stored = TRY(stored_row(item.row));
-    if (fingerprint_of(stored) != item.instead_of) continue;
-    Change change;
-    change.kind = Change::Kind::repair;
-    change.subject = entry.first;
-    change.by = repair.by;
-    change.what = "repair";
-    change.reason = "recount";
-    change.ad_id = item.row.ad_id;
-    change.advertiser_id = item.row.advertiser_id;
-    change.minute_ms = item.row.bucket_ms;
-    change.clicks = static_cast<int64_t>(item.row.counts.clicks - stored.counts.clicks);
-    changes_.add({entry.append_ms, entry.first, static_cast<uint32_t>(wrong.size())}, change,
-                 state_.horizon.age_ms());
-    wrong.push_back(item.row);
-  }
-  return wrong.empty() ? Status() : replace_rows(wrong);
+  const auto job = TRY(begin_repair(entry));
+  TRY(job->run());
+  return end_repair(entry, *job);
 }
 
 /// Parts alone are rewritten, so what the head has of closed minutes goes there first.
-Status Pipeline::replace_rows(const std::vector<store::Row>& rows) {
-  TRY(flush(closed_before()));
-  return parts_.replace(rows);
+Result<std::shared_ptr<RepairJob>> Pipeline::begin_repair(const log::Entry& entry) {
+  owner_.check();
+  CM_ASSERT(entry.first > state_.applied);
+  Repair repair = TRY(decode_repair(entry.payload));
+  if (head_.frozen()) return Error(Errc::busy, "a repair waits for a checkpoint");
+  state_.horizon.advance(entry.append_ms);
+  freeze_closed();
+  return std::make_shared<RepairJob>(entry.first, std::move(repair), closed_before(),
+                                     parts_.begin_rewrite(flush_));
+}
+
+/// The digest takes in the record and not its effect, which is none where a replica, or
+/// a replay, has the rows right.
+Status Pipeline::end_repair(const log::Entry& entry, const RepairJob& job) {
+  owner_.check();
+  if (!parts_.take_rewrite(job.rewrite())) return Error(Errc::busy, "its parts were merged");
+  head_.drop_frozen();
+  flush_.reset();
+  for (uint32_t index = 0; const Change& change : job.changes()) {
+    changes_.add({entry.append_ms, entry.first, index++}, change, state_.horizon.age_ms());
+  }
+  mix(xxh64_of(entry.payload));
+  end_entry(entry);
+  return {};
 }
 
 /// Takes every click as a visit, whatever becomes of it; imports were no visits just now.
@@ -253,38 +254,73 @@ uint64_t Pipeline::unsaved_bytes() const {
   return bytes + (flush_is_due() ? head_.bytes_before(closed_before()) : 0);
 }
 
-Status Pipeline::flush(int64_t before_minute_ms) {
-  TRY(parts_.flush(head_.closed_rows(before_minute_ms)));
-  head_.drop_before(before_minute_ms);
+/// To be flushed.
+void Pipeline::freeze_closed() {
+  head_.freeze_before(closed_before());
   last_flush_log_ms_ = state_.horizon.log_time().value();
-  return {};
+  if (head_.frozen()) flush_ = parts_.begin_flush(head_.frozen());
 }
 
-Status Pipeline::checkpoint() {
-  owner_.check();
-  if (state_.applied == checkpointed_) return {};
-  fail_point("checkpoint.begin");
-  if (flush_is_due()) TRY(flush(closed_before()));
-  fail_point("checkpoint.parts_synced");
-  state::Batch batch;
+Status Pipeline::fill(state::Batch& batch) {
   TRY(dedup_->checkpoint(batch));
   double_clicks_.checkpoint(batch);
   head_.checkpoint(batch);
   TRY(review_.checkpoint(batch, state_.horizon.age_ms()));
-  TRY(changes_.checkpoint(batch, state_.horizon.age_ms()));
-  state_.parts = parts_.metas();
-  state_.next_part = parts_.next_part();
-  put_checkpoint(partition_, state_, batch);
-  fail_point("checkpoint.batch_made");
-  TRY(store_.commit(batch, true));
-  fail_point("checkpoint.committed");
+  return changes_.checkpoint(batch, state_.horizon.age_ms());
+}
+
+Result<std::shared_ptr<Commit>> Pipeline::begin_checkpoint() {
+  owner_.check();
+  fail_point("checkpoint.begin");
+  TRY(dedup_->load());
+  // Those that a failed checkpoint has frozen go first.
+  if (!head_.frozen() && flush_is_due()) freeze_closed();
+  Commit::Work work{partition_, store_, files_, state_, {}, flush_, parts_.take_replaced()};
+  work.record.parts = parts_.metas();
+  work.record.next_part = parts_.next_part();
+  auto filled = fill(work.batch);
+  auto commit = std::make_shared<Commit>(std::move(work));
+  if (!filled) {
+    give_up_checkpoint(*commit);
+    return std::move(filled).error();
+  }
+  fail_point("checkpoint.prepared");
+  return commit;
+}
+
+Status Pipeline::end_checkpoint(Commit& commit) {
+  owner_.check();
+  if (auto done = commit.run(); !done) {
+    give_up_checkpoint(commit);
+    return done;
+  }
   dedup_->checkpoint_committed();
+  head_.checkpoint_committed();
   review_.checkpoint_committed();
   changes_.checkpoint_committed();
-  parts_.checkpoint_committed();
-  checkpointed_ = state_.applied;
+  if (const auto flush = std::exchange(flush_, nullptr)) {
+    parts_.take_flush(*flush);
+    head_.drop_frozen();
+  }
+  checkpointed_ = commit.work_.record.applied;
   fail_point("checkpoint.done");
   return {};
+}
+
+/// The rows stay frozen and keep the names of their part, so that the next commit holds
+/// all of this one, whether or not this one reached the disk.
+void Pipeline::give_up_checkpoint(Commit& commit) {
+  dedup_->checkpoint_failed();
+  head_.checkpoint_failed();
+  review_.checkpoint_failed();
+  changes_.checkpoint_failed();
+  parts_.give_back_replaced(commit.work_.replaced);
+}
+
+Status Pipeline::checkpoint() {
+  if (saved()) return {};
+  const auto commit = TRY(begin_checkpoint());
+  return end_checkpoint(*commit);
 }
 
 store::Version Pipeline::version(const store::Scan& scan) const {

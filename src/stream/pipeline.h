@@ -13,9 +13,11 @@
 #include "stream/changes.h"
 #include "stream/checkpoint.h"
 #include "stream/click_batch.h"
+#include "stream/commit.h"
 #include "stream/double_clicks.h"
 #include "stream/head.h"
 #include "stream/parts.h"
+#include "stream/repair_job.h"
 #include "stream/review.h"
 
 namespace clickmill::stream {
@@ -25,9 +27,10 @@ namespace clickmill::stream {
 /// a function of the committed entries, in order. It reads no clock and no
 /// config; time is in the entries, settings come by entries.
 ///
-/// Errors: any error of apply or checkpoint leaves it unusable (the owner stops
-/// the partition and reports); after a restart it begins at the last durable
-/// checkpoint and the log is replayed. Thread: worker.
+/// Errors: after Errc::io, no_space or busy the same call may be made again, and
+/// nothing that was counted is lost. Any other error of apply or checkpoint leaves it
+/// unusable (the owner stops the partition and reports); after a restart it begins at
+/// the last durable checkpoint and the log is replayed. Thread: worker.
 class Pipeline {
  public:
   struct Options {
@@ -49,14 +52,35 @@ class Pipeline {
   /// The next committed entry; entry.first > applied(). Gaps were nothing of ours.
   Status apply(const log::Entry& entry);
   Offset applied() const { return state_.applied; }
+  /// Whether it is an entry that apply() would be long at: a repair. Its owner begins it
+  /// instead, runs the job on another thread and ends it; no checkpoint is begun and
+  /// nothing applied meanwhile. Errc::busy: not while a checkpoint is under way, or
+  /// after one failed; and of end_repair: begin once more.
+  static bool takes_long(const log::Entry& entry);
+  Result<std::shared_ptr<RepairJob>> begin_repair(const log::Entry& entry);
+  Status end_repair(const log::Entry& entry, const RepairJob& job);
 
-  /// Flushes closed rows to a part when due, then commits everything since the
-  /// last checkpoint in one atomic, synced batch. Cost: what changed since then.
+  /// A checkpoint: everything since the last one in one atomic, synced batch, closed
+  /// rows flushed to a part before when that is due. Cost of begin: what changed since
+  /// then. The owner runs the commit on another thread, where the disk is written, and
+  /// hands it back: one at a time.
+  Result<std::shared_ptr<Commit>> begin_checkpoint();
+  /// The commit was run; its answer.
+  Status end_checkpoint(Commit& commit);
+  /// The commit will never be run.
+  void give_up_checkpoint(Commit& commit);
+  /// All of it at once; nothing when nothing was applied since the last one.
   Status checkpoint();
   Offset checkpointed() const { return checkpointed_; }
+  /// Whether a checkpoint would have nothing to do.
+  bool saved() const {
+    return state_.applied == checkpointed_ && !head_.frozen() && !flush_is_due();
+  }
   /// Memory that a checkpoint would give back, about: ids, flagged clicks, and
   /// closed rows if they are to be flushed.
   uint64_t unsaved_bytes() const;
+  /// What a checkpoint under way holds, about.
+  uint64_t in_flight_bytes() const { return dedup_->in_flight_bytes() + 2 * head_.frozen_bytes(); }
   /// Log hours before it are in no durable state of this partition.
   int64_t oldest_durable_hour() const { return dedup_->oldest_durable_hour(); }
 
@@ -90,8 +114,7 @@ class Pipeline {
   Status apply_clicks(const log::Entry& entry);
   Status apply_decision(const log::Entry& entry);
   Status apply_repair(const log::Entry& entry);
-  Status replace_rows(const std::vector<store::Row>& rows);
-  Result<store::Row> stored_row(const store::Row& key) const;
+  void end_entry(const log::Entry& entry);
   void count(const click::ClickView& click);
   void settle();
   void judge(const ClickBatch::Click& click, Offset offset, LogMs append_ms, bool duplicate);
@@ -100,11 +123,13 @@ class Pipeline {
   void mix(uint64_t what);
   void note_digest();
   bool flush_is_due() const;
-  Status flush(int64_t before_minute_ms);
+  void freeze_closed();
+  Status fill(state::Batch& batch);
   int64_t closed_before() const;
 
   const PartitionId partition_;
   state::Store& store_;
+  FileSystem& files_;
   const Options options_;
   OwnedByThread owner_;
   Checkpoint state_;  // parts are filled in at checkpoints only
@@ -116,6 +141,7 @@ class Pipeline {
   Review review_;
   Changes changes_;
   int64_t last_flush_log_ms_ = 0;
+  std::shared_ptr<Parts::Flush> flush_;  // of the head's frozen rows
 
   // Of the entry being applied.
   ClickBatch batch_;

@@ -117,6 +117,11 @@ class Review {
   /// Adds what changed since the last call, and deletes what has expired.
   Status checkpoint(state::Batch& batch, int64_t age_ms);
   void checkpoint_committed() { overlay_.checkpoint_committed(); }
+  /// The next checkpoint() has all of the last one's again.
+  void checkpoint_failed() {
+    open_expiry_.again();
+    decided_expiry_.again();
+  }
   /// Clicks flagged or decided, held in memory until the next checkpoint.
   size_t pending() const { return overlay_.pending(); }
   /// What they take in memory, about.

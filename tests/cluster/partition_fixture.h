@@ -45,7 +45,16 @@ class PartitionFixture {
     options.settings.nodes = {"n1"};
     options.low_water = [this](PartitionId) { return clock_.now(); };
     options.checkpoint_bytes = checkpoint_bytes_;
-    options.in_background = [](const std::function<void()>&) { return false; };
+    options.log_bytes = UINT64_MAX;  // nothing is sealed
+    options.in_background = [this](std::function<void()> task) {
+      if (has_background_) tasks_.push_back(std::move(task));
+      return has_background_;
+    };
+    options.in_commit = [this](std::function<void()> task) {
+      commits_.push_back(std::move(task));
+      return true;
+    };
+    if (commits_here_) options.in_commit = nullptr;
     options.on_worker = [this](std::function<void()> task) { tasks_.push_back(std::move(task)); };
     partition_ = std::make_unique<Partition>(kId, clock_, std::move(*segments),
                                              std::move(*pipeline), std::move(options));
@@ -66,6 +75,16 @@ class PartitionFixture {
       }
     }
   }
+  /// Writes the checkpoints that were prepared; the worker hears of it when it settles.
+  void write_checkpoints() {
+    for (auto& commit : std::exchange(commits_, {})) commit();
+  }
+  /// Lets time pass, and the worker do what is due.
+  void pass(int64_t ms) {
+    wall_.advance_ms(ms);
+    partition_->maintain();
+    settle();
+  }
   /// Until everything that was appended is durable; the worker hears of it only
   /// when it settles.
   void sync() {
@@ -79,6 +98,7 @@ class PartitionFixture {
     journal_.reset();
     partition_.reset();
     tasks_.clear();
+    commits_.clear();
     state_.crash();
     open();
   }
@@ -104,8 +124,18 @@ class PartitionFixture {
                        [](const Status&) {});
   }
 
+  /// The first `count` of them once more.
+  void import_again(size_t count) {
+    const size_t end = std::exchange(imported_, 0);
+    import(count);
+    imported_ = end;
+  }
+
   static constexpr PartitionId kId{7};
-  uint64_t checkpoint_bytes_ = 1 << 20;  ///< from the next open() on
+  // From the next open() on:
+  uint64_t checkpoint_bytes_ = 1 << 20;
+  bool has_background_ = false;  ///< sealing, merging, repairs; on the worker
+  bool commits_here_ = true;     ///< checkpoints are written on the worker
   ManualClock wall_{1'750'000'000'000};
   NodeClock clock_{wall_};
   simulation::SimFileSystem files_;
@@ -116,6 +146,7 @@ class PartitionFixture {
   click::ColumnCodec codec_;
   std::unique_ptr<log::Journal> journal_;
   std::deque<std::function<void()>> tasks_;
+  std::vector<std::function<void()>> commits_;
   size_t imported_ = 0;
 };
 

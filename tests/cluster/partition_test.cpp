@@ -178,5 +178,122 @@ TEST_CASE("partition: a checkpoint is due during a replay as ever", "[cluster]")
   CHECK(fixture.partition_->pipeline().checkpointed() == fixture.partition_->pipeline().applied());
 }
 
+TEST_CASE("partition: it goes on counting while a checkpoint is written", "[cluster]") {
+  PartitionFixture fixture;
+  fixture.commits_here_ = false;
+  fixture.kill();
+  fixture.replay();
+  fixture.import(100);
+  fixture.settle();
+  fixture.pass(31'000);
+  const Partition& partition = *fixture.partition_;
+  const Offset prepared = partition.pipeline().applied();
+  fixture.import(100);
+  fixture.settle();
+  CHECK(partition.tally().counted == 200);
+  CHECK(partition.pipeline().checkpointed() == Offset(0));
+  SECTION("written and told") {
+    fixture.write_checkpoints();
+    CHECK(partition.pipeline().checkpointed() == Offset(0));
+    fixture.settle();
+    CHECK(partition.pipeline().checkpointed() >= prepared);
+    CHECK(partition.pipeline().checkpointed() < partition.pipeline().applied());
+  }
+  SECTION("killed before it is written") {}
+  SECTION("killed before the worker hears of it") { fixture.write_checkpoints(); }
+  SECTION("stopped before it is written") {
+    fixture.partition_->checkpoint_now();
+    CHECK(partition.pipeline().checkpointed() == partition.pipeline().applied());
+    fixture.write_checkpoints();
+    fixture.settle();
+    CHECK(partition.pipeline().checkpointed() == partition.pipeline().applied());
+  }
+  fixture.kill();
+  fixture.replay();
+  CHECK(fixture.partition_->tally().counted == 200);
+}
+
+TEST_CASE("partition: what may pass holds a checkpoint up, and all goes on by itself",
+          "[cluster]") {
+  const auto code = GENERATE(Errc::no_space, Errc::io);
+  PartitionFixture fixture;
+  fixture.commits_here_ = GENERATE(true, false);
+  fixture.checkpoint_bytes_ = 300'000;
+  fixture.kill();
+  fixture.replay();
+  const auto pass = [&] {
+    fixture.pass(11'000);
+    fixture.write_checkpoints();
+    fixture.settle();
+  };
+  fixture.state_.set_fail([&](state::MemoryStore::Call call) -> std::optional<Error> {
+    if (call != state::MemoryStore::Call::commit) return std::nullopt;
+    return Error(code, "the disk is full");
+  });
+  uint64_t sent = 0;
+  // What it holds at most is eight times what brings a checkpoint forward.
+  for (int i = 0; i < 20; ++i) {
+    fixture.import(1000);
+    sent += 1000;
+    fixture.settle();
+    pass();
+    CHECK_FALSE(fixture.partition_->failure());
+    CHECK(fixture.partition_->pipeline().unsaved_bytes() < 8 * 300'000 + 600'000);
+  }
+  CHECK(fixture.partition_->trouble() != "");
+  CHECK(fixture.partition_->tally().counted >= 3000);  // on it went, and then it waited
+  CHECK(fixture.partition_->tally().counted < sent);
+  SECTION("space comes back") {
+    fixture.state_.set_fail({});
+    for (int i = 0; i < 20; ++i) pass();
+    CHECK(fixture.partition_->trouble() == "");
+    CHECK(fixture.partition_->pipeline().checkpointed().value() > sent - 2000);
+  }
+  SECTION("killed, and space comes back") {
+    fixture.state_.set_fail({});
+    fixture.kill();
+    for (int i = 0; i < 100; ++i) {
+      while (fixture.partition_->replay_slice()) {
+      }
+      pass();
+    }
+  }
+  CHECK(fixture.partition_->tally().counted == sent);
+}
+
+TEST_CASE("partition: damage stops it", "[cluster]") {
+  PartitionFixture fixture;
+  fixture.replay();
+  fixture.import(10);
+  fixture.settle();
+  fixture.state_.set_fail([](auto) { return Error(Errc::corrupt, "a bad block"); });
+  fixture.pass(31'000);
+  REQUIRE(fixture.partition_->failure());
+  fixture.state_.set_fail({});
+}
+
+TEST_CASE("partition: a look-up that fails is made again, and nothing counts twice", "[cluster]") {
+  PartitionFixture fixture;
+  fixture.replay();
+  fixture.import(500);
+  fixture.settle();
+  fixture.partition_->checkpoint_now();
+  fixture.import_again(500);
+  int reads = 0;
+  fixture.state_.set_fail([&](state::MemoryStore::Call call) -> std::optional<Error> {
+    if (call != state::MemoryStore::Call::read || ++reads % 200 != 0) return std::nullopt;
+    return Error(Errc::io, "the device does not answer");
+  });
+  fixture.settle();
+  CHECK_FALSE(fixture.partition_->failure());
+  CHECK(fixture.partition_->tally().duplicate == 0);
+  CHECK(fixture.partition_->trouble() != "");
+  fixture.state_.set_fail({});
+  fixture.pass(1000);
+  CHECK(fixture.partition_->trouble() == "");
+  CHECK(fixture.partition_->tally().counted == 500);
+  CHECK(fixture.partition_->tally().duplicate == 500);
+}
+
 }  // namespace
 }  // namespace clickmill::cluster

@@ -73,8 +73,9 @@ class Run {
         if (random_.one_in(4)) return die();
         break;
     }
-    // A journal that failed twice, or a partition whose checkpoint did, waits for a restart.
-    if (chain_.files().crashed() || chain_.journal_closed() || chain_.failure()) return die();
+    // A journal that failed twice waits for a restart; a checkpoint that failed is made again.
+    if (chain_.files().crashed() || chain_.journal_closed()) return die();
+    if (auto failed = chain_.failure()) return failed;
     return chain_.check_tallies();
   }
 

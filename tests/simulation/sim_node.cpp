@@ -38,6 +38,7 @@ std::optional<std::string> SimNode::begin() {
     background_.push_back(std::move(task));
     return true;
   };
+  outside.in_commit = outside.in_background;
   outside.router = options_.router;
   machine_ = std::make_unique<engine::Machine>(files, clock_, machine_options(), outside);
   if (auto opened = machine_->open_journal(); !opened) return opened.error().text();

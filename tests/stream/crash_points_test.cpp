@@ -21,10 +21,12 @@ namespace {
 
 /// Every point of src/, and each is reached by the history below.
 const std::set<std::string, std::less<>> kPoints = {
-    "checkpoint.begin", "checkpoint.parts_synced", "checkpoint.batch_made", "checkpoint.committed",
-    "checkpoint.done",  "flush.minutes_written",   "flush.hours_written",   "flush.days_written",
-    "merge.begin",      "merge.written",           "merge.taken",           "parts.unlink_begin",
-    "parts.unlinked",   "expiry.hours_removed",    "repair.table_written",
+    "checkpoint.begin",      "checkpoint.prepared",  "checkpoint.parts_synced",
+    "checkpoint.batch_made", "checkpoint.committed", "checkpoint.done",
+    "flush.minutes_written", "flush.hours_written",  "flush.days_written",
+    "merge.begin",           "merge.written",        "merge.taken",
+    "parts.unlink_begin",    "parts.unlinked",       "expiry.hours_removed",
+    "repair.table_written",
 };
 
 struct Killed {};
@@ -94,7 +96,12 @@ std::vector<std::string> run(const std::vector<TestEntry>& entries, uint64_t see
     try {
       stream.apply(entry);
       if (++applied % 20 == 0) stream.apply(random_repair(stream.model(), repairs));
-      stream.checkpoint();
+      // Every third is written while the stream goes on, merges included.
+      if (&entry != &entries.back() && (stream.under_way() || applied % 9 == 0)) {
+        stream.checkpoint_step();
+      } else {
+        stream.checkpoint();
+      }
       stream.merge();
     } catch (const Killed&) {
       CAPTURE(passed.back());

@@ -57,7 +57,8 @@ class Run {
       if (!applied) FAIL(applied.error().text());
       note_digest();
       if (random_.one_in(5)) maintain();
-      if (way_.checkpoint_in != 0 && random_.one_in(way_.checkpoint_in)) checkpoint();
+      if (commit_ && random_.one_in(4)) end_checkpoint();
+      if (way_.checkpoint_in != 0 && !commit_ && random_.one_in(way_.checkpoint_in)) checkpoint();
       if (way_.restart_in == 0 || !random_.one_in(way_.restart_in)) continue;
       crash();
       open();
@@ -106,8 +107,14 @@ class Run {
       if (named.count(name) == 0) REQUIRE(files_.remove(kStore + "/" + name));
     }
   }
+  /// It is begun at one time and ended at a later one, written by another thread meanwhile.
   void checkpoint() {
-    const auto done = pipeline_->checkpoint();
+    auto begun = pipeline_->begin_checkpoint();
+    if (!begun) FAIL(begun.error().text());
+    commit_ = *std::move(begun);
+  }
+  void end_checkpoint() {
+    const auto done = pipeline_->end_checkpoint(*std::exchange(commit_, nullptr));
     if (!done) FAIL(done.error().text());
     ++checkpoints_;
   }
@@ -124,6 +131,9 @@ class Run {
   }
   void crash() {
     merge_.reset();
+    // Perhaps it was written.
+    if (commit_ && random_.one_in(2)) (void)commit_->run();
+    commit_.reset();
     pipeline_.reset();
     store_.crash();
     files_.crash();
@@ -146,6 +156,7 @@ class Run {
   Random random_;
   std::unique_ptr<Pipeline> pipeline_;
   std::shared_ptr<Parts::Merge> merge_;
+  std::shared_ptr<Commit> commit_;
   Outcome outcome_;
   uint64_t checkpoints_ = 0;
   uint64_t restarts_ = 0;

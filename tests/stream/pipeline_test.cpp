@@ -54,6 +54,50 @@ TEST_CASE("pipeline: random logs give the model's counts, wherever checkpoints a
   }
 }
 
+TEST_CASE("pipeline: random logs give the model's counts while checkpoints are under way, and fail",
+          "[stream]") {
+  uint64_t failed = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    CAPTURE(seed);
+    Stream stream(seed);
+    RandomLog log(seed);
+    Random other(seed + 2'000'000);
+    const uint64_t trouble_one_in = 8 + other.below(40);
+    const auto trouble = [&](state::MemoryStore::Call) -> std::optional<Error> {
+      if (!other.one_in(trouble_one_in)) return std::nullopt;
+      return Error(Errc::io, "trouble");
+    };
+    stream.store().set_fail(trouble);
+    for (int step = 0; step < 150; ++step) {
+      stream.apply(log.next());
+      if (other.one_in(6)) stream.apply(random_repair(stream.model(), other));
+      if (other.one_in(20)) stream.files().fail_write_after(1 + other.below(6));
+      if (other.one_in(20)) stream.files().fail_sync_after(1 + other.below(4));
+      if (other.one_in(2)) failed += stream.checkpoint_step() ? 0 : 1;
+      if (other.one_in(10)) stream.merge();
+      if (other.one_in(40)) {
+        stream.crash();
+        stream.store().set_fail({});
+        stream.replay();
+        stream.store().set_fail(trouble);
+      }
+      if (other.one_in(10)) {
+        if (auto text = stream.wrong(); !text.empty()) FAIL("step " << step << ": " << text);
+      }
+    }
+    stream.store().set_fail({});
+    stream.files().fail_write_after(0);
+    stream.files().fail_sync_after(0);
+    stream.checkpoint();
+    if (auto text = stream.wrong(); !text.empty()) FAIL(text);
+    REQUIRE(stream.stored_reviews() == stream.model().reviews());
+    stream.crash();
+    stream.open();
+    if (auto text = stream.wrong(); !text.empty()) FAIL("from disk: " << text);
+  }
+  REQUIRE(failed > 300);
+}
+
 TEST_CASE("pipeline: the digest depends on the log only, not on checkpoints and restarts",
           "[stream]") {
   // Batches that end at multiples of 4,096 offsets, as a leader cuts them.
@@ -70,6 +114,7 @@ TEST_CASE("pipeline: the digest depends on the log only, not on checkpoints and 
       if (batch == 0) clicks.pop_back();  // offset 0 is none
       stream.clicks(kStart + 21'000 + batch * kMinuteMs, std::move(clicks));
       if (other.one_in(checkpoint_one_in)) stream.checkpoint();
+      if (other.one_in(checkpoint_one_in)) stream.checkpoint_step();
       if (other.one_in(crash_one_in)) {
         stream.crash();
         stream.replay();
@@ -235,7 +280,7 @@ TEST_CASE("pipeline: what a query sees of a bucket never falls while rows move t
   StoredRows before;
   for (int step = 0; step < 400; ++step) {
     stream.apply(log.next());
-    if (log.random().one_in(3)) stream.checkpoint();
+    if (log.random().one_in(2)) stream.checkpoint_step();
     if (log.random().one_in(3)) stream.merge();
     const auto now = rows_of(stream.pipeline().version(Stream::everything()), store::Table::minute);
     for (const auto& [key, row] : before) {
@@ -274,8 +319,9 @@ TEST_CASE("pipeline: flushes and checkpoints go on while a merge is under way", 
   REQUIRE(files->size() <= parts + 1);  // the merge that was never run has no file
 }
 
-TEST_CASE("pipeline: a state store that fails stops the partition, it never counts on",
-          "[stream]") {
+TEST_CASE(
+    "pipeline: after a failure of the state store the log tells what the last checkpoint lacks",
+    "[stream]") {
   Stream stream(1);
   stream.click(kStart + 21'000, click_at_start());
   SECTION("at a checkpoint") {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -106,8 +107,8 @@ class Stream {
     log_.push_back(entry.encoded(first));
     next_ = log_.back().last() + 1;
     auto verdicts = model_.apply(entry, first);
-    const auto done = pipeline_->apply(log_.back());
-    if (!done) FAIL(done.error().text());
+    if (Pipeline::takes_long(log_.back())) end_checkpoint();
+    apply_again_and_again(log_.back());
     return verdicts;
   }
   /// One batch of the node "n1", which holds nothing older.
@@ -141,19 +142,46 @@ class Stream {
     apply(entry);
   }
   void checkpoint() {
+    end_checkpoint();
     const auto done = pipeline_->checkpoint();
     if (!done) FAIL(done.error().text());
+  }
+  /// The next step of a checkpoint that is written elsewhere: it is begun, written,
+  /// or ended; entries may come between. False when it ends, or isn't begun, for an error.
+  bool checkpoint_step() {
+    if (!commit_) {
+      auto begun = pipeline_->begin_checkpoint();
+      if (!begun) return false;
+      commit_ = *std::move(begun);
+    } else if (!written_) {
+      (void)commit_->run();
+      written_ = true;
+    } else {
+      written_ = false;
+      return pipeline_->end_checkpoint(*std::exchange(commit_, nullptr)).has_value();
+    }
+    return true;
+  }
+  bool under_way() const { return commit_ != nullptr; }
+  /// Of one under way: until it has succeeded.
+  void end_checkpoint() {
+    while (commit_) {
+      if (!checkpoint_step()) checkpoint_step();
+    }
   }
   /// Does the merges that are due.
   void merge() {
     while (const auto merge = pipeline_->due_merge(store::kAllTime)) {
       const auto done = merge->run();
+      if (!done && done.error().code() == Errc::io) return;
       if (!done) FAIL(done.error().text());
       pipeline_->take_merge(*merge);
     }
   }
   /// Power loss: state store and disk go back to what is durable.
   void crash() {
+    commit_.reset();
+    written_ = false;
     pipeline_.reset();
     store_.crash();
     files_.crash();
@@ -164,8 +192,7 @@ class Stream {
     open();
     for (const auto& entry : log_) {
       if (entry.first <= pipeline_->applied()) continue;
-      const auto done = pipeline_->apply(entry);
-      if (!done) FAIL(done.error().text());
+      apply_again_and_again(entry);
     }
   }
 
@@ -226,11 +253,25 @@ class Stream {
   const std::vector<log::Entry>& log() const { return log_; }
 
  private:
+  /// What may pass, passes.
+  void apply_again_and_again(const log::Entry& entry) {
+    for (int tries = 0;; ++tries) {
+      const auto done = pipeline_->apply(entry);
+      if (done) return;
+      const Errc code = done.error().code();
+      if ((code != Errc::io && code != Errc::busy) || tries == 200) FAIL(done.error().text());
+      // A repair that failed half-way waits for a checkpoint.
+      if (code == Errc::busy) (void)pipeline_->checkpoint();
+    }
+  }
+
   state::MemoryStore store_;
   simulation::SimFileSystem files_;
   Pipeline::Options options_;
   Model model_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::shared_ptr<Commit> commit_;
+  bool written_ = false;
   std::vector<log::Entry> log_;
   Offset next_{1};
 };

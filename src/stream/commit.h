@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "state/store.h"
+#include "stream/checkpoint.h"
+#include "stream/parts.h"
+
+namespace clickmill::stream {
+
+/// A checkpoint on its way to the disk: made by Pipeline::begin_checkpoint() with all
+/// it needs, so that the stream goes on meanwhile, and handed back to
+/// Pipeline::end_checkpoint(). The pipeline may be gone by then; `store` and `files`
+/// are borrowed and outlive it.
+class Commit {
+ public:
+  struct Work {
+    PartitionId partition;
+    state::Store& store;
+    FileSystem& files;
+    Checkpoint record;                    ///< parts: without what `flush` writes
+    state::Batch batch;                   ///< all but the record
+    std::shared_ptr<Parts::Flush> flush;  ///< null: none
+    std::vector<std::string> replaced;    ///< files to unlink once it is durable
+  };
+  explicit Commit(Work work) : work_(std::move(work)) {}
+
+  /// Writes and syncs the parts, then commits batch and record, synced, then unlinks.
+  /// The first call does it; others wait for that and give the same answer. After an
+  /// error it isn't known whether the commit will be found after a crash.
+  /// Thread: any. Cost: milliseconds to seconds.
+  Status run();
+
+ private:
+  friend class Pipeline;
+  Status write();
+  void unlink_replaced();
+
+  Work work_;
+  std::mutex mutex_;  // guards all: one runs it, whoever ends it waits for that
+  std::optional<Status> done_;
+};
+
+}  // namespace clickmill::stream
