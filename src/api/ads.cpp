@@ -6,6 +6,7 @@
 #include "base/query_params.h"
 #include "base/text.h"
 #include "click/parse.h"
+#include "http/content_encoding.h"
 
 namespace clickmill::api {
 namespace {
@@ -30,8 +31,11 @@ std::optional<http::Response> kept_elsewhere(const Context& context,
 }
 
 http::Response put_ad(Context& context, const http::Request& request, const std::string& ad_id) {
+  std::string decoded;
+  std::string_view body;
+  if (auto refused = http::decode_body(request, decoded, body)) return *std::move(refused);
   catalog::Ad ad;
-  if (const auto error = catalog::parse_ad(request.body, ad_id, ad)) {
+  if (const auto error = catalog::parse_ad(body, ad_id, ad)) {
     return http::problem(400, error->detail, error->field);
   }
   const auto is_new = context.catalog.put(ad);
@@ -111,7 +115,9 @@ http::Response bulk_ads(Context& context, const http::Request& request) {
   std::string rejected;
   size_t rejected_count = 0;
   size_t number = 0;
-  std::string_view rest = request.body;
+  std::string decoded;
+  std::string_view rest;
+  if (auto refused = http::decode_body(request, decoded, rest)) return *std::move(refused);
   while (!rest.empty()) {
     ++number;
     const auto end = rest.find('\n');

@@ -57,7 +57,9 @@ http::Response problem_of(const Error& error) {
   return http::problem(500, error.message());
 }
 
-void add_collector_routes(http::Router& router, Context& context) {
+namespace {
+
+void add_click_routes(http::Router& router, Context& context) {
   const auto click = [&context](http::RequestPtr request, http::Router::Params,
                                 http::Responder respond) {
     context.clicks.handle(std::move(request), std::move(respond));
@@ -72,8 +74,30 @@ void add_collector_routes(http::Router& router, Context& context) {
              });
 }
 
+}  // namespace
+
+void add_collector_routes(http::Router& router, Context& context) {
+  add_click_routes(router, context);
+  // Why it isn't ready is the operator's business, not the public's.
+  router.add(http::Method::get, "/readyz",
+             [&context](http::RequestPtr, http::Router::Params, http::Responder respond) {
+               const bool ready = context.not_ready().empty();
+               respond(http::json_response(ready ? "{\"ready\":true}" : "{\"ready\":false}",
+                                           ready ? 200 : 503));
+             });
+  // Balancers' checks ask for it: HAProxy's httpchk with OPTIONS.
+  const auto alive = [](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+    http::Response response;
+    response.status = request->method == http::Method::options ? 204 : 200;
+    response.headers.emplace_back("Allow", "GET, HEAD, OPTIONS");
+    respond(std::move(response));
+  };
+  router.add(http::Method::get, "/", alive);
+  router.add(http::Method::options, "/", alive);
+}
+
 void add_api_routes(http::Router& router, Context& context) {
-  add_collector_routes(router, context);
+  add_click_routes(router, context);
   add_bulk_route(router, context);
   add_metrics_routes(router, context);
   add_ad_routes(router, context);

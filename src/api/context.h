@@ -50,7 +50,8 @@ struct Context {
   }
 };
 
-/// Routes of the collector listener: /v1/click and /healthz, nothing else.
+/// Routes of the collector listener: /v1/click, /healthz, /readyz without reasons, and / for
+/// health checks; nothing else.
 void add_collector_routes(http::Router& router, Context& context);
 /// Routes of the api listener: everything.
 void add_api_routes(http::Router& router, Context& context);

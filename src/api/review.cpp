@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "click/flat_json.h"
 #include "click/parse.h"
+#include "http/content_encoding.h"
 
 namespace clickmill::api {
 namespace {
@@ -148,7 +149,10 @@ class DecisionMaker {
 };
 
 /// The body of a decision: the verdict, or the 400.
-std::optional<http::Response> parse_verdict(std::string_view body, Verdict& out) {
+std::optional<http::Response> parse_verdict(const http::Request& request, Verdict& out) {
+  std::string decoded;
+  std::string_view body;
+  if (auto refused = http::decode_body(request, decoded, body)) return refused;
   click::FlatValue value;
   const auto broken =
       click::read_flat_json(body, [&](std::string_view name, click::FlatValue&& given) {
@@ -178,7 +182,7 @@ http::Response decided_before(ReviewId id) {
 http::Response decide_one(Context& context, const http::Request& request, const std::string& who,
                           const std::string& text) {
   Verdict verdict{};
-  if (auto refused = parse_verdict(request.body, verdict)) return *std::move(refused);
+  if (auto refused = parse_verdict(request, verdict)) return *std::move(refused);
   const auto id = parse_review_id(text, context.partitions);
   if (!id) return no_such_click(text);
   const auto standing = context.review.find(id->partition, id->offset);
@@ -262,7 +266,7 @@ http::Response decide_all(Context& context, const http::Request& request, const 
   if (auto refused = parse_review_params(request, false, context.partitions, params))
     return *std::move(refused);
   Verdict verdict{};
-  if (auto refused = parse_verdict(request.body, verdict)) return *std::move(refused);
+  if (auto refused = parse_verdict(request, verdict)) return *std::move(refused);
   return Sweep(context, std::move(params.query), verdict, who).answer();
 }
 

@@ -12,21 +12,21 @@ int hex_value(char c) {
   return -1;
 }
 
-std::optional<std::string> decoded(std::string_view text, bool plus_is_space) {
+/// A malformed escape is kept as it is written, as browsers do (URL standard,
+/// percent-decode), and told.
+std::string decoded(std::string_view text, bool plus_is_space, bool& broken) {
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+' && plus_is_space) {
-      out += ' ';
-    } else if (text[i] != '%') {
-      out += text[i];
-    } else {
-      if (text.size() - i < 3) return std::nullopt;
-      const int high = hex_value(text[i + 1]);
-      const int low = hex_value(text[i + 2]);
-      if (high < 0 || low < 0) return std::nullopt;
+    const bool escape = text[i] == '%';
+    const int high = escape && i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
+    const int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+    if (low >= 0) {
       out += static_cast<char>(high * 16 + low);
       i += 2;
+    } else {
+      out += text[i] == '+' && plus_is_space ? ' ' : text[i];
+      broken = broken || escape;
     }
   }
   return out;
@@ -34,7 +34,12 @@ std::optional<std::string> decoded(std::string_view text, bool plus_is_space) {
 
 }  // namespace
 
-std::optional<std::string> percent_decoded(std::string_view text) { return decoded(text, false); }
+std::optional<std::string> percent_decoded(std::string_view text) {
+  bool broken = false;
+  auto out = decoded(text, false, broken);
+  if (broken) return std::nullopt;
+  return out;
+}
 
 const std::string* QueryParams::find(std::string_view name) const {
   const auto found = std::find_if(items.begin(), items.end(),
@@ -42,7 +47,7 @@ const std::string* QueryParams::find(std::string_view name) const {
   return found == items.end() ? nullptr : &found->second;
 }
 
-QueryParams parse_query(std::string_view query) {
+QueryParams parse_query(std::string_view query, std::string_view plus_kept_in) {
   QueryParams params;
   while (!query.empty()) {
     const size_t end = std::min(query.find('&'), query.size());
@@ -50,13 +55,11 @@ QueryParams parse_query(std::string_view query) {
     query.remove_prefix(std::min(end + 1, query.size()));
     if (item.empty()) continue;
     const size_t equals = std::min(item.find('='), item.size());
-    auto name = decoded(item.substr(0, equals), true);
-    auto value = decoded(item.substr(std::min(equals + 1, item.size())), true);
-    if (name && value) {
-      params.items.emplace_back(*std::move(name), *std::move(value));
-    } else {
-      params.broken = true;
-    }
+    auto name = decoded(item.substr(0, equals), true, params.broken);
+    const bool plus_is_space = plus_kept_in.empty() || name != plus_kept_in;
+    auto value =
+        decoded(item.substr(std::min(equals + 1, item.size())), plus_is_space, params.broken);
+    params.items.emplace_back(std::move(name), std::move(value));
   }
   return params;
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/ip_address.h"
+
 namespace clickmill::click {
 namespace {
 
@@ -14,10 +16,6 @@ constexpr std::array<std::string_view, kFields> kNames = {
 constexpr int64_t kTimestampMsMax = 253'402'300'799'999;  // the end of year 9999
 constexpr size_t kIdCharsMax = 64;
 constexpr size_t kUserIdBytesMax = 256;
-// What a connection gives is bounded by the server; a bulk line gets like bounds,
-// so that no record outgrows a journal group.
-constexpr size_t kIpBytesMax = 64;
-constexpr size_t kHeaderBytesMax = 8192;
 
 /// Why a value is wrong, or nothing.
 using Complaint = std::optional<std::string>;
@@ -104,10 +102,17 @@ Complaint take_user_id(FlatValue&& value, ParsedClick& out) {
   return std::nullopt;
 }
 
-Complaint take_text(FlatValue&& value, size_t bytes_max, std::optional<std::string>& out) {
+Complaint take_ip(FlatValue&& value, ParsedClick& out) {
   if (auto wrong = require_string(value)) return wrong;
-  if (auto wrong = require_at_most(value.text, bytes_max)) return wrong;
-  out = std::move(value.text);
+  const auto address = read_ip_address(value.text);
+  if (!address) return shown(value.text) + " is no IP address";
+  out.ip = to_string(*address);
+  return std::nullopt;
+}
+
+Complaint take_header(FlatValue&& value, std::optional<std::string>& out) {
+  if (auto wrong = require_string(value)) return wrong;
+  out = cut_utf8(value.text, kHeaderBytesKept);
   return std::nullopt;
 }
 
@@ -119,9 +124,9 @@ Complaint take_field(Field field, FlatValue&& value, ParsedClick& out) {
     case Field::device_type: return take_device(std::move(value), out);
     case Field::country: return take_country(std::move(value), out);
     case Field::user_id: return take_user_id(std::move(value), out);
-    case Field::ip: return take_text(std::move(value), kIpBytesMax, out.ip);
-    case Field::user_agent: return take_text(std::move(value), kHeaderBytesMax, out.user_agent);
-    case Field::referrer: return take_text(std::move(value), kHeaderBytesMax, out.referrer);
+    case Field::ip: return take_ip(std::move(value), out);
+    case Field::user_agent: return take_header(std::move(value), out.user_agent);
+    case Field::referrer: return take_header(std::move(value), out.referrer);
   }
   return std::nullopt;
 }
@@ -200,12 +205,26 @@ bool valid_utf8(std::string_view text) {
   return true;
 }
 
+std::string_view cut_utf8(std::string_view text, size_t bytes_most) {
+  if (text.size() <= bytes_most) return text;
+  // A character has at most three bytes behind its first one; what has more is no UTF-8.
+  size_t end = bytes_most;
+  while (end > 0 && bytes_most - end < 4 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, bytes_most - end < 4 ? end : bytes_most);
+}
+
 std::string shown(std::string_view text) {
   constexpr size_t kShownBytes = 80;
   if (text.size() <= kShownBytes) return '"' + std::string(text) + '"';
-  size_t end = kShownBytes;
-  while (end > 0 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;
-  return '"' + std::string(text.substr(0, end)) + "…\"";
+  return '"' + std::string(cut_utf8(text, kShownBytes)) + "…\"";
+}
+
+std::optional<FieldError> check_sent_by_server(const ParsedClick& click) {
+  if (auto error = check_required(click)) return error;
+  if (*click.timestamp_ms >= kEarliestMeantMs) return std::nullopt;
+  return FieldError{"timestamp_ms", std::to_string(*click.timestamp_ms) +
+                                        " is before March 1973, so these must be seconds; "
+                                        "milliseconds since 1970 are needed"};
 }
 
 }  // namespace clickmill::click

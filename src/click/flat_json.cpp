@@ -47,7 +47,9 @@ class Reader final : public nlohmann::json_sax<Json> {
   }
   bool start_object(size_t) override { return deeper(Kind::object); }
   bool end_object() override { return shallower(); }
-  bool start_array(size_t) override { return depth_ == 0 ? no_object() : deeper(Kind::array); }
+  bool start_array(size_t) override {
+    return depth_ == 0 ? no_object(", not an array") : deeper(Kind::array);
+  }
   bool end_array() override { return shallower(); }
 
   bool parse_error(size_t position, const std::string& token,
@@ -80,7 +82,9 @@ class Reader final : public nlohmann::json_sax<Json> {
     --depth_;
     return true;
   }
-  bool no_object() { return fail("the JSON value must be an object"); }
+  bool no_object(const char* but = "") {
+    return fail(std::string("the JSON value must be an object") + but);
+  }
   bool fail(std::string detail, std::string member = {}) {
     error = FlatJsonError{std::move(member), std::move(detail)};
     return false;

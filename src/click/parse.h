@@ -25,7 +25,8 @@ struct ParsedClick {
   std::optional<Device> device;
   std::optional<Country> country;
   std::string user_id;
-  // A bulk line may carry what a connection otherwise tells.
+  // A bulk line may carry what a connection otherwise tells. The address has its one
+  // spelling, the headers are cut to kHeaderBytesKept.
   std::optional<std::string> ip;
   std::optional<std::string> user_agent;
   std::optional<std::string> referrer;
@@ -40,8 +41,13 @@ std::optional<FieldError> parse_json(std::string_view json, bool connection_fiel
                                      ParsedClick& out);
 /// Form body or query string.
 std::optional<FieldError> parse_params(const QueryParams& params, ParsedClick& out);
-/// click_id and timestamp_ms are required for POST and bulk lines.
+/// click_id and timestamp_ms are required of JSON.
 std::optional<FieldError> check_required(const ParsedClick& click);
+/// A timestamp_ms below can only be seconds (10^11 s are the year 5138).
+inline constexpr int64_t kEarliestMeantMs = 100'000'000'000;
+/// check_required(), and that timestamp_ms is milliseconds: of a bulk line, whose sender
+/// reads the answer. A live click is redirected all the same, and late.
+std::optional<FieldError> check_sent_by_server(const ParsedClick& click);
 
 /// Field rules, shared with catalog and config.
 bool valid_ad_id(std::string_view text);     ///< 1–64 of [A-Za-z0-9._:-]
@@ -57,6 +63,11 @@ std::string country_complaint(std::string_view text);
 /// hold any two capitals.
 Country listed_country(Country code);
 bool valid_utf8(std::string_view text);
+/// What is kept of a user agent and of a referrer, so that 10,000 clicks/s stay about 500
+/// bytes each: enough to tell visitors and pages apart.
+inline constexpr size_t kHeaderBytesKept = 1024;
+/// At most so many bytes of the front, without half a character at the end.
+std::string_view cut_utf8(std::string_view text, size_t bytes_most);
 /// `text` in quotes for an error's detail, cut when long.
 std::string shown(std::string_view text);
 

@@ -11,9 +11,8 @@ namespace {
 FlatValue number_value(const std::string& text) {
   FlatValue value{FlatValue::Kind::other_number, 0, text};
   const char* end = text.data() + text.size();
-  const bool negative = text.starts_with('-');
   const auto [stopped, error] = std::from_chars(text.data(), end, value.integer);
-  if (error == std::errc() && stopped == end && !negative) value.kind = FlatValue::Kind::integer;
+  if (error == std::errc() && stopped == end) value.kind = FlatValue::Kind::integer;
   return value;
 }
 

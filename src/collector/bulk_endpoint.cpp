@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "http/content_encoding.h"
 
 namespace clickmill::collector {
 namespace {
@@ -59,16 +60,24 @@ class BulkEndpoint::Answer final : public ClickAnswer {
     if (rejected_.size() > kRejectedListed) rejected_.erase(std::prev(rejected_.end()));
   }
   std::string report(size_t accepted) const {
+    const std::string why = accepted == 0 ? ",\"detail\":" + json_quoted(why_none()) : "";
     std::string list;
     for (const auto& [line, error] : rejected_) {
       list += fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", list.empty() ? "" : ",",
                           line, json_quoted(error.field), json_quoted(error.detail));
     }
-    return fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}", accepted,
-                       rejected_count_, list);
+    return fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]{}}}", accepted,
+                       rejected_count_, list, why);
   }
 
  private:
+  /// For a sender that looks at the first lines of an answer only.
+  std::string why_none() const {
+    if (rejected_count_ == 0) return "the body holds no line; each click is a line of JSON";
+    const auto& [line, error] = *rejected_.begin();
+    return fmt::format("none of {} lines was accepted; the first, line {}: {}{}{}", rejected_count_,
+                       line, error.field, error.field.empty() ? "" : ": ", error.detail);
+  }
   void done_one() {
     if (waiting_.fetch_sub(1) != 1 || answered_.exchange(true)) return;
     respond_(http::json_response(std::move(body_), 202));
@@ -86,8 +95,8 @@ class BulkEndpoint::Answer final : public ClickAnswer {
 /// One body on its way. Its lines are looked at by one thread at a time.
 struct BulkEndpoint::Body {
   http::RequestPtr request;
+  std::string decoded;  ///< of a compressed request
   bool backfill = false;
-  Intake::Connection connection;
   std::shared_ptr<Answer> answer;
   size_t accepted = 0;
   std::vector<std::pair<size_t, std::string_view>> put_off;  ///< number and line
@@ -100,7 +109,7 @@ struct BulkEndpoint::Body {
 std::optional<click::FieldError> BulkEndpoint::parse_line(std::string_view line, bool backfill,
                                                           click::ParsedClick& click) {
   if (auto error = click::parse_json(line, true, click)) return error;
-  if (auto error = click::check_required(click)) return error;
+  if (auto error = click::check_sent_by_server(click)) return error;
   if (backfill && *click.timestamp_ms > intake_.clock().now().value()) {
     return click::FieldError{"timestamp_ms",
                              fmt::format("{} is in the future", *click.timestamp_ms)};
@@ -137,22 +146,18 @@ void BulkEndpoint::take_line(Body& body, size_t number, std::string_view line) {
   ++body.accepted;
   body.answer->expect_one();
   const uint8_t flags = body.backfill ? click::kBackfill : 0;
-  if (!intake_.spool(click, body.connection, *target, flags, log::Lane::bulk, body.answer))
+  if (!intake_.spool(click, {}, *target, flags, log::Lane::bulk, body.answer))
     body.answer->failed();
 }
 
 void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Responder respond) {
   auto body = std::make_shared<Body>();
+  std::string_view rest;
+  if (auto refused = http::decode_body(*request, body->decoded, rest))
+    return respond(*std::move(refused));
   body->answer = std::make_shared<Answer>(intake_.options().durability, std::move(respond));
-  body->connection = intake_.connection_of(*request);
-  // The connection is a server's, not a visitor's: its address and agent say nothing.
-  body->connection.ip.clear();
-  body->connection.user_agent = {};
-  body->connection.hints = {};
-  body->connection.referrer = {};
   body->backfill = backfill;
   body->request = std::move(request);
-  std::string_view rest = body->request->body;
   // Once one was refused the sender has to send them all again anyway.
   for (size_t number = 1; !rest.empty() && !body->answer->refused(); ++number) {
     const auto end = rest.find('\n');

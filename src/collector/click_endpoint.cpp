@@ -1,60 +1,39 @@
 #include "collector/click_endpoint.h"
 
-#include <algorithm>
 #include <atomic>
 
-#include "base/query_params.h"
+#include "base/text.h"
+#include "collector/browser.h"
+#include "collector/click_request.h"
+#include "collector/cors.h"
 
 namespace clickmill::collector {
 namespace {
 
-bool contains_word(std::string_view value, std::string_view word) {
-  const auto same = [](char a, char b) { return (a | 0x20) == b; };
-  return std::search(value.begin(), value.end(), word.begin(), word.end(), same) != value.end();
-}
-
-/// A browser uses a prefetched redirect when the person clicks and never asks
-/// again; after a 503 it does.
-bool is_prefetch(const http::Request& request) {
-  for (const auto name : {"Sec-Purpose", "Purpose", "X-Moz", "X-Purpose"}) {
-    const auto value = request.header(name);
-    if (contains_word(value, "prefetch") || contains_word(value, "prerender")) return true;
-  }
-  return false;
-}
-
-http::Response redirect_to(std::string_view url) {
+/// The way to the advertiser, as the browser can take it.
+http::Response answer_of(const http::Request& request, std::string_view url) {
   http::Response response;
-  response.status = 302;
-  response.headers.reserve(4);
-  response.headers.emplace_back("Location", std::string(url));
+  switch (following_of(request)) {
+    case Following::navigation: response.status = 302; break;
+    case Following::unseen: response.status = 204; break;
+    case Following::script:
+      response = http::json_response("{\"redirect_url\":" + json_quoted(url) + "}");
+      break;
+  }
+  response.headers.reserve(6);
+  if (response.status == 302) response.headers.emplace_back("Location", std::string(url));
   response.headers.emplace_back("Cache-Control", "no-store");
   response.headers.emplace_back("Referrer-Policy", "strict-origin-when-cross-origin");
   return response;
 }
 
-http::Response refused(const click::FieldError& error) {
-  return http::problem(400, error.detail, error.field);
-}
-
-bool begins_with_brace(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && text[first] == '{';
-}
-
-std::optional<click::FieldError> parse(const http::Request& request, click::ParsedClick& out) {
-  if (request.method != http::Method::post)
-    return click::parse_params(parse_query(request.query), out);
-  std::optional<click::FieldError> error;
-  // curl -d calls everything a form; one that begins with a brace is JSON.
-  const bool form =
-      contains_word(request.header("Content-Type"), "application/x-www-form-urlencoded");
-  if (form && !begins_with_brace(request.body)) {
-    error = click::parse_params(parse_query(request.body), out);
-  } else {
-    error = click::parse_json(request.body, false, out);
-  }
-  return error ? error : click::check_required(out);
+/// A browser uses a prefetched redirect when the person clicks and never asks again; after
+/// a 409 it does. No 5xx: balancers take a node out for those.
+http::Response prefetch_refused() {
+  auto response =
+      http::problem(409, "prefetched clicks are not counted; ask again when the person clicks");
+  response.headers.emplace_back("Cache-Control", "no-store");
+  return response;
 }
 
 }  // namespace
@@ -91,39 +70,11 @@ class ClickEndpoint::Answer final : public ClickAnswer {
   Counter& dropped_;
 };
 
-http::Response ClickEndpoint::with_cors(const http::Request& request,
-                                        http::Response response) const {
-  const auto& origins = intake_.options().cors_origins;
-  const auto origin = request.header("Origin");
-  if (std::find(origins.begin(), origins.end(), "*") != origins.end()) {
-    response.headers.emplace_back("Access-Control-Allow-Origin", "*");
-  } else if (!origins.empty()) {
-    response.headers.emplace_back("Vary", "Origin");
-    if (std::find(origins.begin(), origins.end(), origin) != origins.end()) {
-      response.headers.emplace_back("Access-Control-Allow-Origin", std::string(origin));
-    }
-  }
-  return response;
-}
-
 void ClickEndpoint::handle(http::RequestPtr request, http::Responder respond) {
-  if (request->method == http::Method::options) {
-    http::Response response;
-    response.status = 204;
-    response.headers = {{"Access-Control-Allow-Methods", "GET, POST, HEAD, OPTIONS"},
-                        {"Access-Control-Allow-Headers", "Content-Type"},
-                        {"Access-Control-Max-Age", "86400"}};
-    return respond(with_cors(*request, std::move(response)));
-  }
-  if (is_prefetch(*request)) {
-    auto response =
-        http::problem(503, "prefetched clicks are not counted; ask again when the person clicks");
-    response.headers.emplace_back("Cache-Control", "no-store");
-    return respond(with_cors(*request, std::move(response)));
-  }
+  if (request->method == http::Method::options) return respond(Cors::preflight());
+  if (is_prefetch(*request)) return respond(prefetch_refused());
   click::ParsedClick click;
-  if (const auto error = parse(*request, click))
-    return respond(with_cors(*request, refused(*error)));
+  if (auto refused = read_click(*request, click)) return respond(*std::move(refused));
   if (const auto target = intake_.known_target(click.ad_id))
     return take(*request, click, *target, std::move(respond));
   ask_and_take(std::move(request), std::move(click), std::move(respond));
@@ -155,9 +106,10 @@ http::Response ClickEndpoint::nowhere_to_go(const std::string& ad_id,
 
 void ClickEndpoint::take(const http::Request& request, const click::ParsedClick& click,
                          const Intake::Target& target, http::Responder respond) {
-  if (target.url.empty()) return respond(with_cors(request, nowhere_to_go(click.ad_id, target)));
-  auto response = with_cors(request, redirect_to(target.url));
-  if (request.method == http::Method::head) return respond(std::move(response));
+  if (target.url.empty()) return respond(nowhere_to_go(click.ad_id, target));
+  auto response = answer_of(request, target.url);
+  if (request.method == http::Method::head || is_preview(request))
+    return respond(std::move(response));
   const auto durability = intake_.options().durability;
   const auto connection = intake_.connection_of(request);
   auto answer = std::make_shared<Answer>(durability, std::move(response), std::move(respond),

@@ -8,7 +8,9 @@
 
 namespace clickmill::collector {
 
-/// `/v1/click`: one click in, one redirect out (DESIGN §3). Answers when the
+/// `/v1/click`: one click in, one redirect out (DESIGN §3); to a background request, which
+/// can't follow one, 204 or JSON. What every answer carries (Cors) is added by the server.
+/// Answers when the
 /// click is as durable as configured, or at the deadline, whichever is first. A
 /// click whose ad must be asked for waits for that first, it alone and no longer
 /// than catalog.timeout_ms.
@@ -26,7 +28,6 @@ class ClickEndpoint {
             const Intake::Target& target, http::Responder respond);
   void ask_and_take(http::RequestPtr request, click::ParsedClick&& click, http::Responder respond);
   http::Response nowhere_to_go(const std::string& ad_id, const Intake::Target& target) const;
-  http::Response with_cors(const http::Request& request, http::Response response) const;
 
   Intake& intake_;
   Deadlines<Answer> deadlines_;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/metrics.h"
 #include "catalog/catalog.h"
@@ -26,21 +27,24 @@ class Intake {
     int64_t redirect_deadline_ms = 50;
     std::string default_redirect;
     std::vector<std::string> trusted_proxies;
-    std::string country_header;
-    std::vector<std::string> cors_origins;
+    std::string country_header;  ///< these three are believed of trusted proxies; empty: none
+    std::string client_ip_header;
+    std::string click_id_header;
     uint32_t partitions = 64;
   };
   /// `service`: where ads are asked for; null: the catalog has them all.
   Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, NodeClock& clock,
          Options options, Metrics& metrics);
 
-  /// Facts of the connection that a click takes over when it doesn't carry them.
+  /// What a connection tells of a click that doesn't say it itself. A bulk line's is empty:
+  /// its connection is a server's, which says nothing of the person who clicked.
   struct Connection {
-    std::string ip;
-    std::string_view user_agent;
+    std::string ip;               ///< in its one spelling
+    std::string_view user_agent;  ///< cut to click::kHeaderBytesKept, as is referrer
     click::DeviceHints hints;
     std::string_view referrer;
-    std::optional<click::Country> country;
+    std::optional<click::Country> country;  ///< this and click_id by trusted proxies' headers
+    std::string_view click_id;              ///< empty: none
   };
   Connection connection_of(const http::Request& request) const;
 
@@ -69,6 +73,8 @@ class Intake {
   Counter& dropped() { return dropped_; }
 
  private:
+  using Items = std::vector<std::string_view>;
+  Items hops_of(const http::Request& request) const;
   Target target_of(std::shared_ptr<const catalog::Ad> ad, bool not_told) const;
 
   Spool& spool_;

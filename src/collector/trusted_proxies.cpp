@@ -1,7 +1,6 @@
 #include "collector/trusted_proxies.h"
 
-#include <arpa/inet.h>
-
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <optional>
@@ -9,32 +8,11 @@
 namespace clickmill::collector {
 namespace {
 
-using Address = std::array<uint8_t, 16>;
-constexpr size_t kIpv4At = 12;
-
-std::optional<Address> parse_ip(std::string_view text, bool& ipv4) {
-  const std::string copy(text);
-  Address address{};
-  ipv4 = inet_pton(AF_INET, copy.c_str(), address.data() + kIpv4At) == 1;
-  if (ipv4) {
-    address[10] = address[11] = 0xff;
-    return address;
-  }
-  if (inet_pton(AF_INET6, copy.c_str(), address.data()) == 1) return address;
-  return std::nullopt;
-}
-
-bool same_prefix(const Address& a, const Address& b, unsigned bits) {
+bool same_prefix(const IpAddress& a, const IpAddress& b, unsigned bits) {
   const size_t whole = bits / 8;
-  if (std::memcmp(a.data(), b.data(), whole) != 0) return false;
+  if (std::memcmp(a.bytes.data(), b.bytes.data(), whole) != 0) return false;
   const unsigned rest = bits % 8;
-  return rest == 0 || (a[whole] ^ b[whole]) >> (8 - rest) == 0;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
+  return rest == 0 || (a.bytes[whole] ^ b.bytes[whole]) >> (8 - rest) == 0;
 }
 
 }  // namespace
@@ -42,43 +20,41 @@ std::string_view trimmed(std::string_view text) {
 TrustedProxies::TrustedProxies(const std::vector<std::string>& blocks) {
   for (const std::string& block : blocks) {
     const auto slash = block.find('/');
-    bool ipv4 = false;
-    const auto address = parse_ip(std::string_view(block).substr(0, slash), ipv4);
+    const std::string_view text = std::string_view(block).substr(0, slash);
+    const auto address = parse_ip_address(text);
     if (!address) continue;
     unsigned bits = 128;
     if (slash != std::string::npos) {
       std::from_chars(block.data() + slash + 1, block.data() + block.size(), bits);
-      if (ipv4) bits += 96;
+      // Of an IPv4 block they are counted behind the ::ffff: in front of it.
+      if (text.find(':') == std::string_view::npos) bits += 96;
     }
     if (bits <= 128) blocks_.push_back({*address, bits});
   }
 }
 
+bool TrustedProxies::trusts(const IpAddress& address) const {
+  return std::any_of(blocks_.begin(), blocks_.end(), [&](const Block& block) {
+    return same_prefix(address, block.address, block.bits);
+  });
+}
+
 bool TrustedProxies::trusts(std::string_view ip) const {
   if (blocks_.empty()) return false;
-  bool ipv4 = false;
-  const auto address = parse_ip(ip, ipv4);
-  if (!address) return false;
-  for (const Block& block : blocks_) {
-    if (same_prefix(*address, block.address, block.bits)) return true;
-  }
-  return false;
+  const auto address = read_ip_address(ip);
+  return address && trusts(*address);
 }
 
 std::string TrustedProxies::client_ip(std::string_view peer_ip,
-                                      std::string_view forwarded_for) const {
-  std::string client(peer_ip);
-  while (trusts(client) && !forwarded_for.empty()) {
-    const auto comma = forwarded_for.rfind(',');
-    const auto hop =
-        trimmed(comma == std::string_view::npos ? forwarded_for : forwarded_for.substr(comma + 1));
-    forwarded_for =
-        comma == std::string_view::npos ? std::string_view() : forwarded_for.substr(0, comma);
-    bool ipv4 = false;
-    if (!parse_ip(hop, ipv4)) break;
-    client = hop;
+                                      const std::vector<std::string_view>& hops) const {
+  auto client = read_ip_address(peer_ip);
+  if (!client) return std::string(peer_ip);
+  for (auto hop = hops.rbegin(); hop != hops.rend() && trusts(*client); ++hop) {
+    const auto address = read_ip_address(*hop);
+    if (!address) break;
+    client = address;
   }
-  return client;
+  return to_string(*client);
 }
 
 }  // namespace clickmill::collector

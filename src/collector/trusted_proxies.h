@@ -1,28 +1,32 @@
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/ip_address.h"
+
 namespace clickmill::collector {
 
-/// Who may speak for the client's address by X-Forwarded-For. Thread: any (immutable).
+/// Whose word about the client is taken: its address, its country, the request's id.
+/// Thread: any (immutable).
 class TrustedProxies {
  public:
   /// Addresses or CIDR blocks, checked by the config already; others are left out.
   explicit TrustedProxies(const std::vector<std::string>& blocks);
   bool trusts(std::string_view ip) const;
-  /// The client: the peer, or, when the peer is trusted, the last address in
-  /// X-Forwarded-For that is not (everything to the left of it could be made up).
-  std::string client_ip(std::string_view peer_ip, std::string_view forwarded_for) const;
+  /// The client's address in its one spelling: the peer, or, when the peer is trusted, the
+  /// last of `hops` that is not (everything before it could be made up). A hop that is no
+  /// address ends the search: who stood behind it nobody knows.
+  /// `hops`: the items of X-Forwarded-For, all its lines joined.
+  std::string client_ip(std::string_view peer_ip, const std::vector<std::string_view>& hops) const;
 
  private:
   struct Block {
-    std::array<uint8_t, 16> address;  ///< IPv4 as ::ffff:a.b.c.d
+    IpAddress address;
     unsigned bits;
   };
+  bool trusts(const IpAddress& address) const;
   std::vector<Block> blocks_;
 };
 

@@ -137,6 +137,12 @@ void read_log(ConfigReader& in, Config::Log& out) {
   }
 }
 
+void read_header_name(ConfigReader& in, std::string_view key, std::string& out) {
+  in.text(key, out);
+  out = lower_cased(out);
+  if (!out.empty() && !is_header_name(out)) in.problem(key, "not the name of an HTTP header");
+}
+
 void read_collector(ConfigReader& in, Config::Collector& out) {
   in.choice<Durability>("collector.durability", out.durability,
                         {{"memory", Durability::memory},
@@ -154,11 +160,9 @@ void read_collector(ConfigReader& in, Config::Collector& out) {
     in.problem("collector.trusted_proxies",
                '"' + proxy + "\" is neither an IP address nor a block such as 10.0.0.0/8");
   }
-  in.text("collector.country_header", out.country_header);
-  out.country_header = lower_cased(out.country_header);
-  if (!out.country_header.empty() && !is_header_name(out.country_header)) {
-    in.problem("collector.country_header", "not the name of an HTTP header");
-  }
+  read_header_name(in, "collector.country_header", out.country_header);
+  read_header_name(in, "collector.client_ip_header", out.client_ip_header);
+  read_header_name(in, "collector.click_id_header", out.click_id_header);
   in.text("collector.country_db", out.country_db);
   in.texts("collector.cors_origins", out.cors_origins);
   for (const std::string& origin : out.cors_origins) {

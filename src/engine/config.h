@@ -45,7 +45,10 @@ struct Config {
     uint32_t redirect_deadline_ms = 50;
     std::string default_redirect;
     std::vector<std::string> trusted_proxies;  ///< addresses or CIDR blocks
-    std::string country_header;                ///< lower-cased; empty: none
+    // Headers that trusted proxies set, lower-cased; empty: none.
+    std::string country_header;
+    std::string client_ip_header;
+    std::string click_id_header;
     std::string country_db;
     std::vector<std::string> cors_origins = {"*"};
     uint64_t max_body_bytes = 16'384;

@@ -15,6 +15,7 @@
 #include "api/context.h"
 #include "base/logging.h"
 #include "base/process_metrics.h"
+#include "collector/cors.h"
 #include "collector/enricher.h"
 #include "engine/data_dir.h"
 #include "engine/early_requests.h"
@@ -88,6 +89,7 @@ class Engine::Impl {
   Clock& clock_;
   Metrics metrics_;
   http::Authenticator auth_;
+  const collector::Cors cors_{config_.collector.cors_origins};
 
   // In order of construction: each may borrow from those above it. stop() ends their
   // threads from the last to the first, so that nobody calls one that is gone.
@@ -294,9 +296,8 @@ Status Engine::Impl::bind() {
   http::Server::Listener collector;
   collector.address = config_.listen.collector;
   collector.max_body_bytes = config_.collector.max_body_bytes;
-  collector.handler = [this](http::RequestPtr request, http::Responder respond) {
-    collector_routes_.handle(std::move(request), std::move(respond));
-  };
+  collector.handler = collector_routes_.handler();
+  collector.finish = cors_.on_all();
   collector_address_ = TRY(server_->listen(std::move(collector)));
   http::Server::Listener api;
   api.address = config_.listen.api;
@@ -306,6 +307,7 @@ Status Engine::Impl::bind() {
   api.handler = [this](http::RequestPtr request, http::Responder respond) {
     handle_api(std::move(request), std::move(respond));
   };
+  api.finish = cors_.on_path("/v1/click");
   api_address_ = TRY(server_->listen(std::move(api)));
   return {};
 }

@@ -90,7 +90,8 @@ collector::Intake::Options intake_options(const Config& config) {
   options.default_redirect = config.collector.default_redirect;
   options.trusted_proxies = config.collector.trusted_proxies;
   options.country_header = config.collector.country_header;
-  options.cors_origins = config.collector.cors_origins;
+  options.client_ip_header = config.collector.client_ip_header;
+  options.click_id_header = config.collector.click_id_header;
   options.partitions = config.log.partitions;
   return options;
 }

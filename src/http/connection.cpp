@@ -183,6 +183,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   void write_answer(Response&& response) {
     last_answer_ = last_answer_ || thread_.draining() || !parser_.keep_alive();
     thread_.shared().count(response.status);
+    if (site_.finish) site_.finish(*parser_.request(), response);
     const int minor = parser_.http_minor();
     const bool head_only = parser_.method() == Method::head;
     const Framing framing = framing_of(response, minor);

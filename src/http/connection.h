@@ -15,6 +15,8 @@ class IoThread;
 struct Site {
   BodyLimits limits;
   Handler handler;
+  /// Called on every answer before it is written, refused requests' included; may be empty.
+  Finish finish;
   bool v6 = false;
 };
 

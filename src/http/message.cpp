@@ -1,8 +1,33 @@
 #include "http/message.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace clickmill::http {
+namespace {
+
+std::string_view without_blanks(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::string_view> header_items(const Request& request, std::string_view name) {
+  std::vector<std::string_view> items;
+  for (std::string_view line : request.header_lines(name)) {
+    while (!line.empty()) {
+      const size_t comma = std::min(line.find(','), line.size());
+      const auto item = without_blanks(line.substr(0, comma));
+      if (!item.empty()) items.push_back(item);
+      line.remove_prefix(std::min(comma + 1, line.size()));
+    }
+  }
+  return items;
+}
+
 Responder::~Responder() {
   if (!send_) return;
   try {

@@ -19,14 +19,22 @@ class Request {
   virtual ~Request() = default;
   /// First header of that name, compared without case; empty when absent.
   virtual std::string_view header(std::string_view name) const = 0;
+  /// All headers of that name, in order.
+  virtual std::vector<std::string_view> header_lines(std::string_view name) const = 0;
 
   Method method = Method::other;
   std::string_view path;   ///< still percent-encoded, without the query
   std::string_view query;  ///< without '?'
   std::string_view body;
   std::string_view peer_ip;  ///< textual address of the other end of the socket
+  /// What a body may have at most on this path, decoded too.
+  uint64_t body_bytes_max = 0;
 };
 using RequestPtr = std::shared_ptr<const Request>;
+
+/// The items of a header that is a list: all its lines joined in order (RFC 9110, 5.3),
+/// without blanks around them, empty ones left out.
+std::vector<std::string_view> header_items(const Request& request, std::string_view name);
 
 /// Makes a body piece by piece, so that a long answer stays small in memory.
 /// Called on the query threads' behalf by the connection; never two calls at once.
@@ -72,6 +80,10 @@ class Responder {
 
 /// Answers one request, now or later. Called on an io thread: it must not block.
 using Handler = std::function<void(RequestPtr, Responder)>;
+
+/// Adds what every answer of a listener carries. Called on an io thread; of a request that
+/// was refused early the path, and some headers, may be missing.
+using Finish = std::function<void(const Request&, Response&)>;
 
 /// An application/problem+json answer (RFC 9457). `field` only when a field,
 /// parameter or header is to blame.

@@ -58,6 +58,14 @@ class ReceivedRequest final : public Request {
     }
     return {};
   }
+  std::vector<std::string_view> header_lines(std::string_view name) const override {
+    std::vector<std::string_view> lines;
+    for (const Field& field : fields_) {
+      if (field.name_size != name.size() || !same_without_case(name_of(field), name)) continue;
+      lines.push_back(std::string_view(text_).substr(field.at + field.name_size, field.value_size));
+    }
+    return lines;
+  }
 
   void clear() {
     method = Method::other;
@@ -166,6 +174,7 @@ class Reader final : public beast::http::basic_parser<true> {
     const auto& paths = limits_.large_paths;
     const bool large = std::find(paths.begin(), paths.end(), request_.path) != paths.end();
     limit_ = large ? limits_.large : limits_.usual;
+    request_.body_bytes_max = limit_;
     if (!ec && content_length().value_or(0) > limit_) ec = beast::http::error::body_limit;
   }
 

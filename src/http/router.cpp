@@ -120,4 +120,10 @@ void Router::handle(RequestPtr request, Responder respond) const {
   best->handler(std::move(request), std::move(params), std::move(respond));
 }
 
+Handler Router::handler() const {
+  return [this](RequestPtr request, Responder respond) {
+    handle(std::move(request), std::move(respond));
+  };
+}
+
 }  // namespace clickmill::http

@@ -24,6 +24,8 @@ class Router {
   using RouteHandler = std::function<void(RequestPtr, Params, Responder)>;
   void add(Method method, std::string_view pattern, RouteHandler handler);
   void handle(RequestPtr request, Responder respond) const;
+  /// handle(), of this router, which must outlive it.
+  Handler handler() const;
 
  private:
   struct Route {

@@ -101,6 +101,7 @@ class Server::Impl {
     gate->site.limits = {listener.max_body_bytes, std::move(listener.large_body_paths),
                          listener.large_body_bytes};
     gate->site.handler = std::move(listener.handler);
+    gate->site.finish = std::move(listener.finish);
     gates_.push_back(std::move(gate));
     return endpoint_text(endpoint);
   }

@@ -35,6 +35,7 @@ class Server {
     std::vector<std::string> large_body_paths;
     uint64_t large_body_bytes = 0;
     Handler handler;
+    Finish finish = nullptr;  ///< may be empty
   };
   Server(Options options, Metrics& metrics);
   ~Server();

@@ -155,12 +155,54 @@ TEST_CASE("parse_json: connection fields are read from bulk lines only", "[click
   REQUIRE_FALSE(single.referrer);
   REQUIRE(complaint_about(R"("ip":7)").empty());
   REQUIRE(complaint_about(R"("ip":7)", true) == "ip: a number is no string");
-  const std::string agent8192(8192, 'x');
-  REQUIRE(complaint_about("\"user_agent\":" + quoted(agent8192), true).empty());
-  REQUIRE(complaint_about("\"user_agent\":" + quoted(agent8192 + "x"), true) ==
-          "user_agent: 8193 bytes are more than 8192");
-  REQUIRE(complaint_about("\"ip\":" + quoted(std::string(64, '1')), true).empty());
-  REQUIRE_FALSE(complaint_about("\"ip\":" + quoted(std::string(65, '1')), true).empty());
+  REQUIRE(complaint_about(R"("user_agent":[])", true) == "user_agent: an array is no string");
+}
+
+TEST_CASE("parse_json: a bulk line's address has its one spelling or is refused", "[click]") {
+  const auto [text, want] = GENERATE(table<std::string, std::string>({
+      {"203.0.113.7", "203.0.113.7"},
+      {"::ffff:203.0.113.7", "203.0.113.7"},
+      {"2001:DB8:0:0::7", "2001:db8::7"},
+      {"203.0.113.7:51234", "203.0.113.7"},
+      {"[2001:db8::7]:443", "2001:db8::7"},
+      {"", ""},
+      {"unknown", ""},
+      {"203.0.113.256", ""},
+      {"203.0.113.7/32", ""},
+      {std::string(100'000, '1'), ""},
+  }));
+  CAPTURE(text);
+  const std::string member = "\"ip\":" + quoted(text);
+  if (want.empty()) {
+    const std::string told = complaint_about(member, true);
+    REQUIRE(told.starts_with("ip: \""));
+    REQUIRE(told.ends_with("\" is no IP address"));
+  } else {
+    REQUIRE(parsed(R"({"ad_id":"a",)" + member + "}", true).ip == want);
+  }
+}
+
+TEST_CASE("parse_json: a bulk line's agent and referrer are cut like a header's", "[click]") {
+  const std::string whole(1024, 'x');
+  const auto click = parsed(
+      R"({"ad_id":"a","user_agent":")" + whole + R"(x","referrer":")" + whole.substr(1) + "ü\"}",
+      true);
+  REQUIRE(click.user_agent == whole);
+  REQUIRE(click.referrer == whole.substr(1));
+}
+
+TEST_CASE("cut_utf8: at most so many bytes, and no half character", "[click]") {
+  REQUIRE(cut_utf8("abc", 3) == "abc");
+  REQUIRE(cut_utf8("abcd", 3) == "abc");
+  REQUIRE(cut_utf8("aü", 3) == "aü");
+  REQUIRE(cut_utf8("aü", 2) == "a");
+  REQUIRE(cut_utf8("a€", 3) == "a");
+  REQUIRE(cut_utf8("a\xf0\x9f\x98\x80", 4) == "a");
+  REQUIRE(cut_utf8("a\xf0\x9f\x98\x80", 5) == "a\xf0\x9f\x98\x80");
+  // Bytes that are no UTF-8 are no reason to lose more.
+  REQUIRE(cut_utf8(std::string(20, '\x80'), 10) == std::string(10, '\x80'));
+  REQUIRE(cut_utf8(std::string(20, '\xff'), 10) == std::string(10, '\xff'));
+  REQUIRE(cut_utf8("", 0).empty());
 }
 
 TEST_CASE("parse_json: malformed JSON is told by byte", "[click]") {
@@ -179,7 +221,7 @@ TEST_CASE("parse_json: malformed JSON is told by byte", "[click]") {
       {"{\"user_id\":\"\xff\"}", "malformed JSON at byte 13"},
       {R"({"user_id":"\ud800"})", "malformed JSON at byte "},
       {R"({"x":01})", "malformed JSON at byte 7"},
-      {R"([{"ad_id":"a"}])", "the JSON value must be an object"},
+      {R"([{"ad_id":"a"}])", "the JSON value must be an object, not an array"},
       {R"("ad_id")", "the JSON value must be an object"},
       {"7", "the JSON value must be an object"},
       {"null", "the JSON value must be an object"},
@@ -246,7 +288,7 @@ TEST_CASE("parse_params: timestamp_ms takes digits only", "[click]") {
                                                                {"253402300799999", true},
                                                                {"253402300800000", false},
                                                                {"-1", false},
-                                                               {"-0", false},
+                                                               {"-0", true},
                                                                {"+1", false},
                                                                {"1.5", false},
                                                                {" 1", false},
@@ -271,6 +313,19 @@ TEST_CASE("parse_params: wrong fields are named", "[click]") {
 TEST_CASE("check_required: click_id and timestamp_ms", "[click]") {
   REQUIRE(check_required(parsed(R"({"ad_id":"a","timestamp_ms":1})"))->field == "click_id");
   REQUIRE(check_required(parsed(R"({"ad_id":"a","click_id":"c"})"))->field == "timestamp_ms");
+}
+
+TEST_CASE("check_sent_by_server: a timestamp before 1973 can only be seconds", "[click]") {
+  const auto told = [](const std::string& timestamp) {
+    const auto error = check_sent_by_server(
+        parsed(R"({"ad_id":"a","click_id":"c","timestamp_ms":)" + timestamp + "}"));
+    return error ? error->field + ": " + error->detail : "";
+  };
+  REQUIRE(told("100000000000").empty());
+  REQUIRE(told("99999999999").starts_with("timestamp_ms: 99999999999 is before March 1973"));
+  REQUIRE(told("1795829153").find("seconds") != std::string::npos);
+  REQUIRE(told("0").starts_with("timestamp_ms: 0 is"));
+  REQUIRE(check_sent_by_server(parsed(R"({"ad_id":"a","timestamp_ms":1})"))->field == "click_id");
 }
 
 TEST_CASE("valid_utf8: well-formed sequences only", "[click]") {

@@ -13,25 +13,14 @@
 #include "collector/click_endpoint.h"
 #include "collector/intake.h"
 #include "collector/spool_fixture.h"
+#include "http/sent_request.h"
 
 namespace clickmill::collector {
 namespace {
 
 constexpr uint64_t kFileBytes = 64 << 10;
 
-class SentRequest final : public http::Request {
- public:
-  SentRequest(http::Method with, std::string text) : text_(std::move(text)) {
-    method = with;
-    path = "/v1/click";
-    body = text_;
-    peer_ip = "192.0.2.7";
-  }
-  std::string_view header(std::string_view) const override { return {}; }
-
- private:
-  const std::string text_;
-};
+using http::SentRequest;
 
 std::string click_json(uint64_t id, size_t padding = 0) {
   return R"({"click_id":"c)" + std::to_string(id) + R"(","ad_id":"ad","timestamp_ms":)" +

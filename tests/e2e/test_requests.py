@@ -64,7 +64,7 @@ def test_ways_of_a_click(context):
     for name, value in (("Sec-Purpose", "prefetch"), ("Sec-Purpose", "prefetch;prerender"), ("Purpose", "prefetch"),
                         ("X-Moz", "prefetch")):
         answer = node.request("GET", "/v1/click?ad_id=way&click_id=pre", headers={name: value}, listener="collector")
-        check_equal(f"{name}: {value} ({answer})", answer.status, 503)
+        check_equal(f"{name}: {value} ({answer})", answer.status, 409)
         check("no-store" in answer.headers.get("cache-control", ""), f"{name}: {value}: {answer.headers}")
     preflight = node.request("OPTIONS", "/v1/click", headers={
         "Origin": "https://news.example.com", "Access-Control-Request-Method": "POST",

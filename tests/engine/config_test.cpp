@@ -121,6 +121,8 @@ TEST_CASE("config: the example names every key with its default", "[engine]") {
                           "default_redirect",
                           "trusted_proxies",
                           "country_header",
+                          "client_ip_header",
+                          "click_id_header",
                           "country_db",
                           "cors_origins",
                           "max_body_bytes",
@@ -219,7 +221,8 @@ TEST_CASE("config: values arrive", "[engine]") {
     "log": {"partitions": 3, "retention_days": 4, "segment_bytes": 5000000},
     "collector": {"durability": "written", "redirect_deadline_ms": 7,
       "default_redirect": "https://example.com/x", "trusted_proxies": ["10.0.0.0/8", "::1"],
-      "country_header": "CF-IPCountry", "cors_origins": ["https://a.example", "http://b.example:8080"],
+      "country_header": "CF-IPCountry", "client_ip_header": "True-Client-IP",
+      "click_id_header": "X-Request-ID", "cors_origins": ["https://a.example", "http://b.example:8080"],
       "max_body_bytes": 2048, "buffer_bytes": 2000000},
     "stream": {"dedup_hours": 48, "window_grace_s": 1, "max_clock_ahead_s": 2, "double_click_ms": 400,
       "checkpoint_interval_s": 3, "stale_after_hours": 49},
@@ -240,6 +243,8 @@ TEST_CASE("config: values arrive", "[engine]") {
   CHECK(config.collector.default_redirect == "https://example.com/x");
   CHECK(config.collector.trusted_proxies == std::vector<std::string>{"10.0.0.0/8", "::1"});
   CHECK(config.collector.country_header == "cf-ipcountry");
+  CHECK(config.collector.client_ip_header == "true-client-ip");
+  CHECK(config.collector.click_id_header == "x-request-id");
   CHECK(config.collector.cors_origins ==
         std::vector<std::string>{"https://a.example", "http://b.example:8080"});
   CHECK(config.collector.max_body_bytes == 2048);
@@ -284,6 +289,10 @@ TEST_CASE("config: a value that breaks its rule is named with the rule", "[engin
        "10.0.0.0/8"},
       {R"({"collector":{"country_header":"a b"}})",
        "collector.country_header: not the name of an HTTP header"},
+      {R"({"collector":{"client_ip_header":"a:b"}})",
+       "collector.client_ip_header: not the name of an HTTP header"},
+      {R"({"collector":{"click_id_header":"ü"}})",
+       "collector.click_id_header: not the name of an HTTP header"},
       {R"({"collector":{"cors_origins":["https://a.example/"]}})",
        "collector.cors_origins: \"https://a.example/\" is neither \"*\" nor an origin such as "
        "https://example.com"},

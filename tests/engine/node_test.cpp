@@ -28,7 +28,8 @@ bool within_ten_seconds(const std::function<bool()>& condition) {
 
 TEST_CASE("node: another program's node counts a click, and has it after a restart", "[engine]") {
   const TemporaryDirectory directory;
-  const std::string counts = "/v1/metrics/clicks?ad_id=ad_1&from=0&to=1970-01-02&granularity=total";
+  const std::string counts =
+      "/v1/metrics/clicks?ad_id=ad_1&from=0&to=200000000000&granularity=total";
   const auto counted = [&](const Node& node) {
     http::TestClient api(node.api_address());
     return within_ten_seconds([&] {
@@ -44,9 +45,9 @@ TEST_CASE("node: another program's node counts a click, and has it after a resta
                "PUT", "/v1/ads/ad_1",
                R"({"advertiser_id":"a","ad_format":"banner","redirect_url":"https://example.com/"})")
             .status == 201);
-    // Of 1970, so it needs the backfill to be on time.
+    // Of 1973, so it needs the backfill to be on time.
     CHECK(api.call("POST", "/v1/clicks?mode=backfill",
-                   R"({"click_id":"c","ad_id":"ad_1","timestamp_ms":1000})")
+                   R"({"click_id":"c","ad_id":"ad_1","timestamp_ms":100000000000})")
               .status == 202);
     CHECK(counted(node));
     http::TestClient collector(node.collector_address());

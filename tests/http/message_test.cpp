@@ -5,6 +5,7 @@
 
 #include "base/query_params.h"
 #include "base/text.h"
+#include "http/sent_request.h"
 #include "http/server.h"
 #include "http/wire.h"
 
@@ -45,13 +46,30 @@ TEST_CASE("message: a query is split and decoded", "[http]") {
       {"a=b=c", {{"a", "b=c"}}, false},
       {"a+b=c+d%2B", {{"a b", "c d+"}}, false},
       {"a%26=%3d&", {{"a&", "="}}, false},
-      {"a=%zz&b=2", {{"b", "2"}}, true},
-      {"%=1&b=2", {{"b", "2"}}, true},
+      {"a=%zz&b=2", {{"a", "%zz"}, {"b", "2"}}, true},
+      {"%=1&b=2", {{"%", "1"}, {"b", "2"}}, true},
+      {"a=x%&b=%4&c=%41%", {{"a", "x%"}, {"b", "%4"}, {"c", "A%"}}, true},
+      {"a=%%41&b=%4%41", {{"a", "%A"}, {"b", "%4A"}}, true},
   }));
   CAPTURE(in);
   const QueryParams params = parse_query(in);
   CHECK(params.items == items);
   CHECK(params.broken == broken);
+}
+
+TEST_CASE("message: a plus is kept in the one parameter that is named", "[http]") {
+  using Items = std::vector<std::pair<std::string, std::string>>;
+  CHECK(parse_query("id=a+b%2B%20c&x=a+b&i%64=+", "id").items ==
+        Items{{"id", "a+b+ c"}, {"x", "a b"}, {"id", "+"}});
+}
+
+TEST_CASE("message: a list's items are those of all its lines", "[http]") {
+  using Items = std::vector<std::string_view>;
+  const SentRequest request(Method::get, "",
+                            {{"A", "1, 2"}, {"B", "x"}, {"A", ""}, {"A", " ,\t, 3 ,"}});
+  CHECK(header_items(request, "A") == Items{"1", "2", "3"});
+  CHECK(header_items(request, "B") == Items{"x"});
+  CHECK(header_items(request, "C").empty());
 }
 
 TEST_CASE("message: find answers the first parameter of a name", "[http]") {

@@ -17,6 +17,9 @@ class PlainRequest final : public Request {
   std::string_view header(std::string_view name) const override {
     return name == "authorization" ? std::string_view(authorization) : std::string_view();
   }
+  std::vector<std::string_view> header_lines(std::string_view name) const override {
+    return {header(name)};
+  }
   std::string text;
   std::string authorization;
 };

@@ -1,0 +1,112 @@
+#include "base/ip_address.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+namespace clickmill {
+namespace {
+
+std::string read(std::string_view text) {
+  const auto address = read_ip_address(text);
+  return address ? to_string(*address) : "none";
+}
+
+std::string parsed(std::string_view text) {
+  const auto address = parse_ip_address(text);
+  return address ? to_string(*address) : "none";
+}
+
+}  // namespace
+
+TEST_CASE("ip address: every spelling of an address reads as its one text", "[base]") {
+  const auto [text, want] = GENERATE(table<std::string, std::string>({
+      {"203.0.113.7", "203.0.113.7"},
+      {" \t203.0.113.7 ", "203.0.113.7"},
+      {"\"203.0.113.7\"", "203.0.113.7"},
+      {"\" 203.0.113.7 \"", "203.0.113.7"},
+      {"203.0.113.7:51234", "203.0.113.7"},
+      {"203.0.113.7:0", "203.0.113.7"},
+      {"203.0.113.7:65535", "203.0.113.7"},
+      {"203.0.113.7:", "203.0.113.7"},
+      {"\"203.0.113.7:51234\"", "203.0.113.7"},
+      {"[203.0.113.7]:80", "203.0.113.7"},
+      {"2001:db8::7", "2001:db8::7"},
+      {"[2001:db8::7]", "2001:db8::7"},
+      {"[2001:db8::7]:443", "2001:db8::7"},
+      {"\"[2001:db8::7]:443\"", "2001:db8::7"},
+      {"2001:DB8:0:0:0:0:0:7", "2001:db8::7"},
+      {"2001:0db8:0000:0000:0000:0000:0000:0007", "2001:db8::7"},
+      {"2001:db8:0:1:0:0:0:7", "2001:db8:0:1::7"},
+      {"2001:db8:0:1:1:1:1:7", "2001:db8:0:1:1:1:1:7"},
+      {"::", "::"},
+      {"::1", "::1"},
+      {"::ffff:203.0.113.7", "203.0.113.7"},
+      {"::FFFF:203.0.113.7", "203.0.113.7"},
+      {"::ffff:cb00:7107", "203.0.113.7"},
+      {"0:0:0:0:0:ffff:203.0.113.7", "203.0.113.7"},
+      {"[::ffff:203.0.113.7]:51234", "203.0.113.7"},
+      {"fe80::1%eth0", "fe80::1"},
+      {"[fe80::1%25eth0]:443", "fe80::1"},
+      {"64:ff9b::cb00:7107", "64:ff9b::cb00:7107"},
+  }));
+  CAPTURE(text);
+  CHECK(read(text) == want);
+}
+
+TEST_CASE("ip address: what is no address is none", "[base]") {
+  const std::string text = GENERATE(values<std::string>({"",
+                                                         " ",
+                                                         "\"\"",
+                                                         "unknown",
+                                                         "_hidden",
+                                                         "localhost",
+                                                         "example.com",
+                                                         "203.0.113",
+                                                         "203.0.113.7.1",
+                                                         "203.0.113.256",
+                                                         "203.0.113.07",
+                                                         "0x7f000001",
+                                                         "3405803783",
+                                                         "203.0.113.7/32",
+                                                         "203.0.113.7:65536",
+                                                         "203.0.113.7:http",
+                                                         "203.0.113.7:-1",
+                                                         "203.0.113.7:+1",
+                                                         "203.0.113.7:1:2",
+                                                         "203.0.113.7%eth0",
+                                                         "[203.0.113.7",
+                                                         "203.0.113.7]",
+                                                         "[]",
+                                                         "[]:80",
+                                                         "[2001:db8::7]443",
+                                                         "[2001:db8::7]:x",
+                                                         "[2001:db8::7]:443:443",
+                                                         "2001:db8::7::1",
+                                                         "2001:db8",
+                                                         "12345::",
+                                                         "1:2:3:4:5:6:7:8:9",
+                                                         "fe80::1%",
+                                                         "\"203.0.113.7",
+                                                         "203.0.113.7, 203.0.113.8",
+                                                         "for=203.0.113.7",
+                                                         "::ffff:203.0.113.256"}));
+  CAPTURE(text);
+  CHECK(read(text) == "none");
+}
+
+TEST_CASE("ip address: a NUL or a very long text is no address", "[base]") {
+  CHECK(read(std::string("203.0.113.7\0", 12)) == "none");
+  CHECK(read(std::string("203.0.113.7\0.evil", 17)) == "none");
+  CHECK(read(std::string(100'000, '1')) == "none");
+}
+
+TEST_CASE("ip address: a config's address has nothing around it", "[base]") {
+  CHECK(parsed("203.0.113.7") == "203.0.113.7");
+  CHECK(parsed("::ffff:203.0.113.7") == "203.0.113.7");
+  CHECK(parsed("2001:DB8::7") == "2001:db8::7");
+  CHECK(parsed("203.0.113.7:80") == "none");
+  CHECK(parsed("[2001:db8::7]") == "none");
+  CHECK(parsed(" 203.0.113.7") == "none");
+}
+
+}  // namespace clickmill
