@@ -151,7 +151,7 @@ void add_ad_routes(http::Router& router, Context& context) {
       [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
         if (!admit(context, *request, kWriters, "admin", respond)) return;
         if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
-        run_task(context, std::move(respond),
+        run_task(context.pools.catalog, std::move(respond),
                  [&context, request, id = params[0]] { return put_ad(context, *request, id); });
       });
   router.add(
@@ -165,14 +165,14 @@ void add_ad_routes(http::Router& router, Context& context) {
       [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
         if (!admit(context, *request, kWriters, "admin", respond)) return;
         if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
-        run_task(context, std::move(respond),
+        run_task(context.pools.catalog, std::move(respond),
                  [&context, id = params[0]] { return delete_ad(context, id); });
       });
   router.add(http::Method::get, "/v1/ads",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
                const auto who = admit(context, *request, kReaders, "advertiser", respond);
                if (!who) return;
-               run_task(context, std::move(respond), [&context, request, who = *who] {
+               run_task(context.pools.queries, std::move(respond), [&context, request, who = *who] {
                  return list_ads(context, who, *request);
                });
              });
@@ -180,7 +180,7 @@ void add_ad_routes(http::Router& router, Context& context) {
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
                if (!admit(context, *request, kWriters, "admin", respond)) return;
                if (auto refused = kept_elsewhere(context)) return respond(*std::move(refused));
-               run_task(context, std::move(respond),
+               run_task(context.pools.catalog, std::move(respond),
                         [&context, request] { return bulk_ads(context, *request); });
              });
 }

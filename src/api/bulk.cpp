@@ -36,7 +36,7 @@ void add_bulk_route(http::Router& router, Context& context) {
                }
                auto shared = std::make_shared<http::Responder>(std::move(respond));
                const bool taken =
-                   context.tasks.submit([&context, request, shared, backfill = *backfill] {
+                   context.pools.bulk.submit([&context, request, shared, backfill = *backfill] {
                      context.bulk.handle(request, backfill, std::move(*shared));
                    });
                if (!taken)

@@ -45,7 +45,8 @@ void add_cluster_route(http::Router& router, Context& context) {
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
                if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
                if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
-               run_task(context, std::move(respond), [&context] { return describe(context); });
+               run_task(context.pools.queries, std::move(respond),
+                        [&context] { return describe(context); });
              });
 }
 

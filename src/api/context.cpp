@@ -24,6 +24,15 @@ std::optional<http::Principal> admit(const Context& context, const http::Request
   return principal;
 }
 
+std::optional<http::Response> refuse_large_body(const Context& context,
+                                                const http::Request& request) {
+  const auto who = context.auth.authenticate(request);
+  if (!who) return http::Authenticator::unauthorized();
+  const bool clicks = request.path == "/v1/clicks";
+  if (who->role == http::Role::admin || (clicks && who->role == http::Role::ingest)) return {};
+  return http::Authenticator::forbidden(clicks ? "ingest" : "admin");
+}
+
 std::optional<http::Response> refuse_parameters(const http::Request& request) {
   const auto params = parse_query(request.query);
   if (params.broken) return http::problem(400, "the query string has a broken percent escape");
@@ -31,10 +40,10 @@ std::optional<http::Response> refuse_parameters(const http::Request& request) {
   return http::problem(400, "unknown parameter", params.items.front().first);
 }
 
-void run_task(Context& context, http::Responder respond, std::function<http::Response()> work) {
+void run_task(TaskPool& pool, http::Responder respond, std::function<http::Response()> work) {
   // std::function wants copyable captures, a Responder is none.
   auto shared = std::make_shared<http::Responder>(std::move(respond));
-  const bool taken = context.tasks.submit([shared, work = std::move(work)] { (*shared)(work()); });
+  const bool taken = pool.submit([shared, work = std::move(work)] { (*shared)(work()); });
   if (!taken) (*shared)(problem_of(Error(Errc::busy, "too many requests wait; try again")));
 }
 

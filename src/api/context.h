@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "api/pools.h"
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "base/task_pool.h"
 #include "catalog/catalog.h"
 #include "cluster/log_reader.h"
 #include "cluster/reader.h"
@@ -25,7 +25,7 @@ namespace clickmill::api {
 struct Context {
   const Clock& clock;
   Metrics& metrics;
-  TaskPool& tasks;
+  Pools& pools;
   const http::Authenticator& auth;
   catalog::Catalog& catalog;
   cluster::Reader& reader;
@@ -75,8 +75,12 @@ std::optional<http::Principal> admit(const Context& context, const http::Request
                                      std::string_view needed, http::Responder& respond);
 /// For a path without parameters: the 400 when there is one all the same.
 std::optional<http::Response> refuse_parameters(const http::Request& request);
-/// Runs `work` on the task pool, or answers 503 when it is full.
-void run_task(Context& context, http::Responder respond, std::function<http::Response()> work);
+/// Runs `work` on the pool, or answers 503 when it is full.
+void run_task(TaskPool& pool, http::Responder respond, std::function<http::Response()> work);
+/// Why the request may not send a large body (POST /v1/clicks, POST /v1/ads): asked before
+/// the body is read.
+std::optional<http::Response> refuse_large_body(const Context& context,
+                                                const http::Request& request);
 /// An Error as a problem: busy and closed are 503 with Retry-After, invalid 400, not_found 404,
 /// else 500.
 http::Response problem_of(const Error& error);

@@ -89,7 +89,7 @@ void run_query(Context& context, std::variant<Request, query::ParamError> parsed
   if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
     return respond(http::problem(400, error->detail, error->field));
   }
-  run_task(context, std::move(respond),
+  run_task(context.pools.queries, std::move(respond),
            [work, request = std::get<Request>(std::move(parsed))] { return work(request); });
 }
 

@@ -60,7 +60,7 @@ class Search : public std::enable_shared_from_this<Search> {
         deadline_ns_(context.clock.monotonic_ns() + request.wait_ms * 1'000'000) {}
 
   void go_on() {
-    const bool taken = context_.tasks.submit([self = shared_from_this()] { self->look(); });
+    const bool taken = context_.pools.queries.submit([self = shared_from_this()] { self->look(); });
     if (!taken) refuse(Error(Errc::busy, "too many requests wait; try again"));
   }
 
@@ -166,7 +166,8 @@ void add_raw_log_routes(http::Router& router, Context& context) {
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
                if (!admit(context, *request, {http::Role::admin}, "admin", respond)) return;
                if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
-               run_task(context, std::move(respond), [&context] { return extents(context); });
+               run_task(context.pools.queries, std::move(respond),
+                        [&context] { return extents(context); });
              });
   auto streams = std::make_shared<std::atomic<unsigned>>(0);
   router.add(

@@ -292,16 +292,17 @@ void add_review_routes(http::Router& router, Context& context) {
   router.add(http::Method::get, "/v1/review",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
                if (!admit(context, *request, kOperators, "admin", respond)) return;
-               run_task(context, std::move(respond),
+               run_task(context.pools.queries, std::move(respond),
                         [&context, request] { return list_review(context, *request); });
              });
   router.add(http::Method::post, "/v1/review",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
                const auto who = admit(context, *request, kOperators, "admin", respond);
                if (!who) return;
-               run_task(context, std::move(respond), [&context, request, name = who->name] {
-                 return decide_all(context, *request, name);
-               });
+               run_task(context.pools.decisions, std::move(respond),
+                        [&context, request, name = who->name] {
+                          return decide_all(context, *request, name);
+                        });
              });
   router.add(
       http::Method::post, "/v1/review/{id}",
@@ -309,7 +310,7 @@ void add_review_routes(http::Router& router, Context& context) {
         const auto who = admit(context, *request, kOperators, "admin", respond);
         if (!who) return;
         if (auto refused = refuse_params(*request)) return respond(*std::move(refused));
-        run_task(context, std::move(respond),
+        run_task(context.pools.queries, std::move(respond),
                  [&context, request, name = who->name, id = params[0]] {
                    return decide_one(context, *request, name, id);
                  });
@@ -317,7 +318,7 @@ void add_review_routes(http::Router& router, Context& context) {
   router.add(http::Method::get, "/v1/review/decisions",
              [&context](http::RequestPtr request, http::Router::Params, http::Responder respond) {
                if (!admit(context, *request, kOperators, "admin", respond)) return;
-               run_task(context, std::move(respond),
+               run_task(context.pools.queries, std::move(respond),
                         [&context, request] { return list_changes(context, *request); });
              });
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <utility>
@@ -15,6 +16,8 @@ namespace {
 
 constexpr size_t kRejectedListed = 1000;
 constexpr int64_t kPatienceMs = 10'000;
+/// Bodies that go on at a time once there is room: they would take it from each other.
+constexpr size_t kResumedMost = 8;
 /// So that one body leaves room for the questions of others.
 constexpr size_t kAskedMost = 1024;
 
@@ -32,6 +35,10 @@ class BulkEndpoint::Answer final : public ClickAnswer {
 
   void expect_one() {
     if (durability_ != Durability::memory) ++waiting_;
+  }
+  /// It was not taken after all, and is looked at once more.
+  void forget_one() {
+    if (durability_ != Durability::memory) --waiting_;
   }
   void written() override {
     if (durability_ == Durability::written) done_one();
@@ -94,16 +101,41 @@ class BulkEndpoint::Answer final : public ClickAnswer {
 
 /// One body on its way. Its lines are looked at by one thread at a time.
 struct BulkEndpoint::Body {
+  using Line = std::pair<size_t, std::string_view>;  ///< number and text
+
   http::RequestPtr request;
   std::string decoded;  ///< of a compressed request
   bool backfill = false;
   std::shared_ptr<Answer> answer;
   size_t accepted = 0;
-  std::vector<std::pair<size_t, std::string_view>> put_off;  ///< number and line
   /// Ads asked for. Each is answered into a place of its own; the last one goes on.
   std::map<std::string, Intake::Target, std::less<>> asked;
   bool all_answered = false;
   std::atomic<size_t> unanswered{0};
+
+  /// The next line to look at, as often as asked until done_with_line(): those of the body,
+  /// then those that were put off, once the ads are known.
+  std::optional<Line> line() {
+    while (!rest.empty()) {
+      const std::string_view text = rest.substr(0, rest.find('\n'));
+      if (!blank(text)) return Line{number, text};
+      done_with_line();
+    }
+    if (all_answered && next_put_off < put_off.size()) return put_off[next_put_off];
+    return std::nullopt;
+  }
+  void done_with_line() {
+    if (rest.empty()) {
+      ++next_put_off;
+      return;
+    }
+    rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
+    ++number;
+  }
+  std::string_view rest;  ///< not looked at yet
+  size_t number = 1;      ///< of its first line
+  std::vector<Line> put_off;
+  size_t next_put_off = 0;
 };
 
 std::optional<click::FieldError> BulkEndpoint::parse_line(std::string_view line, bool backfill,
@@ -130,44 +162,77 @@ std::optional<Intake::Target> BulkEndpoint::target_of(Body& body, size_t number,
   return std::nullopt;
 }
 
-void BulkEndpoint::take_line(Body& body, size_t number, std::string_view line) {
+BulkEndpoint::Fate BulkEndpoint::take_line(Body& body, size_t number, std::string_view line) {
   click::ParsedClick click;
-  if (auto error = parse_line(line, body.backfill, click))
-    return body.answer->reject(number, *std::move(error));
-  const auto target = target_of(body, number, line, click.ad_id);
-  if (!target) return;
-  if (target->url.empty()) {
-    const char* const why =
-        target->not_told ? "the configuration service does not say whether there is such an ad; "
-                           "send this line again later: "
-                         : "no such ad: ";
-    return body.answer->reject(number, {"ad_id", why + click.ad_id});
+  if (auto error = parse_line(line, body.backfill, click)) {
+    body.answer->reject(number, *std::move(error));
+    return Fate::looked_at;
   }
-  ++body.accepted;
+  const auto target = target_of(body, number, line, click.ad_id);
+  if (!target) return Fate::looked_at;
+  if (!target->url.empty()) return spool(body, click, *target);
+  const char* const why =
+      target->not_told ? "the configuration service does not say whether there is such an ad; "
+                         "send this line again later: "
+                       : "no such ad: ";
+  body.answer->reject(number, {"ad_id", why + click.ad_id});
+  return Fate::looked_at;
+}
+
+BulkEndpoint::Fate BulkEndpoint::spool(Body& body, const click::ParsedClick& click,
+                                       const Intake::Target& target) {
   body.answer->expect_one();
   const uint8_t flags = body.backfill ? click::kBackfill : 0;
-  if (!intake_.spool(click, {}, *target, flags, log::Lane::bulk, body.answer))
-    body.answer->failed();
+  const auto taken = intake_.spool(click, {}, target, flags, log::Lane::bulk, body.answer);
+  if (taken) {
+    ++body.accepted;
+    return Fate::looked_at;
+  }
+  body.answer->forget_one();
+  if (taken.error().code() == Errc::busy && intake_.takes_bulk()) return Fate::no_room;
+  body.answer->failed();
+  return Fate::looked_at;
 }
 
 void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Responder respond) {
   auto body = std::make_shared<Body>();
-  std::string_view rest;
-  if (auto refused = http::decode_body(*request, body->decoded, rest))
+  if (auto refused = http::decode_body(*request, body->decoded, body->rest))
     return respond(*std::move(refused));
   body->answer = std::make_shared<Answer>(intake_.options().durability, std::move(respond));
   body->backfill = backfill;
   body->request = std::move(request);
-  // Once one was refused the sender has to send them all again anyway.
-  for (size_t number = 1; !rest.empty() && !body->answer->refused(); ++number) {
-    const auto end = rest.find('\n');
-    const auto line = rest.substr(0, end);
-    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-    if (!blank(line)) take_line(*body, number, line);
-  }
   deadlines_.add(intake_.clock().system().monotonic_ns() + kPatienceMs * 1'000'000, body->answer);
-  if (!body->put_off.empty()) return ask(body);
-  body->answer->all_taken(body->answer->report(body->accepted));
+  go_on(body);
+}
+
+void BulkEndpoint::go_on(const std::shared_ptr<Body>& body) {
+  // Once one was refused the sender has to send them all again anyway.
+  while (!body->answer->refused()) {
+    const auto line = body->line();
+    if (!line && !body->all_answered && !body->put_off.empty()) return ask(body);
+    if (!line) return body->answer->all_taken(body->answer->report(body->accepted));
+    if (take_line(*body, line->first, line->second) == Fate::no_room) return wait_for_room(body);
+    body->done_with_line();
+  }
+}
+
+void BulkEndpoint::wait_for_room(const std::shared_ptr<Body>& body) {
+  std::lock_guard lock(mutex_);
+  waiting_for_room_.push_back(body);
+}
+
+void BulkEndpoint::resume_some() {
+  std::deque<std::shared_ptr<Body>> resumed;
+  {
+    std::lock_guard lock(mutex_);
+    while (!waiting_for_room_.empty() && resumed.size() < kResumedMost) {
+      resumed.push_back(std::move(waiting_for_room_.front()));
+      waiting_for_room_.pop_front();
+    }
+  }
+  for (const auto& body : resumed) {
+    if (!in_pool_([this, body] { go_on(body); })) body->answer->refuse();
+  }
 }
 
 void BulkEndpoint::ask(const std::shared_ptr<Body>& body) {
@@ -176,20 +241,16 @@ void BulkEndpoint::ask(const std::shared_ptr<Body>& body) {
     intake_.ask_target(ad_id, [this, body, &place = place](const Intake::Target& target) {
       place = target;
       if (body->unanswered.fetch_sub(1) != 1) return;
-      if (!in_pool_([this, body] { take_put_off(*body); })) body->answer->refuse();
+      body->all_answered = true;
+      if (!in_pool_([this, body] { go_on(body); })) body->answer->refuse();
     });
   }
-}
-
-void BulkEndpoint::take_put_off(Body& body) {
-  body.all_answered = true;
-  for (const auto& [number, line] : std::exchange(body.put_off, {})) take_line(body, number, line);
-  body.answer->all_taken(body.answer->report(body.accepted));
 }
 
 void BulkEndpoint::sweep_deadlines() {
   for (const auto& answer : deadlines_.take_due(intake_.clock().system().monotonic_ns()))
     answer->refuse();
+  resume_some();
 }
 
 }  // namespace clickmill::collector

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -16,7 +18,8 @@ namespace clickmill::collector {
 /// journal can't take them all, or not within ten seconds, 503: the sender sends
 /// the whole body again, and dedup drops what had been taken. Lines whose ads must
 /// be asked for are put off until all of those have been answered,
-/// catalog.timeout_ms at the latest.
+/// catalog.timeout_ms at the latest. A body that is larger than what the journal may hold
+/// of bulk goes on as that is written, line by line.
 /// Thread: handle a task pool's (a body takes tens of milliseconds); sweep any.
 class BulkEndpoint {
  public:
@@ -24,23 +27,29 @@ class BulkEndpoint {
   using InPool = std::function<bool(std::function<void()>)>;
   BulkEndpoint(Intake& intake, InPool in_pool) : intake_(intake), in_pool_(std::move(in_pool)) {}
   void handle(http::RequestPtr request, bool backfill, http::Responder respond);
-  /// Refuses those that have waited too long. Call often.
+  /// Refuses those that have waited too long, goes on with those that found no room. Call often.
   void sweep_deadlines();
 
  private:
   class Answer;
   struct Body;
-  void take_line(Body& body, size_t number, std::string_view line);
+  enum class Fate : uint8_t { looked_at, no_room };
+  void go_on(const std::shared_ptr<Body>& body);
+  Fate take_line(Body& body, size_t number, std::string_view line);
+  Fate spool(Body& body, const click::ParsedClick& click, const Intake::Target& target);
   std::optional<click::FieldError> parse_line(std::string_view line, bool backfill,
                                               click::ParsedClick& click);
   std::optional<Intake::Target> target_of(Body& body, size_t number, std::string_view line,
                                           const std::string& ad_id);
   void ask(const std::shared_ptr<Body>& body);
-  void take_put_off(Body& body);
+  void wait_for_room(const std::shared_ptr<Body>& body);
+  void resume_some();
 
   Intake& intake_;
   const InPool in_pool_;
   Deadlines<Answer> deadlines_;
+  std::mutex mutex_;  // guards the queue, which pool threads fill and one sweeps
+  std::deque<std::shared_ptr<Body>> waiting_for_room_;
 };
 
 }  // namespace clickmill::collector

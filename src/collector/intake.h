@@ -67,6 +67,9 @@ class Intake {
   Status spool(const click::ParsedClick& click, const Connection& connection, const Target& target,
                uint8_t flags, log::Lane lane, std::shared_ptr<ClickAnswer> answer);
 
+  /// False while only users' clicks find room: the disk is full, or worse.
+  bool takes_bulk() const { return spool_.takes_bulk(); }
+
   const Options& options() const { return options_; }
   NodeClock& clock() { return clock_; }
   Counter& answered_unsynced() { return answered_unsynced_; }

@@ -130,6 +130,10 @@ Status Spool::append(PartitionId partition, std::string&& record, bool timestamp
   return {};
 }
 
+bool Spool::takes_bulk() const {
+  return journal_.health() == log::Journal::Health::ok && !journal_.clicks_wait();
+}
+
 void Spool::mark_durable(PartitionId partition, Queue queue, JournalPos position,
                          std::string&& record) {
   Share& share = *shares_[partition.value()];

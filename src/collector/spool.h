@@ -75,6 +75,9 @@ class Spool {
   Status append(PartitionId partition, std::string&& record, bool timestamp_too, log::Lane lane,
                 std::shared_ptr<ClickAnswer> answer);
 
+  /// Whether a bulk click that found its lane full finds room before long.
+  bool takes_bulk() const;
+
   /// The click's ad, or null for a click of an unknown ad. It can be taken now.
   void told(PartitionId partition, UntoldClick click, const catalog::Ad* ad);
 

@@ -37,6 +37,9 @@ constexpr int kBackgroundNice = 5;
 constexpr uint32_t kDrainMs = 1'000;
 constexpr auto kSpoolDrain = std::chrono::milliseconds(500);
 constexpr uint64_t kBulkBodyMost = 16 << 20;
+// Apart, so that neither listener's clients can take the other's.
+constexpr uint32_t kConnectionsMost = 20'000;
+constexpr uint32_t kApiConnectionsMost = 4'000;
 
 void raise_file_limit() {
   rlimit limit{};
@@ -115,7 +118,7 @@ class Engine::Impl {
   std::unique_ptr<cluster::ReviewDesk> review_;
   std::unique_ptr<cluster::LogReader> log_reader_;
   std::unique_ptr<cluster::Recounter> recounter_;
-  std::unique_ptr<TaskPool> queries_;
+  std::unique_ptr<api::Pools> pools_;
   std::unique_ptr<collector::Intake> intake_;
   std::unique_ptr<collector::ClickEndpoint> clicks_;
   std::unique_ptr<collector::BulkEndpoint> bulk_;
@@ -272,19 +275,34 @@ void Engine::Impl::open_api() {
   log_reader_ = std::make_unique<cluster::LogReader>(owned);
   recounter_ = std::make_unique<cluster::Recounter>(
       owned, *log_reader_, cluster::Recounter::Options{.seed = dir_->node().seed});
-  queries_ = std::make_unique<TaskPool>("query", std::max(2U, threads_of(config_)), 1024);
+  pools_ = std::make_unique<api::Pools>(threads_of(config_));
   intake_ =
       std::make_unique<collector::Intake>(machine_->spool(), *catalog_, catalog_service_.get(),
                                           machine_->clock(), intake_options(config_), metrics_);
   clicks_ = std::make_unique<collector::ClickEndpoint>(*intake_);
-  bulk_ = std::make_unique<collector::BulkEndpoint>(
-      *intake_, [this](std::function<void()> task) { return queries_->submit(std::move(task)); });
+  bulk_ = std::make_unique<collector::BulkEndpoint>(*intake_, [this](std::function<void()> task) {
+    return pools_->bulk.submit(std::move(task));
+  });
   context_ = std::make_unique<api::Context>(api::Context{
-      clock_, metrics_, *queries_, auth_, *catalog_, *reader_, *review_, *log_reader_, *recounter_,
-      *clicks_, *bulk_, config_.node_id, config_.log.partitions, config_.query.max_points,
-      [this] { return not_ready(); }, [this] { return warnings(); }});
-  context_->catalog_url = config_.catalog.url;
-  context_->retention = &machine_->retention();
+      .clock = clock_,
+      .metrics = metrics_,
+      .pools = *pools_,
+      .auth = auth_,
+      .catalog = *catalog_,
+      .reader = *reader_,
+      .review = *review_,
+      .log_reader = *log_reader_,
+      .recounter = *recounter_,
+      .clicks = *clicks_,
+      .bulk = *bulk_,
+      .node_id = config_.node_id,
+      .partitions = config_.log.partitions,
+      .max_points = config_.query.max_points,
+      .not_ready = [this] { return not_ready(); },
+      .warnings = [this] { return warnings(); },
+      .catalog_url = config_.catalog.url,
+      .retention = &machine_->retention(),
+  });
   api::add_collector_routes(collector_routes_, *context_);
   api::add_api_routes(api_routes_, *context_);
 }
@@ -292,18 +310,24 @@ void Engine::Impl::open_api() {
 Status Engine::Impl::bind() {
   http::Server::Options options;
   options.io_threads = threads_of(config_);
+  options.max_connections = kConnectionsMost;
   server_ = std::make_unique<http::Server>(options, metrics_);
   http::Server::Listener collector;
   collector.address = config_.listen.collector;
   collector.max_body_bytes = config_.collector.max_body_bytes;
   collector.handler = collector_routes_.handler();
   collector.finish = cors_.on_all();
+  collector.max_connections = kConnectionsMost - kApiConnectionsMost;
   collector_address_ = TRY(server_->listen(std::move(collector)));
   http::Server::Listener api;
   api.address = config_.listen.api;
   api.max_body_bytes = config_.collector.max_body_bytes;
   api.large_body_paths = {"/v1/clicks", "/v1/ads"};
   api.large_body_bytes = kBulkBodyMost;
+  api.refuse_large = [this](const http::Request& request) {
+    return api::refuse_large_body(*context_, request);
+  };
+  api.max_connections = kApiConnectionsMost;
   api.handler = [this](http::RequestPtr request, http::Responder respond) {
     handle_api(std::move(request), std::move(respond));
   };
@@ -408,7 +432,7 @@ void Engine::Impl::stop() {
   if (server_) server_->stop(kDrainMs);
   // After the server, or a last request could begin another one.
   if (recounter_) recounter_->stop();
-  if (queries_) queries_->stop();
+  if (pools_) pools_->stop();
   if (started_ && counting_) drain_spool();
   if (catalog_client_) catalog_client_->stop();
   if (started_ && counting_) {
@@ -424,7 +448,7 @@ void Engine::Impl::stop() {
     log_error("spool", fmt::format("{} clicks that waited in memory could not be written", left));
   }
   server_.reset();
-  queries_.reset();
+  pools_.reset();
 }
 
 Engine::Engine(Config config, FileSystem& files, Clock& clock)

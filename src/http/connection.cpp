@@ -62,7 +62,7 @@ struct Streaming {
 
 class TcpConnection final : public Connection, public std::enable_shared_from_this<TcpConnection> {
  public:
-  TcpConnection(IoThread& thread, const Site& site, int fd, std::string peer_ip)
+  TcpConnection(IoThread& thread, Site& site, int fd, std::string peer_ip)
       : thread_(thread),
         site_(site),
         answers_(thread.answers()),
@@ -103,6 +103,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     const auto self = shared_from_this();
     // Now, not in the destructor: that may run on any thread, even after the io_context's end.
     socket_.reset();
+    --site_.open;
     thread_.remove(*this);
   }
 
@@ -368,7 +369,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   }
 
   IoThread& thread_;  ///< not to be touched once closed
-  const Site& site_;
+  Site& site_;
   const std::shared_ptr<AnswerBox> answers_;
   std::optional<tcp::socket> socket_;  ///< empty once closed
   boost::beast::flat_buffer in_;
@@ -395,7 +396,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
 }  // namespace
 
-void open_connection(IoThread& thread, const Site& site, int fd, std::string peer_ip) {
+void open_connection(IoThread& thread, Site& site, int fd, std::string peer_ip) {
   std::make_shared<TcpConnection>(thread, site, fd, std::move(peer_ip))->start();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@ struct Site {
   /// Called on every answer before it is written, refused requests' included; may be empty.
   Finish finish;
   bool v6 = false;
+  std::atomic<uint32_t> open{0};  ///< connections
 };
 
 /// One client's TCP connection: reads a request, has it answered, writes the
@@ -39,6 +41,6 @@ class Connection {
 };
 
 /// Takes over the connected, non-blocking socket `fd`. Thread: `thread`'s.
-void open_connection(IoThread& thread, const Site& site, int fd, std::string peer_ip);
+void open_connection(IoThread& thread, Site& site, int fd, std::string peer_ip);
 
 }  // namespace clickmill::http

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -80,6 +81,10 @@ class Responder {
 
 /// Answers one request, now or later. Called on an io thread: it must not block.
 using Handler = std::function<void(RequestPtr, Responder)>;
+
+/// Why a request may not send a large body, of which nothing has been read yet; nothing: it
+/// may. Called on an io thread: it must not block.
+using RefuseLarge = std::function<std::optional<Response>(const Request&)>;
 
 /// Adds what every answer of a listener carries. Called on an io thread; of a request that
 /// was refused early the path, and some headers, may be missing.

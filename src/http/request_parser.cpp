@@ -13,6 +13,8 @@ using beast::error_code;
 
 /// Bodies grow as they arrive: a client that only claims a large one costs little.
 constexpr uint64_t kReserveBytesMax = 256 * 1024;
+/// A chunked body tells its length only as it comes.
+constexpr uint64_t kChunkedStepBytes = 1 << 20;
 /// A larger body's memory is given back after its request.
 constexpr size_t kKeptBodyBytes = 64 * 1024;
 
@@ -49,6 +51,9 @@ Method method_of(beast::http::verb verb) {
 class ReceivedRequest final : public Request {
  public:
   explicit ReceivedRequest(std::string ip) : ip_(std::move(ip)) { peer_ip = ip_; }
+  ~ReceivedRequest() override { give_back(); }
+  ReceivedRequest(const ReceivedRequest&) = delete;
+  ReceivedRequest& operator=(const ReceivedRequest&) = delete;
 
   std::string_view header(std::string_view name) const override {
     for (const Field& field : fields_) {
@@ -72,8 +77,22 @@ class ReceivedRequest final : public Request {
     path = query = body = {};
     text_.clear();
     fields_.clear();
-    if (bytes_.capacity() > kKeptBodyBytes) bytes_ = {};
+    drop_large();
     bytes_.clear();
+  }
+  bool is_large() const { return budget_ != nullptr || bytes_.capacity() > kKeptBodyBytes; }
+  /// A large body is worked off: what it held serves others.
+  void drop_large() {
+    if (bytes_.capacity() > kKeptBodyBytes) bytes_ = {};
+    give_back();
+  }
+  /// Takes from the budget until the request holds `bytes`; false: it can't.
+  bool hold(const std::shared_ptr<BodyBudget>& budget, uint64_t bytes) {
+    if (budget == nullptr || bytes <= budget_bytes_) return true;
+    if (!budget->take(bytes - budget_bytes_)) return false;
+    budget_ = budget;
+    budget_bytes_ = bytes;
+    return true;
   }
   void set_target(std::string_view target) {
     text_ = target;
@@ -111,6 +130,11 @@ class ReceivedRequest final : public Request {
     uint32_t name_size;
     uint32_t value_size;
   };
+  void give_back() {
+    if (budget_) budget_->give_back(budget_bytes_);
+    budget_.reset();
+    budget_bytes_ = 0;
+  }
   std::string_view name_of(const Field& field) const {
     return std::string_view(text_).substr(field.at, field.name_size);
   }
@@ -119,6 +143,8 @@ class ReceivedRequest final : public Request {
   size_t target_size_ = 0;
   std::vector<Field> fields_;
   std::string bytes_;
+  std::shared_ptr<BodyBudget> budget_;
+  uint64_t budget_bytes_ = 0;
 };
 
 /// What went wrong, where Beast has no word for it.
@@ -136,6 +162,7 @@ class Reader final : public beast::http::basic_parser<true> {
   bool header_done = false;
   bool expects_continue = false;
   Fault fault = Fault::none;
+  std::optional<Response> refusal;  ///< of a large body
   size_t header_bytes = 0;
 
  private:
@@ -176,6 +203,26 @@ class Reader final : public beast::http::basic_parser<true> {
     limit_ = large ? limits_.large : limits_.usual;
     request_.body_bytes_max = limit_;
     if (!ec && content_length().value_or(0) > limit_) ec = beast::http::error::body_limit;
+    if (!ec && large) begin_large(ec);
+  }
+
+  /// What may not come is refused here, before the client's memory is ours.
+  void begin_large(error_code& ec) {
+    const auto length = content_length();
+    if (length ? *length <= limits_.usual : !chunked()) return;
+    large_ = true;
+    if (limits_.refuse_large) refusal = limits_.refuse_large(request_);
+    if (refusal) {
+      ec = beast::http::error::body_limit;
+    } else {
+      hold(length.value_or(kChunkedStepBytes), ec);
+    }
+  }
+  void hold(uint64_t bytes, error_code& ec) {
+    if (request_.hold(limits_.budget, bytes)) return;
+    refusal = problem(503, "the node holds as much of large bodies as it may; try again");
+    refusal->headers.emplace_back("Retry-After", "1");
+    ec = beast::http::error::body_limit;
   }
 
   void on_body_init_impl(const boost::optional<uint64_t>& length, error_code&) override {
@@ -186,7 +233,12 @@ class Reader final : public beast::http::basic_parser<true> {
     return body.size();
   }
   void on_chunk_header_impl(uint64_t size, beast::string_view, error_code& ec) override {
-    if (size > limit_ - request_.bytes().size()) ec = beast::http::error::body_limit;
+    const uint64_t before = request_.bytes().size();
+    if (size > limit_ - before) {
+      ec = beast::http::error::body_limit;
+    } else if (large_) {
+      hold((before + size + kChunkedStepBytes - 1) / kChunkedStepBytes * kChunkedStepBytes, ec);
+    }
   }
   size_t on_chunk_body_impl(uint64_t, beast::string_view body, error_code& ec) override {
     return on_body_impl(body, ec);
@@ -201,6 +253,7 @@ class Reader final : public beast::http::basic_parser<true> {
   ReceivedRequest& request_;
   const BodyLimits& limits_;
   uint64_t limit_ = 0;
+  bool large_ = false;
   int hosts_ = 0;
   bool encoded_ = false;
 };
@@ -216,15 +269,27 @@ class RequestParser::Impl {
 
   void begin() {
     if (request.use_count() == 1) {
-      // The last other holder may have read on another thread until just now.
-      // Taking and dropping a reference orders those reads before our writes.
-      std::shared_ptr<ReceivedRequest>(request).reset();
+      after_last_holder();
       request->clear();
     } else {
       request = std::make_shared<ReceivedRequest>(peer_ip);
     }
     reader.emplace(*request, limits);
   }
+
+  void next() {
+    reader.reset();
+    // Whoever works on it still gives its body back; an idle connection holds none.
+    if (request->is_large()) {
+      if (request.use_count() > 1) request = std::make_shared<ReceivedRequest>(peer_ip);
+      after_last_holder();
+      request->drop_large();
+    }
+  }
+
+  /// The last other holder may have read on another thread until just now. Taking and
+  /// dropping a reference orders those reads before our writes.
+  void after_last_holder() { std::shared_ptr<ReceivedRequest>(request).reset(); }
 
   Outcome put(std::string_view bytes, size_t& used) {
     while (used < bytes.size()) {
@@ -270,7 +335,7 @@ RequestParser::Outcome RequestParser::parse(std::string_view bytes, size_t& used
   return impl_->put(bytes, used);
 }
 
-void RequestParser::next() { impl_->reader.reset(); }
+void RequestParser::next() { impl_->next(); }
 bool RequestParser::started() const { return impl_->reader.has_value(); }
 bool RequestParser::header_done() const { return started() && impl_->reader->header_done; }
 bool RequestParser::expects_continue() const {
@@ -283,6 +348,7 @@ uint64_t RequestParser::body_bytes() const { return impl_->request->bytes().size
 RequestPtr RequestParser::request() const { return impl_->request; }
 
 Response RequestParser::failure() const {
+  if (impl_->reader->refusal) return *std::move(impl_->reader->refusal);
   if (impl_->error == beast::http::error::header_limit) {
     return problem(431, "the header section is larger than 16384 bytes");
   }

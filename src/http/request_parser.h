@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "http/body_budget.h"
 #include "http/message.h"
 
 namespace clickmill::http {
@@ -17,6 +18,10 @@ struct BodyLimits {
   uint64_t usual = 0;
   std::vector<std::string> large_paths;
   uint64_t large = 0;
+  /// Asked before a body that may be above `usual` is read; empty: all may send one.
+  RefuseLarge refuse_large = nullptr;
+  /// Where such bodies' bytes are taken from; null: no bound.
+  std::shared_ptr<BodyBudget> budget = nullptr;
 };
 
 /// Turns the bytes of one connection into requests, one after the other.
@@ -53,7 +58,8 @@ class RequestParser {
   /// Body bytes read so far.
   uint64_t body_bytes() const;
   RequestPtr request() const;
-  /// After failed: the problem to answer, 400, 413, 431 or 501.
+  /// After failed: the problem to answer, 400, 413, 431, 501, 503 when the budget is spent,
+  /// or what refuse_large said.
   Response failure() const;
 
  private:

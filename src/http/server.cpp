@@ -99,7 +99,8 @@ class Server::Impl {
     if (ec) return Error(Errc::io, "cannot listen on " + listener.address + ": " + ec.message());
     gate->site.v6 = endpoint.address().is_v6();
     gate->site.limits = {listener.max_body_bytes, std::move(listener.large_body_paths),
-                         listener.large_body_bytes};
+                         listener.large_body_bytes, std::move(listener.refuse_large), budget_};
+    gate->connections_most = listener.max_connections;
     gate->site.handler = std::move(listener.handler);
     gate->site.finish = std::move(listener.finish);
     gates_.push_back(std::move(gate));
@@ -149,6 +150,7 @@ class Server::Impl {
   struct Gate {
     explicit Gate(asio::io_context& context) : acceptor(context), retry(context) {}
     Site site;
+    uint32_t connections_most = 0;
     tcp::acceptor acceptor;
     asio::steady_timer retry;
     bool waiting = false;
@@ -195,7 +197,7 @@ class Server::Impl {
 
   void accept_some(Gate& gate) {
     for (int i = 0; i < kAcceptsAtOnce && !draining_; ++i) {
-      if (full() || !leaves_descriptors(gate)) {
+      if (full(gate) || !leaves_descriptors(gate)) {
         make_room();
         return try_later(gate);
       }
@@ -214,16 +216,21 @@ class Server::Impl {
     await(gate);
   }
 
-  /// At the limit; the next connection that closes resumes.
-  bool full() {
-    if (open_ < options_.max_connections) return false;
-    paused_ = true;
-    // One may have closed just before it could see the flag.
-    return open_ >= options_.max_connections || !paused_.exchange(false);
+  bool at_limit(const Gate& gate) const {
+    return open_ >= options_.max_connections || gate.site.open >= gate.connections_most;
   }
 
-  void hand_out(const Site& site, int fd, std::string ip) {
+  /// The next connection that closes resumes.
+  bool full(const Gate& gate) {
+    if (!at_limit(gate)) return false;
+    paused_ = true;
+    // One may have closed just before it could see the flag.
+    return at_limit(gate) || !paused_.exchange(false);
+  }
+
+  void hand_out(Site& site, int fd, std::string ip) {
     ++open_;
+    ++site.open;
     shared_.connections.add(1);
     IoThread& thread = *threads_[next_thread_++ % threads_.size()];
     thread.post(
@@ -285,6 +292,8 @@ class Server::Impl {
 
   const Options options_;
   const uint64_t descriptors_for_us_ = descriptors_of_process() - descriptors_kept();
+  const std::shared_ptr<BodyBudget> budget_ =
+      std::make_shared<BodyBudget>(options_.large_bodies_bytes);
   Shared shared_;
   asio::io_context streams_;
   asio::executor_work_guard<asio::io_context::executor_type> streams_work_;

@@ -17,16 +17,19 @@ namespace clickmill::http {
 ///
 /// Bounds: header section 16 KiB (431), body per listener (413 before it is
 /// read, when Content-Length tells), idle and slow connections are closed after
-/// `idle_timeout_ms`, at most `max_connections` over all listeners, and never the
+/// `idle_timeout_ms`, at most `max_connections` of each listener and over all, and never the
 /// last third of the process's descriptors, which are others' (further ones wait in the
-/// kernel's backlog, and connections idle for two seconds make room for them). Malformed HTTP is
-/// answered 400. Thread: construct, listen, start, stop on one thread; handlers run on io threads.
+/// kernel's backlog, and connections idle for two seconds make room for them), large bodies
+/// together. Malformed HTTP is answered 400.
+/// Thread: construct, listen, start, stop on one thread; handlers run on io threads.
 class Server {
  public:
   struct Options {
     unsigned io_threads = 1;
     uint32_t idle_timeout_ms = 60'000;
     uint32_t max_connections = 20'000;
+    /// What the bodies on large_body_paths may hold at a time, over all listeners: 503 beyond.
+    uint64_t large_bodies_bytes = 128 << 20;
   };
   struct Listener {
     std::string address;  ///< "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one
@@ -34,6 +37,9 @@ class Server {
     /// Paths with the limit large_body_bytes instead (bulk paths).
     std::vector<std::string> large_body_paths;
     uint64_t large_body_bytes = 0;
+    RefuseLarge refuse_large = nullptr;  ///< may be empty
+    /// Further ones wait in the kernel's backlog, whatever the other listeners have.
+    uint32_t max_connections = UINT32_MAX;
     Handler handler;
     Finish finish = nullptr;  ///< may be empty
   };
