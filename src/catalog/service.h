@@ -20,8 +20,8 @@ namespace clickmill::catalog {
 
 /// What is known of one ad.
 struct Finding {
-  enum class Kind : uint8_t { ad, no_ad, not_told };
-  Kind kind = Kind::not_told;
+  enum class Kind : uint8_t { ad, no_ad, unavailable };
+  Kind kind = Kind::unavailable;
   std::shared_ptr<const Ad> ad;  ///< for Kind::ad
 };
 
@@ -31,13 +31,13 @@ struct Finding {
 /// in the background, and the old answer serves until the new one is there; while
 /// the service is down it serves on. "No such ad" is remembered too, briefly.
 /// Any number of callers that ask for one ad at the same time cause one question;
-/// one that failed is asked once more before they hear not_told.
+/// one that failed is asked once more before they hear unavailable.
 ///
 /// What was found is kept in the node's own catalog, so that a restart knows it
 /// while the service is away. That catalog is only a copy: nobody else writes it.
 ///
 /// Bounds: ads and absent ads remembered, questions open, callers waiting; a
-/// caller beyond them hears not_told at once. Absent ads and questions are all
+/// caller beyond them hears unavailable at once. Absent ads and questions are all
 /// that a stranger with invented ad_ids can fill, and ads known stay answered.
 /// Thread: any. One mutex guards it all: a question and the callers it gathers
 /// must not miss each other. Only the copy's snapshot is taken under it; callbacks

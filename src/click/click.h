@@ -31,7 +31,7 @@ std::string to_string_country(Country country);
 enum Flag : uint8_t {
   kBackfill = 1,   ///< on time whatever its timestamp (bulk import)
   kUnknownAd = 2,  ///< redirected to the default; goes to review
-  kAdNotTold = 4,  ///< in the spool only: the configuration service is still to be asked for the ad
+  kAdPending = 4,  ///< in the spool only: the configuration service is still to be asked for the ad
   kIdMade = 8,     ///< its click_id was made on arrival, so that no copy of it can be told
 };
 

@@ -156,7 +156,7 @@ std::optional<Intake::Target> BulkEndpoint::target_of(Body& body, size_t number,
   if (body.all_answered) return body.asked.find(ad_id)->second;
   if (auto target = intake_.known_target(ad_id)) return target;
   if (body.asked.size() >= kAskedMost && body.asked.find(ad_id) == body.asked.end())
-    return intake_.untold_target();
+    return intake_.pending_target();
   body.asked.try_emplace(ad_id);
   body.put_off.emplace_back(number, line);
   return std::nullopt;
@@ -172,9 +172,9 @@ BulkEndpoint::Fate BulkEndpoint::take_line(Body& body, size_t number, std::strin
   if (!target) return Fate::looked_at;
   if (!target->url.empty()) return spool(body, click, *target);
   const char* const why =
-      target->not_told ? "the configuration service does not say whether there is such an ad; "
-                         "send this line again later: "
-                       : "no such ad: ";
+      target->ad_pending ? "the configuration service does not say whether there is such an ad; "
+                           "send this line again later: "
+                         : "no such ad: ";
   body.answer->reject(number, {"ad_id", why + click.ad_id});
   return Fate::looked_at;
 }

@@ -96,7 +96,7 @@ void ClickEndpoint::ask_and_take(http::RequestPtr request, click::ParsedClick&& 
 
 http::Response ClickEndpoint::nowhere_to_go(const std::string& ad_id,
                                             const Intake::Target& target) const {
-  if (!target.not_told) return http::problem(404, "no such ad: " + ad_id, "ad_id");
+  if (!target.ad_pending) return http::problem(404, "no such ad: " + ad_id, "ad_id");
   auto response = http::problem(
       503, "the configuration service does not say where ad " + ad_id + " leads; try again");
   response.headers.emplace_back("Retry-After", "1");

@@ -2,19 +2,19 @@
 
 namespace clickmill::collector {
 
-Enricher::Enricher(catalog::Service& service, const Clock& clock, Options options, Tell tell,
+Enricher::Enricher(catalog::Service& service, const Clock& clock, Options options, Resolve resolve,
                    Metrics& metrics)
     : service_(service),
       clock_(clock),
       options_(options),
-      tell_(std::move(tell)),
+      resolve_(std::move(resolve)),
       enriched_(metrics.counter("clickmill_spool_enriched_total",
                                 "Clicks whose ad was told while they stood in the spool.")),
       given_up_(metrics.counter(
           "clickmill_spool_ad_not_told_total",
           "Clicks sent as unknown_ad because the configuration service never told their ad.")) {}
 
-void Enricher::add(PartitionId partition, Spool::UntoldClick click, const std::string& ad_id) {
+void Enricher::add(PartitionId partition, Spool::PendingId click, const std::string& ad_id) {
   const int64_t now = clock_.monotonic_ns();
   const int64_t give_up = now + options_.patience_ms * 1'000'000;
   {
@@ -28,7 +28,7 @@ void Enricher::add(PartitionId partition, Spool::UntoldClick click, const std::s
     }
   }
   given_up_.add();
-  tell_(partition, click, nullptr);
+  resolve_(partition, click, nullptr);
 }
 
 void Enricher::tick() {
@@ -55,7 +55,7 @@ void Enricher::tick() {
     }
   }
   given_up_.add(late.size());
-  for (const Click& click : late) tell_(click.partition, click.click, nullptr);
+  for (const Click& click : late) resolve_(click.partition, click.click, nullptr);
   for (const std::string& ad_id : due) {
     service_.look_up(
         ad_id, [this, ad_id](const catalog::Finding& finding) { on_finding(ad_id, finding); });
@@ -69,7 +69,7 @@ void Enricher::on_finding(const std::string& ad_id, const catalog::Finding& find
     --asked_;
     const auto at = ads_.find(ad_id);
     at->second.asked = false;
-    if (finding.kind == catalog::Finding::Kind::not_told && !at->second.clicks.empty()) {
+    if (finding.kind == catalog::Finding::Kind::unavailable && !at->second.clicks.empty()) {
       asks_.emplace(clock_.monotonic_ns() + options_.retry_ms * 1'000'000, ad_id);
       return;
     }
@@ -77,7 +77,7 @@ void Enricher::on_finding(const std::string& ad_id, const catalog::Finding& find
     ads_.erase(at);
   }
   if (finding.ad != nullptr) enriched_.add(clicks.size());
-  for (const Click& click : clicks) tell_(click.partition, click.click, finding.ad.get());
+  for (const Click& click : clicks) resolve_(click.partition, click.click, finding.ad.get());
 }
 
 }  // namespace clickmill::collector

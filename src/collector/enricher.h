@@ -15,7 +15,7 @@
 namespace clickmill::collector {
 
 /// Finds the ads of clicks that were redirected to the default because the
-/// configuration service didn't answer in time (click::kAdNotTold). Asks it once
+/// configuration service didn't answer in time (click::kAdPending). Asks it once
 /// for all clicks of an ad, again and again; what it hasn't told `patience_ms`
 /// after the click came here goes on as a click of an unknown ad.
 /// Bounds: `clicks_most` come here in one such time, further ones go on at once;
@@ -31,20 +31,20 @@ class Enricher {
     size_t asked_most = 64;
     size_t clicks_most = 20'000;
   };
-  /// Spool::told.
-  using Tell = std::function<void(PartitionId, Spool::UntoldClick, const catalog::Ad*)>;
+  /// Spool::resolve.
+  using Resolve = std::function<void(PartitionId, Spool::PendingId, const catalog::Ad*)>;
   /// `service` is borrowed.
-  Enricher(catalog::Service& service, const Clock& clock, Options options, Tell tell,
+  Enricher(catalog::Service& service, const Clock& clock, Options options, Resolve resolve,
            Metrics& metrics);
 
-  void add(PartitionId partition, Spool::UntoldClick click, const std::string& ad_id);
+  void add(PartitionId partition, Spool::PendingId click, const std::string& ad_id);
   /// Asks what is due, gives up on what waited too long. Call a few times a second or more.
   void tick();
 
  private:
   struct Click {
     PartitionId partition;
-    Spool::UntoldClick click;
+    Spool::PendingId click;
     int64_t give_up_ns;
   };
   struct Ad {
@@ -56,7 +56,7 @@ class Enricher {
   catalog::Service& service_;
   const Clock& clock_;
   const Options options_;
-  const Tell tell_;
+  const Resolve resolve_;
   Counter& enriched_;
   Counter& given_up_;
 

@@ -56,11 +56,11 @@ Intake::Items Intake::hops_of(const http::Request& request) const {
   return http::header_items(request, "X-Forwarded-For");
 }
 
-Intake::Target Intake::target_of(std::shared_ptr<const catalog::Ad> ad, bool not_told) const {
+Intake::Target Intake::target_of(std::shared_ptr<const catalog::Ad> ad, bool ad_pending) const {
   Target target;
   target.url = ad != nullptr ? ad->redirect_url : options_.default_redirect;
   target.ad = std::move(ad);
-  target.not_told = not_told;
+  target.ad_pending = ad_pending;
   return target;
 }
 
@@ -78,8 +78,8 @@ std::optional<Intake::Target> Intake::known_target(std::string_view ad_id) const
 
 void Intake::ask_target(std::string_view ad_id, std::function<void(const Target&)> done) const {
   service_->look_up(ad_id, [this, done = std::move(done)](catalog::Finding finding) {
-    const bool not_told = finding.kind == catalog::Finding::Kind::not_told;
-    done(target_of(std::move(finding.ad), not_told));
+    const bool ad_pending = finding.kind == catalog::Finding::Kind::unavailable;
+    done(target_of(std::move(finding.ad), ad_pending));
   });
 }
 
@@ -100,7 +100,7 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
     click.advertiser_id = target.ad->advertiser_id;
     click.ad_format = target.ad->ad_format;
   } else {
-    click.flags |= target.not_told ? click::kAdNotTold : click::kUnknownAd;
+    click.flags |= target.ad_pending ? click::kAdPending : click::kUnknownAd;
   }
   click.timestamp_ms = EventMs(parsed.timestamp_ms.value_or(0));
   click.country = parsed.country.value_or(connection.country.value_or(click::kUnknownCountry));

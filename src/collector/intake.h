@@ -51,7 +51,7 @@ class Intake {
   /// Where an ad leads.
   struct Target {
     std::shared_ptr<const catalog::Ad> ad;  ///< null: to the default redirect, if there is one
-    bool not_told =
+    bool ad_pending =
         false;  ///< the configuration service didn't say in time whether there is such an ad
     std::string_view url;  ///< empty: nowhere
   };
@@ -60,7 +60,7 @@ class Intake {
   /// Asks it; `done` is called once, after catalog.timeout_ms at the latest, from any thread.
   void ask_target(std::string_view ad_id, std::function<void(const Target&)> done) const;
   /// Where an ad leads that there is no time to ask for.
-  Target untold_target() const { return target_of(nullptr, true); }
+  Target pending_target() const { return target_of(nullptr, true); }
 
   /// Encodes and spools. On an error the click was not taken: whoever answers as if
   /// it had been counts it as dropped.
@@ -78,7 +78,7 @@ class Intake {
  private:
   using Items = std::vector<std::string_view>;
   Items hops_of(const http::Request& request) const;
-  Target target_of(std::shared_ptr<const catalog::Ad> ad, bool not_told) const;
+  Target target_of(std::shared_ptr<const catalog::Ad> ad, bool ad_pending) const;
 
   Spool& spool_;
   catalog::Catalog& catalog_;

@@ -1,9 +1,6 @@
 #pragma once
 
-#include <array>
-#include <deque>
 #include <functional>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,7 +10,7 @@
 #include "base/metrics.h"
 #include "base/node_clock.h"
 #include "catalog/catalog.h"
-#include "collector/backlog.h"
+#include "collector/spool_queues.h"
 #include "collector/spool_records.h"
 #include "log/group_reader.h"
 #include "log/journal.h"
@@ -35,9 +32,11 @@ class ClickAnswer {
 /// Stamps each click's received_ms, so that it never falls below a low-water
 /// that was told before: both happen under the partition's lock. Clicks of one
 /// partition are given out and committed in the order of each queue, the queues
-/// in turns, so that what is new doesn't wait for what an outage has left. Those whose
-/// ad must still be asked for (click::kAdNotTold) are put aside when their turn comes,
-/// so that nobody waits for them, and given out once told() has said which ad it is.
+/// in turns, so that what is new doesn't wait for what an outage has left. Those whose ad
+/// is pending (click::kAdPending: the configuration service is still to be asked) are set
+/// aside when their turn comes, so that nobody waits for them, and given out once resolve()
+/// has said which ad it is. What a partition holds is SpoolQueues' matter; here is the
+/// traffic with the journal.
 ///
 /// Holds up to `memory_bytes` of clicks; what goes beyond stays in the journal
 /// alone (the backlog) and is read back when its turn comes: an hour without a
@@ -47,22 +46,18 @@ class ClickAnswer {
 /// since low_water must see what is still on its way. Locked before the journal's.
 class Spool {
  public:
-  /// A click whose ad must be asked for. Valid until it is committed.
-  struct Untold {
-    ArrivalMs received;
-    JournalPos position;  ///< it stands there or later
-    std::string record;
-    bool again = false;
-  };
-  using UntoldClick = std::list<Untold>::iterator;
+  using Queue = SpoolQueues::Queue;
+  using Taken = SpoolQueues::Taken;
+  using PendingId = SpoolQueues::PendingId;
   struct Options {
     uint32_t partitions = 64;
-    /// Told of each such click by take(); told() must follow.
-    std::function<void(PartitionId, UntoldClick, const std::string& ad_id)> on_untold = nullptr;
+    /// Called for each such click by take(); resolve() must follow.
+    std::function<void(PartitionId, PendingId, const std::string& ad_id)> on_pending = nullptr;
     /// Beyond it a partition that has more than its share leaves clicks on disk.
     uint64_t memory_bytes = 64 << 20;
   };
-  /// `ready(partition)` is called (journal thread, or who calls told()) when clicks can be taken.
+  /// `ready(partition)` is called (journal thread, or who calls resolve()) when clicks can be
+  /// taken.
   Spool(log::Journal& journal, NodeClock& clock, Options options,
         std::function<void(PartitionId)> ready);
 
@@ -79,17 +74,8 @@ class Spool {
   bool takes_bulk() const;
 
   /// The click's ad, or null for a click of an unknown ad. It can be taken now.
-  void told(PartitionId partition, UntoldClick click, const catalog::Ad* ad);
+  void resolve(PartitionId partition, PendingId click, const catalog::Ad* ad);
 
-  enum class Queue : uint8_t { backlog = 0, redirects = 1, bulk = 2, told = 3 };
-  struct Taken {
-    Queue queue = Queue::backlog;
-    bool again = false;  ///< may have been sent by an earlier run
-    ArrivalMs newest;
-    std::vector<std::string> records;
-    size_t held = 0;    ///< clicks that leave the spool with them
-    bool more = false;  ///< others could have been taken as well
-  };
   /// Clicks of one queue, oldest first: at most `count_most` and about `bytes_most`,
   /// but at least one; of the backlog whole groups. Empty when there are none, or
   /// when the disk can't be read now. One batch of a partition at a time.
@@ -116,8 +102,8 @@ class Spool {
   uint64_t held_clicks() const { return static_cast<uint64_t>(held_.value()); }
   /// Clicks that are not durable yet: a moment's worth, unless the disk is full.
   uint64_t waiting_clicks() const;
-  /// Held clicks whose ad has not been told yet.
-  uint64_t untold_clicks() const { return static_cast<uint64_t>(untold_.value()); }
+  /// Held clicks whose ad is not known yet.
+  uint64_t pending_clicks() const { return static_cast<uint64_t>(pending_.value()); }
   /// Held clicks that earlier runs answered.
   uint64_t earlier_clicks() const { return static_cast<uint64_t>(earlier_.value()); }
   /// Bytes of durable clicks in memory.
@@ -126,54 +112,38 @@ class Spool {
   uint64_t lost_clicks() const { return lost_.value(); }
 
  private:
-  static constexpr size_t kQueues = 3;
-  struct Held {
-    ArrivalMs received;
-    JournalPos position;  ///< 0 until durable
-  };
-  struct Lane {
-    std::deque<Held> held;          ///< what is not taken, in order
-    std::deque<std::string> ready;  ///< of the first ones of held, which are durable
-  };
-  /// Clicks that were or are untold.
-  struct Aside {
-    std::list<Untold> held;          ///< all that are not committed
-    std::deque<UntoldClick> ready;   ///< told
-    std::vector<UntoldClick> taken;  ///< on their way to the log
-  };
   struct Share {
     std::mutex mutex;
-    std::array<Lane, kQueues> lanes;  // the backlog's is empty
-    Backlog backlog;
-    std::vector<Backlog::Run> taken;  ///< where the batch stands that is out
-    bool reading = false;             ///< the backlog's front is being read
-    bool copying = false;
-    Aside aside;
-    size_t next_queue = 0;  ///< whose turn it is
-    uint64_t memory_bytes = 0;
-    JournalPos newest_durable;
-    bool notified = false;
+    SpoolQueues queues;
+    bool notified = false;  ///< ready_ was called since the last take()
+  };
+  /// The queues of a partition under its lock; in the end it counts by how much their
+  /// memory has changed.
+  class Locked {
+   public:
+    Locked(Share& share, Gauge& memory);
+    ~Locked();
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+    SpoolQueues* operator->() const { return &queues_; }
 
-    void take(JournalPos position, ArrivalMs received);
-    bool any_ready() const;
-    bool on_its_way() const;
-    JournalPos oldest_position() const;
-    uint64_t clicks_before(JournalPos end) const;
+   private:
+    const std::lock_guard<std::mutex> lock_;
+    SpoolQueues& queues_;
+    Gauge& memory_;
+    const uint64_t bytes_before_;
   };
   class Waiter;
   class CopyWaiter;
   void mark_durable(PartitionId partition, Queue queue, JournalPos position, std::string&& record);
   void mark_failed(PartitionId partition, Queue queue);
-  bool leaves_on_disk(const Share& share, JournalPos position) const;
   std::optional<Taken> take_from_memory(Share& share, Queue queue, size_t count_most,
                                         size_t bytes_most);
   std::optional<Taken> take_from_disk(PartitionId partition, Share& share, size_t count_most,
                                       size_t bytes_most, log::GroupReader& journal);
   size_t read_runs(PartitionId partition, const std::vector<Backlog::Run>& runs, size_t bytes_most,
                    log::GroupReader& journal, Taken& taken);
-  std::string pop_ready(Share& share, Lane& lane);
-  static std::optional<Taken> take_told(Share& share, size_t count_most, size_t bytes_most);
-  void put_untold_aside(PartitionId partition, Share& share, Taken& taken);
+  void set_pending_aside(PartitionId partition, Share& share, Taken& taken);
   void copy_oldest(PartitionId partition, JournalPos before);
   void moved(PartitionId partition, JournalPos from, const Backlog::Run& copy);
 
@@ -183,7 +153,7 @@ class Spool {
   const std::function<void(PartitionId)> ready_;
   std::vector<std::unique_ptr<Share>> shares_;
   Gauge held_;
-  Gauge untold_;
+  Gauge pending_;
   Gauge earlier_;
   Gauge memory_;
   Counter lost_;

@@ -34,7 +34,7 @@ void Spool::copy_forward(JournalPos before, uint64_t bytes_most) {
   uint64_t clicks = 0;
   for (const auto& share : shares_) {
     std::lock_guard lock(share->mutex);
-    clicks += share->clicks_before(file_end);
+    clicks += share->queues.clicks_before(file_end);
     // A file that is still full of them is not worth it: it stays.
     if (clicks > clicks_most) return;
   }
@@ -48,9 +48,9 @@ void Spool::copy_oldest(PartitionId partition, JournalPos before) {
   JournalPos from;
   {
     std::lock_guard lock(share.mutex);
-    from = share.oldest_position();
-    if (from >= before || share.copying) return;
-    share.copying = true;
+    const auto begun = share.queues.begin_copy(before);
+    if (!begun) return;
+    from = *begun;
   }
   log::Append append;
   append.kind = log::RecordKind::copied_clicks;
@@ -71,39 +71,13 @@ void Spool::copy_oldest(PartitionId partition, JournalPos before) {
   }
   if (done) return;
   std::lock_guard lock(share.mutex);
-  share.copying = false;
+  share.queues.end_copy();
 }
 
-/// What stood at `from` stands in `copy` too now; what of it is still here goes
-/// by the copy.
 void Spool::moved(PartitionId partition, JournalPos from, const Backlog::Run& copy) {
   Share& share = *shares_[partition.value()];
-  std::lock_guard lock(share.mutex);
-  share.copying = false;
-  share.newest_durable = std::max(share.newest_durable, copy.position);
-  if (share.reading) return;
-  uint64_t here = 0;
-  bool again = false;
-  for (Lane& lane : share.lanes) {
-    for (; !lane.ready.empty() && lane.held.front().position == from; ++here)
-      pop_ready(share, lane);
-  }
-  for (; !share.backlog.empty() && share.backlog.front().position == from;
-       share.backlog.pop_front()) {
-    here += share.backlog.front().clicks;
-    again = again || share.backlog.front().again;
-  }
-  for (Backlog::Run& run : share.taken) {
-    if (run.position == from) run.position = copy.position;
-  }
-  for (Untold& click : share.aside.held) {
-    if (click.position == from) click.position = copy.position;
-  }
-  if (here == 0) return;
-  // Neighbours in the group that have been sent meanwhile are in the copy too.
-  again = again || here != copy.clicks;
-  share.backlog.add({copy.position, copy.oldest, copy.clicks, again, true});
-  held_.add(static_cast<int64_t>(copy.clicks) - static_cast<int64_t>(here));
+  const Locked queues(share, memory_);
+  held_.add(queues->moved(from, copy));
 }
 
 }  // namespace clickmill::collector

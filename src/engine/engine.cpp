@@ -74,7 +74,7 @@ class Engine::Impl {
   void open_catalog_service();
   void reload_catalog();
   Status open_machine();
-  void ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click,
+  void ask_for_ad(PartitionId partition, collector::Spool::PendingId click,
                   const std::string& ad_id);
   void open_api();
   Status bind();
@@ -191,20 +191,22 @@ void Engine::Impl::open_catalog_service() {
   };
   catalog_service_ = std::make_unique<catalog::Service>(*catalog_source_, *catalog_, clock_,
                                                         options, in_background, metrics_);
-  const auto tell = [this](PartitionId partition, collector::Spool::UntoldClick click,
-                           const catalog::Ad* ad) { machine_->spool().told(partition, click, ad); };
-  enricher_ = std::make_unique<collector::Enricher>(*catalog_service_, clock_,
-                                                    collector::Enricher::Options{}, tell, metrics_);
+  const auto resolve = [this](PartitionId partition, collector::Spool::PendingId click,
+                              const catalog::Ad* ad) {
+    machine_->spool().resolve(partition, click, ad);
+  };
+  enricher_ = std::make_unique<collector::Enricher>(
+      *catalog_service_, clock_, collector::Enricher::Options{}, resolve, metrics_);
   catalog_client_->every(kDeadlineSweepMs, [this] { catalog_service_->tick(); });
   catalog_client_->every(kEnrichMs, [this] { enricher_->tick(); });
 }
 
-void Engine::Impl::ask_for_ad(PartitionId partition, collector::Spool::UntoldClick click,
+void Engine::Impl::ask_for_ad(PartitionId partition, collector::Spool::PendingId click,
                               const std::string& ad_id) {
   if (enricher_) return enricher_->add(partition, click, ad_id);
   // Left by a run with another catalog.source.
   const auto ads = catalog_->snapshot();
-  machine_->spool().told(partition, click, ads->find(ad_id));
+  machine_->spool().resolve(partition, click, ads->find(ad_id));
 }
 
 Status Engine::Impl::open_machine() {
@@ -216,7 +218,7 @@ Status Engine::Impl::open_machine() {
   outside.in_commit = [this](std::function<void()> task) {
     return commits_->submit(std::move(task));
   };
-  outside.ask_for_ad = [this](PartitionId partition, collector::Spool::UntoldClick click,
+  outside.ask_for_ad = [this](PartitionId partition, collector::Spool::PendingId click,
                               const std::string& ad_id) { ask_for_ad(partition, click, ad_id); };
   machine_ = std::make_unique<Machine>(files_, clock_, TRY(machine_options(config_, files_, *dir_)),
                                        std::move(outside));
@@ -358,7 +360,7 @@ std::vector<std::string> Engine::Impl::not_ready() {
     reasons.push_back(std::move(trouble));
   // Those that wait for the configuration service may wait for long.
   const collector::Spool& spool = machine_->spool();
-  if (const uint64_t earlier = spool.earlier_clicks(); earlier > spool.untold_clicks())
+  if (const uint64_t earlier = spool.earlier_clicks(); earlier > spool.pending_clicks())
     reasons.push_back(fmt::format("spool: {} clicks of the last run are not counted yet", earlier));
   switch (machine_->journal().health()) {
     case log::Journal::Health::ok:
@@ -416,7 +418,7 @@ void Engine::Impl::drain_spool() {
   const auto deadline = std::chrono::steady_clock::now() + kSpoolDrain;
   // Those that wait for the configuration service may wait longer than that.
   const collector::Spool& spool = machine_->spool();
-  while (spool.held_clicks() > spool.untold_clicks() &&
+  while (spool.held_clicks() > spool.pending_clicks() &&
          std::chrono::steady_clock::now() < deadline &&
          machine_->journal().health() == log::Journal::Health::ok &&
          machine_->status().reasons().empty()) {

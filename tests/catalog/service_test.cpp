@@ -155,7 +155,7 @@ TEST_CASE("service: no such ad is remembered, briefly", "[catalog]") {
   CHECK(only(*heard) == Kind::ad);
 }
 
-TEST_CASE("service: a failed question is asked once more, then its callers hear not_told",
+TEST_CASE("service: a failed question is asked once more, then its callers hear unavailable",
           "[catalog]") {
   Fixture fixture;
   const auto heard = fixture.look_up("a");
@@ -166,7 +166,7 @@ TEST_CASE("service: a failed question is asked once more, then its callers hear 
   CHECK(fixture.source.asked.size() == 2);
   CHECK(heard->empty());
   fixture.source.fail();
-  CHECK(only(*heard) == Kind::not_told);
+  CHECK(only(*heard) == Kind::unavailable);
   // Nothing is remembered of it.
   const auto again = fixture.look_up("a");
   fixture.source.fail();
@@ -184,10 +184,10 @@ TEST_CASE("service: a caller waits no longer than timeout_ms, a late answer help
   fixture.pass(49);
   CHECK(first->empty());
   fixture.pass(1);
-  CHECK(only(*first) == Kind::not_told);
+  CHECK(only(*first) == Kind::unavailable);
   CHECK(second->empty());
   fixture.pass(150);
-  CHECK(only(*second) == Kind::not_told);
+  CHECK(only(*second) == Kind::unavailable);
   fixture.source.found();
   CHECK(first->size() + second->size() == 2);
   CHECK(only(*fixture.look_up("a")) == Kind::ad);
@@ -204,7 +204,7 @@ TEST_CASE("service: questions, callers and what is remembered are bounded", "[ca
   SECTION("questions") {
     const auto first = fixture.look_up("a");
     fixture.look_up("b");
-    CHECK(only(*fixture.look_up("c")) == Kind::not_told);
+    CHECK(only(*fixture.look_up("c")) == Kind::unavailable);
     CHECK(fixture.source.asked.size() == 2);
     fixture.source.absent();
     CHECK(only(*first) == Kind::no_ad);
@@ -212,7 +212,7 @@ TEST_CASE("service: questions, callers and what is remembered are bounded", "[ca
   }
   SECTION("callers") {
     for (int i = 0; i < 3; ++i) CHECK(fixture.look_up("a")->empty());
-    CHECK(only(*fixture.look_up("a")) == Kind::not_told);
+    CHECK(only(*fixture.look_up("a")) == Kind::unavailable);
     fixture.pass(200);
     CHECK(fixture.look_up("a")->empty());
   }

@@ -46,7 +46,7 @@ std::string shown(const std::string& record) {
   ByteCursor cursor(record);
   click::RecordScratch scratch;
   const auto click = click::decode_record(cursor, scratch).value();
-  REQUIRE((click.flags & click::kAdNotTold) == 0);
+  REQUIRE((click.flags & click::kAdPending) == 0);
   const bool unknown = (click.flags & click::kUnknownAd) != 0;
   return std::string(click.click_id) + ":" +
          (unknown ? "unknown" : std::string(click.advertiser_id));
@@ -72,13 +72,13 @@ struct Fixture {
         [](const std::function<void()>&) { return true; }, metrics);
     enricher = std::make_unique<Enricher>(
         *service, clock, Enricher::Options{60'000, 500, 2, 4},
-        [this](PartitionId id, Spool::UntoldClick click, const catalog::Ad* ad) {
-          spool->told(id, click, ad);
+        [this](PartitionId id, Spool::PendingId click, const catalog::Ad* ad) {
+          spool->resolve(id, click, ad);
         },
         metrics);
     Spool::Options options;
     options.partitions = kPartitions;
-    options.on_untold = [this](PartitionId id, Spool::UntoldClick click, const std::string& ad_id) {
+    options.on_pending = [this](PartitionId id, Spool::PendingId click, const std::string& ad_id) {
       enricher->add(id, click, ad_id);
     };
     spool = std::make_unique<Spool>(*journal, node_clock, options, [](PartitionId) {});
@@ -93,7 +93,7 @@ struct Fixture {
     start();
   }
   void append(const std::string& click_id, const std::string& ad_id,
-              uint8_t flags = click::kAdNotTold, log::Lane lane = log::Lane::redirects) {
+              uint8_t flags = click::kAdPending, log::Lane lane = log::Lane::redirects) {
     REQUIRE(spool->append(PartitionId(0), record_of(click_id, ad_id, flags), true, lane, nullptr));
     while (journal->pump()) {
     }
@@ -143,10 +143,10 @@ TEST_CASE("enricher: a click waits in the spool for its ad, its neighbours don't
   const ArrivalMs first = fixture.node_clock.now();
   fixture.clock.advance_ms(5);
   fixture.append("c2", "known", 0);
-  fixture.append("c3", "b", click::kAdNotTold, log::Lane::bulk);
+  fixture.append("c3", "b", click::kAdPending, log::Lane::bulk);
   CHECK(fixture.send() == Fixture::Sent{"c2:adv_known"});
   CHECK(fixture.spool->held_clicks() == 2);
-  CHECK(fixture.spool->untold_clicks() == 2);
+  CHECK(fixture.spool->pending_clicks() == 2);
   // It still holds the low-water back: it is to be counted.
   CHECK(fixture.spool->low_water(PartitionId(0)) == first);
   fixture.pass(1);
@@ -201,7 +201,7 @@ TEST_CASE("enricher: more clicks than may wait go on at once", "[collector]") {
   Fixture fixture;
   for (const char* click_id : {"c1", "c2", "c3", "c4", "c5"}) fixture.append(click_id, "a");
   CHECK(fixture.send() == Fixture::Sent{"c5:unknown"});
-  CHECK(fixture.spool->untold_clicks() == 4);
+  CHECK(fixture.spool->pending_clicks() == 4);
 }
 
 TEST_CASE("enricher: a crash loses no click that waits, and what was committed stays away",
@@ -220,7 +220,7 @@ TEST_CASE("enricher: a crash loses no click that waits, and what was committed s
   // The trim stands at the oldest click that was held, so nothing before it comes back.
   CHECK(fixture.send() == Fixture::Sent{"c3:adv_known"});
   CHECK(fixture.again);
-  CHECK(fixture.spool->untold_clicks() == 1);
+  CHECK(fixture.spool->pending_clicks() == 1);
   fixture.pass(1);
   while (!fixture.source.open.empty()) fixture.source.answer(SourceAnswer::Kind::ad);
   CHECK(fixture.send() == Fixture::Sent{"c2:adv_b"});
