@@ -142,7 +142,7 @@ std::optional<click::FieldError> BulkEndpoint::parse_line(std::string_view line,
                                                           click::ParsedClick& click) {
   if (auto error = click::parse_json(line, true, click)) return error;
   if (auto error = click::check_sent_by_server(click)) return error;
-  if (backfill && *click.timestamp_ms > intake_.clock().now().value()) {
+  if (backfill && *click.timestamp_ms > clock_.now().value()) {
     return click::FieldError{"timestamp_ms",
                              fmt::format("{} is in the future", *click.timestamp_ms)};
   }
@@ -198,10 +198,10 @@ void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Respond
   auto body = std::make_shared<Body>();
   if (auto refused = http::decode_body(*request, body->decoded, body->rest))
     return respond(*std::move(refused));
-  body->answer = std::make_shared<Answer>(intake_.options().durability, std::move(respond));
+  body->answer = std::make_shared<Answer>(durability_, std::move(respond));
   body->backfill = backfill;
   body->request = std::move(request);
-  deadlines_.add(intake_.clock().system().monotonic_ns() + kPatienceMs * 1'000'000, body->answer);
+  deadlines_.add(clock_.system().monotonic_ns() + kPatienceMs * 1'000'000, body->answer);
   go_on(body);
 }
 
@@ -248,8 +248,7 @@ void BulkEndpoint::ask(const std::shared_ptr<Body>& body) {
 }
 
 void BulkEndpoint::sweep_deadlines() {
-  for (const auto& answer : deadlines_.take_due(intake_.clock().system().monotonic_ns()))
-    answer->refuse();
+  for (const auto& answer : deadlines_.take_due(clock_.system().monotonic_ns())) answer->refuse();
   resume_some();
 }
 

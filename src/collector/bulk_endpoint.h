@@ -7,7 +7,9 @@
 #include <optional>
 #include <utility>
 
+#include "base/node_clock.h"
 #include "collector/deadlines.h"
+#include "collector/durability.h"
 #include "collector/intake.h"
 #include "http/message.h"
 
@@ -25,7 +27,8 @@ class BulkEndpoint {
  public:
   /// Runs a task on the pool; false when it is full.
   using InPool = std::function<bool(std::function<void()>)>;
-  BulkEndpoint(Intake& intake, InPool in_pool) : intake_(intake), in_pool_(std::move(in_pool)) {}
+  BulkEndpoint(Intake& intake, NodeClock& clock, Durability durability, InPool in_pool)
+      : intake_(intake), clock_(clock), durability_(durability), in_pool_(std::move(in_pool)) {}
   void handle(http::RequestPtr request, bool backfill, http::Responder respond);
   /// Refuses those that have waited too long, goes on with those that found no room. Call often.
   void sweep_deadlines();
@@ -46,6 +49,8 @@ class BulkEndpoint {
   void resume_some();
 
   Intake& intake_;
+  NodeClock& clock_;
+  const Durability durability_;
   const InPool in_pool_;
   Deadlines<Answer> deadlines_;
   std::mutex mutex_;  // guards the queue, which pool threads fill and one sweeps

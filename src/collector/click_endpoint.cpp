@@ -70,6 +70,18 @@ class ClickEndpoint::Answer final : public ClickAnswer {
   Counter& dropped_;
 };
 
+ClickEndpoint::ClickEndpoint(Intake& intake, const NodeClock& clock, Options options,
+                             Metrics& metrics)
+    : intake_(intake),
+      clock_(clock),
+      options_(options),
+      answered_unsynced_(
+          metrics.counter("clickmill_collector_answered_unsynced_total",
+                          "Clicks answered at the deadline, before they were synced.")),
+      dropped_(
+          metrics.counter("clickmill_collector_dropped_total",
+                          "Clicks redirected but not recorded: journal closed or buffer full.")) {}
+
 void ClickEndpoint::handle(http::RequestPtr request, http::Responder respond) {
   if (request->method == http::Method::options) return respond(Cors::preflight());
   if (is_prefetch(*request)) return respond(prefetch_refused());
@@ -110,26 +122,25 @@ void ClickEndpoint::take(const http::Request& request, const click::ParsedClick&
   auto response = answer_of(request, target.url);
   if (request.method == http::Method::head || is_preview(request))
     return respond(std::move(response));
-  const auto durability = intake_.options().durability;
   const auto connection = intake_.connection_of(request);
-  auto answer = std::make_shared<Answer>(durability, std::move(response), std::move(respond),
-                                         intake_.dropped());
+  auto answer = std::make_shared<Answer>(options_.durability, std::move(response),
+                                         std::move(respond), dropped_);
   // A click that could not be spooled is counted as dropped; the person is redirected all the same.
   const bool spooled =
       intake_.spool(click, connection, target, 0, log::Lane::redirects, answer).has_value();
   if (!spooled) return answer->failed();
-  if (durability == Durability::memory) {
+  if (options_.durability == Durability::memory) {
     answer->answer();
     return;
   }
   const int64_t deadline =
-      intake_.clock().system().monotonic_ns() + intake_.options().redirect_deadline_ms * 1'000'000;
+      clock_.system().monotonic_ns() + options_.redirect_deadline_ms * 1'000'000;
   deadlines_.add(deadline, answer);
 }
 
 void ClickEndpoint::sweep_deadlines() {
-  for (const auto& answer : deadlines_.take_due(intake_.clock().system().monotonic_ns())) {
-    if (answer->answer()) intake_.answered_unsynced().add();
+  for (const auto& answer : deadlines_.take_due(clock_.system().monotonic_ns())) {
+    if (answer->answer()) answered_unsynced_.add();
   }
 }
 

@@ -2,7 +2,10 @@
 
 #include <memory>
 
+#include "base/metrics.h"
+#include "base/node_clock.h"
 #include "collector/deadlines.h"
+#include "collector/durability.h"
 #include "collector/intake.h"
 #include "http/message.h"
 
@@ -17,10 +20,16 @@ namespace clickmill::collector {
 /// Thread: any.
 class ClickEndpoint {
  public:
-  explicit ClickEndpoint(Intake& intake) : intake_(intake) {}
+  struct Options {
+    Durability durability = Durability::synced;
+    int64_t redirect_deadline_ms = 50;
+  };
+  ClickEndpoint(Intake& intake, const NodeClock& clock, Options options, Metrics& metrics);
   void handle(http::RequestPtr request, http::Responder respond);
   /// Answers those whose deadline has passed. Call every few milliseconds.
   void sweep_deadlines();
+  uint64_t answered_unsynced() const { return answered_unsynced_.value(); }
+  uint64_t dropped() const { return dropped_.value(); }
 
  private:
   class Answer;
@@ -30,6 +39,10 @@ class ClickEndpoint {
   http::Response nowhere_to_go(const std::string& ad_id, const Intake::Target& target) const;
 
   Intake& intake_;
+  const NodeClock& clock_;
+  const Options options_;
+  Counter& answered_unsynced_;
+  Counter& dropped_;
   Deadlines<Answer> deadlines_;
 };
 

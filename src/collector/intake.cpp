@@ -11,20 +11,12 @@ std::string_view cut(std::string_view header) {
 
 }  // namespace
 
-Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, NodeClock& clock,
-               Options options, Metrics& metrics)
+Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, Options options)
     : spool_(spool),
       catalog_(catalog),
       service_(service),
-      clock_(clock),
       options_(std::move(options)),
-      proxies_(options_.trusted_proxies),
-      answered_unsynced_(
-          metrics.counter("clickmill_collector_answered_unsynced_total",
-                          "Clicks answered at the deadline, before they were synced.")),
-      dropped_(
-          metrics.counter("clickmill_collector_dropped_total",
-                          "Clicks redirected but not recorded: journal closed or buffer full.")) {}
+      proxies_(options_.trusted_proxies) {}
 
 Intake::Connection Intake::connection_of(const http::Request& request) const {
   Connection connection;

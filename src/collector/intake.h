@@ -7,7 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/metrics.h"
 #include "catalog/catalog.h"
 #include "catalog/service.h"
 #include "click/parse.h"
@@ -16,15 +15,12 @@
 
 namespace clickmill::collector {
 
-enum class Durability : uint8_t { memory, written, synced };
-
-/// What both endpoints need to turn a parsed click into a spooled one.
-/// Thread: any (immutable but for counters).
+/// Turns a parsed click into a spooled one: knows who clicked, by the connection, and where
+/// an ad leads, by the catalog or the configuration service.
+/// Thread: any (immutable).
 class Intake {
  public:
   struct Options {
-    Durability durability = Durability::synced;
-    int64_t redirect_deadline_ms = 50;
     std::string default_redirect;
     std::vector<std::string> trusted_proxies;
     std::string country_header;  ///< these three are believed of trusted proxies; empty: none
@@ -33,8 +29,7 @@ class Intake {
     uint32_t partitions = 64;
   };
   /// `service`: where ads are asked for; null: the catalog has them all.
-  Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, NodeClock& clock,
-         Options options, Metrics& metrics);
+  Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, Options options);
 
   /// What a connection tells of a click that doesn't say it itself. A bulk line's is empty:
   /// its connection is a server's, which says nothing of the person who clicked.
@@ -70,11 +65,6 @@ class Intake {
   /// False while only users' clicks find room: the disk is full, or worse.
   bool takes_bulk() const { return spool_.takes_bulk(); }
 
-  const Options& options() const { return options_; }
-  NodeClock& clock() { return clock_; }
-  Counter& answered_unsynced() { return answered_unsynced_; }
-  Counter& dropped() { return dropped_; }
-
  private:
   using Items = std::vector<std::string_view>;
   Items hops_of(const http::Request& request) const;
@@ -83,11 +73,8 @@ class Intake {
   Spool& spool_;
   catalog::Catalog& catalog_;
   catalog::Service* const service_;
-  NodeClock& clock_;
   const Options options_;
   const TrustedProxies proxies_;
-  Counter& answered_unsynced_;
-  Counter& dropped_;
 };
 
 }  // namespace clickmill::collector

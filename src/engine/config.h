@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/logging.h"
+#include "collector/durability.h"
 #include "http/auth.h"
 #include "log/segments.h"
 
@@ -18,7 +19,7 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Durability : uint8_t { memory, written, synced };
+using collector::Durability;
 
 /// Everything `clickmill serve` can be told (DESIGN §8); values are the defaults.
 /// From parse_config() data_dir and catalog.file are absolute.

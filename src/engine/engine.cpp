@@ -278,13 +278,17 @@ void Engine::Impl::open_api() {
   recounter_ = std::make_unique<cluster::Recounter>(
       owned, *log_reader_, cluster::Recounter::Options{.seed = dir_->node().seed});
   pools_ = std::make_unique<api::Pools>(threads_of(config_));
-  intake_ =
-      std::make_unique<collector::Intake>(machine_->spool(), *catalog_, catalog_service_.get(),
-                                          machine_->clock(), intake_options(config_), metrics_);
-  clicks_ = std::make_unique<collector::ClickEndpoint>(*intake_);
-  bulk_ = std::make_unique<collector::BulkEndpoint>(*intake_, [this](std::function<void()> task) {
-    return pools_->bulk.submit(std::move(task));
-  });
+  intake_ = std::make_unique<collector::Intake>(machine_->spool(), *catalog_,
+                                                catalog_service_.get(), intake_options(config_));
+  const collector::Durability durability = config_.collector.durability;
+  clicks_ = std::make_unique<collector::ClickEndpoint>(
+      *intake_, machine_->clock(),
+      collector::ClickEndpoint::Options{
+          .durability = durability, .redirect_deadline_ms = config_.collector.redirect_deadline_ms},
+      metrics_);
+  bulk_ = std::make_unique<collector::BulkEndpoint>(
+      *intake_, machine_->clock(), durability,
+      [this](std::function<void()> task) { return pools_->bulk.submit(std::move(task)); });
   context_ = std::make_unique<api::Context>(api::Context{
       .clock = clock_,
       .metrics = metrics_,

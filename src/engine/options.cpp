@@ -13,15 +13,6 @@ constexpr uint64_t kJournalFilesLeast =
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kReserveLeast = 1024 * kMiB;
 
-collector::Durability durability_of(Durability durability) {
-  switch (durability) {
-    case Durability::memory: return collector::Durability::memory;
-    case Durability::written: return collector::Durability::written;
-    case Durability::synced: break;
-  }
-  return collector::Durability::synced;
-}
-
 // What all partitions together hold in memory, about, until it is in a checkpoint.
 constexpr uint64_t kUnsavedBytes = 32 << 20;
 // And of entries, until they are sealed.
@@ -85,8 +76,6 @@ Result<Machine::Options> machine_options(const Config& config, FileSystem& files
 
 collector::Intake::Options intake_options(const Config& config) {
   collector::Intake::Options options;
-  options.durability = durability_of(config.collector.durability);
-  options.redirect_deadline_ms = config.collector.redirect_deadline_ms;
   options.default_redirect = config.collector.default_redirect;
   options.trusted_proxies = config.collector.trusted_proxies;
   options.country_header = config.collector.country_header;

@@ -40,9 +40,10 @@ struct Endpoints : SpoolMachine {
     REQUIRE(catalog->put({"ad", "adv", "banner", "https://example.com/landing"}));
     Intake::Options options;
     options.partitions = spool_options.partitions;
-    intake = std::make_unique<Intake>(*spool, *catalog, nullptr, *node_clock, options, metrics);
-    clicks = std::make_unique<ClickEndpoint>(*intake);
-    bulk = std::make_unique<BulkEndpoint>(*intake, [](auto task) {
+    intake = std::make_unique<Intake>(*spool, *catalog, nullptr, options);
+    clicks =
+        std::make_unique<ClickEndpoint>(*intake, *node_clock, ClickEndpoint::Options{}, metrics);
+    bulk = std::make_unique<BulkEndpoint>(*intake, *node_clock, Durability::synced, [](auto task) {
       task();
       return true;
     });
@@ -79,10 +80,10 @@ struct Endpoints : SpoolMachine {
     clicks_before = next_id;
     sweep_after_ms(50);
     answers.clear();
-    unsynced_before = intake->answered_unsynced().value();
+    unsynced_before = clicks->answered_unsynced();
   }
-  uint64_t dropped() { return intake->dropped().value(); }
-  uint64_t unsynced() { return intake->answered_unsynced().value() - unsynced_before; }
+  uint64_t dropped() { return clicks->dropped(); }
+  uint64_t unsynced() { return clicks->answered_unsynced() - unsynced_before; }
   /// Everything the spool gives out.
   size_t recorded() {
     size_t count = 0;
