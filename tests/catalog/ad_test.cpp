@@ -42,7 +42,7 @@ TEST_CASE("parse_ad: the path gives the ad_id, which the body must not contradic
 
 TEST_CASE("parse_ad: wrong bodies are told", "[catalog]") {
   REQUIRE(complaint("{").starts_with(": malformed JSON at byte 2"));
-  REQUIRE(complaint("[]") == ": the JSON value must be an object");
+  REQUIRE(complaint("[]") == ": the JSON value must be an object, not an array");
   REQUIRE(complaint(R"({"ad_id":"a"})") == "advertiser_id: it is required");
   REQUIRE(complaint(R"({"ad_id":7})") == "ad_id: it is no string");
   REQUIRE(complaint(R"({"ad_id":"a","advertiser_id":"v","ad_format":"f","redirect_url":"x"})") ==

@@ -29,10 +29,9 @@ struct Fixture {
                  std::lock_guard lock(mutex);
                  held.push_back(std::move(respond));
                });
-    Server::Listener listener{
-        "127.0.0.1:0", 16'384, {}, 0, [this](RequestPtr request, Responder respond) {
-          router.handle(std::move(request), std::move(respond));
-        }};
+    Server::Listener listener;
+    listener.address = "127.0.0.1:0";
+    listener.handler = router.handler();
     const std::string address = server.listen(std::move(listener)).value();
     server.start();
     Client::Options options;

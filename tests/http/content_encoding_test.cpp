@@ -20,9 +20,9 @@ std::string gzip(const std::string& text) {
   stream.next_out = reinterpret_cast<Bytef*>(out.data());
   stream.avail_out = static_cast<uInt>(out.size());
   REQUIRE(::deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  out.resize(out.size() - stream.avail_out);
+  const size_t size = stream.total_out;
   ::deflateEnd(&stream);
-  return out;
+  return out.substr(0, size);
 }
 
 /// The decoded body, or the status of the refusal and the field it names.

@@ -20,7 +20,7 @@ int64_t ms(std::string_view text) { return *parse_time_ms(text); }
 const TableTimes kDeleted{ms("2026-06-22T00:00:00Z"), ms("2026-06-14T00:00:00Z"), store::kAlways};
 
 ClicksRequest clicks(const std::string& query) {
-  return std::get<ClicksRequest>(parse_clicks(http::parse_query("ad_id=a&" + query), 200'000));
+  return std::get<ClicksRequest>(parse_clicks(parse_query("ad_id=a&" + query), 200'000));
 }
 std::string range(int64_t from_ms, int64_t to_ms) {
   return format_time_ms(from_ms) + " " + format_time_ms(to_ms);
@@ -101,7 +101,7 @@ TEST_CASE("kept: totals are widened to what is left", "[query]") {
   }));
   CAPTURE(query);
   CHECK(fitted("granularity=total&" + query) == want);
-  auto top = std::get<TopRequest>(parse_top(http::parse_query(query), 0));
+  auto top = std::get<TopRequest>(parse_top(parse_query(query), 0));
   REQUIRE_FALSE(fit_to_kept(top, kDeleted));
   CHECK(range(top.from_ms, top.to_ms) == want);
 }
@@ -118,7 +118,7 @@ TEST_CASE("kept: what no table has is refused", "[query]") {
   }
   CHECK(holds(fitted("from=2025-06-01&to=2026-06-20&granularity=total", deleted),
               "the days before 2026-01-01T00:00:00Z"));
-  auto top = std::get<TopRequest>(parse_top(http::parse_query("from=2025-06-01&to=2026-06-20"), 0));
+  auto top = std::get<TopRequest>(parse_top(parse_query("from=2025-06-01&to=2026-06-20"), 0));
   const auto refused = fit_to_kept(top, deleted);
   REQUIRE(refused);
   CHECK(refused->field == "from");

@@ -22,6 +22,25 @@ std::vector<store::Row> minutes(int64_t from_ms, int64_t to_ms) {
   return rows;
 }
 
+/// A part of each table with a click of every hour.
+Status flush(Parts& parts, int64_t from_ms, int64_t to_ms) {
+  Head head(PartitionId(0));
+  for (int64_t at = from_ms; at < to_ms; at += kHourMs) {
+    Head::Click click;
+    click.timestamp_ms = EventMs(at);
+    click.ad_id = "ad";
+    click.advertiser_id = "adv";
+    click.ad_hash = MinuteRows::hash_of("ad");
+    click.device = click::Device::mobile;
+    head.add(click);
+  }
+  head.freeze_before(to_ms);
+  const auto flush = parts.begin_flush(head.frozen());
+  TRY(flush->run());
+  parts.take_flush(*flush);
+  return {};
+}
+
 size_t rows_in(const Parts& parts, store::Table table) {
   size_t rows = 0;
   for (const auto& part : (*parts.snapshot())[static_cast<size_t>(table)])
@@ -46,9 +65,9 @@ TEST_CASE("parts: rows before a time go from their table alone, whole parts and 
   simulation::SimFileSystem files(1);
   REQUIRE(files.create_directories("/store"));
   Parts parts(PartitionId(0), files, "/store");
-  REQUIRE(parts.flush(minutes(0, kDayMs)));
-  REQUIRE(parts.flush(minutes(kDayMs, 3 * kDayMs)));
-  REQUIRE(parts.flush(minutes(3 * kDayMs, 4 * kDayMs)));
+  REQUIRE(flush(parts, 0, kDayMs));
+  REQUIRE(flush(parts, kDayMs, 3 * kDayMs));
+  REQUIRE(flush(parts, 3 * kDayMs, 4 * kDayMs));
   CHECK(settle(parts, store::kAllTime) == 0);
 
   // One part goes, one is rewritten, one stays as it is.
@@ -63,12 +82,12 @@ TEST_CASE("parts: rows before a time go from their table alone, whole parts and 
   CHECK(settle(parts, {2 * kDayMs, store::kAlways, store::kAlways}) == 0);
 
   // What comes late for a day that is gone goes too.
-  REQUIRE(parts.flush(minutes(0, 5 * kHourMs)));
+  REQUIRE(flush(parts, 0, 5 * kHourMs));
   CHECK(settle(parts, {2 * kDayMs, 3 * kDayMs, kDayMs}) == 5 + 72 + 5 + 1 + 1);
   CHECK(rows_in(parts, store::Table::minute) == 48);
   CHECK(rows_in(parts, store::Table::hour) == 24);
   CHECK(rows_in(parts, store::Table::day) == 3);
-  parts.checkpoint_committed();
+  for (const auto& path : parts.take_replaced()) REQUIRE(files.remove(path));
   const auto listed = files.list("/store");
   REQUIRE(listed);
   CHECK(listed->size() == parts.metas().size());
@@ -78,14 +97,17 @@ TEST_CASE("parts: a deletion beside a repair of the same part is tried again", "
   simulation::SimFileSystem files(1);
   REQUIRE(files.create_directories("/store"));
   Parts parts(PartitionId(0), files, "/store");
-  REQUIRE(parts.flush(minutes(0, 2 * kDayMs)));
+  REQUIRE(flush(parts, 0, 2 * kDayMs));
   const store::TableTimes oldest{kDayMs, store::kAlways, store::kAlways};
   const auto merge = parts.due_merge(oldest);
   REQUIRE(merge);
   CHECK(merge->deletes());
   CHECK(merge->table() == store::Table::minute);
   REQUIRE(merge->run());
-  REQUIRE(parts.replace(minutes(kDayMs, kDayMs + kHourMs)));
+  const auto rewrite = parts.begin_rewrite(nullptr);
+  REQUIRE(rewrite->open());
+  REQUIRE(rewrite->run(minutes(kDayMs, kDayMs + kHourMs)));
+  REQUIRE(parts.take_rewrite(*rewrite));
   CHECK(parts.take_merge(*merge) == 0);
   CHECK(settle(parts, oldest) == 24);
   CHECK(rows_in(parts, store::Table::minute) == 24);

@@ -45,6 +45,8 @@ struct Fixture {
     REQUIRE(engine.wait_until_counting());
     now_ms = clock.wall_ms() - age_ms;
     http::TestClient api(engine.api_address());
+    // What a stop finds uncounted it leaves to the next start while the log is replayed.
+    while (api.call("GET", "/readyz").status != 200) std::this_thread::yield();
     REQUIRE(
         api.call(
                "PUT", "/v1/ads/ad_1",
