@@ -178,6 +178,7 @@ class Visit:
         self.landing = f"/landing/{number}/"
         self.link = f"{world.click}?ad_id={self.ad}"
         self.begin_ms = now_ms()
+        self.before = {page["page"] for page in self.do("pages")}
         world.node.upload_ads([{"ad_id": self.ad, "advertiser_id": "adv_1", "ad_format": "banner",
                                 "redirect_url": world.shop.origin + self.landing}])
 
@@ -189,7 +190,6 @@ class Visit:
         path = f"/{self.ad}"
         self.world.page.texts[path] = f"<!doctype html><title>page</title><body>{html}</body>"
         self.refusals = self.world.refusals()
-        self.before = {page["page"] for page in self.do("pages")}
         self.address = self.world.page.origin + path
         self.tab = self.do("open", url=self.address)
         return self
