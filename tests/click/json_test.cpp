@@ -65,6 +65,7 @@ TEST_CASE("click json: a JSON reader gets back what was recorded", "[click]") {
                            {"ad_format", carried(click.ad_format)}};
     if ((click.flags & kBackfill) != 0) want["backfill"] = true;
     if ((click.flags & kUnknownAd) != 0) want["unknown_ad"] = true;
+    if ((click.flags & kIdMade) != 0) want["id_made"] = true;
     if (json != want) {
       CAPTURE(json.dump(), want.dump());
       FAIL("a field differs");

@@ -108,7 +108,10 @@ class RecordedLog {
     if (random_.one_in(50)) click.flags = click::kUnknownAd;
     if (random_.one_in(30)) click.flags = click::kBackfill;
     if (random_.one_in(3)) click.flags |= click::kIdMade;
-    if (random_.one_in(8)) click.user_id = "twice";
+    if (random_.one_in(8)) {
+      click.user_id = "twice";
+      click.ad_id = "ad_7";
+    }
     return click;
   }
 
