@@ -97,9 +97,15 @@ std::optional<ParamError> fit_to_kept(ClicksRequest& request, const TableTimes& 
     other_way = fmt::format("with granularity={}", to_string(granularity));
     break;
   }
-  return refusal(
-      range, deleted, [&](const BucketRange& part) { return fits(request.granularity, part); },
-      other_way);
+  // Of the buckets that begin later; the one that holds the instant is not asked for.
+  const auto fits_from = [&](const BucketRange& part) {
+    if (request.granularity == Granularity::total) return fits(request.granularity, part);
+    auto rest = widened(*request.zone, request.granularity, part.from_ms, part.to_ms);
+    if (rest.from_ms < part.from_ms)
+      rest.from_ms = request.zone->next_bucket(request.granularity, rest.from_ms);
+    return can_be_given(*request.zone, request.granularity, rest, deleted);
+  };
+  return refusal(range, deleted, fits_from, other_way);
 }
 
 std::optional<ParamError> fit_to_kept(TopRequest& request, const TableTimes& deleted) {

@@ -29,7 +29,7 @@ class RecordedLog {
     settings_.nodes = {"n1", "n2", "n3"};
     settings_.dedup_hours = 3;
     settings_.stale_after_hours = 2;
-    settings_.double_click_ms = 500;
+    settings_.double_click_ms = 5'000;
     senders_.resize(settings_.nodes.size());
     append_settings();
     while (next_.value() <= offsets) step();
@@ -111,6 +111,7 @@ class RecordedLog {
     if (random_.one_in(8)) {
       click.user_id = "twice";
       click.ad_id = "ad_7";
+      click.flags |= click::kIdMade;
     }
     return click;
   }
