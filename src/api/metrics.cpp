@@ -62,7 +62,7 @@ http::Response answer_clicks(Context& context, const http::Principal& who,
   auto read = read_kept(context, ids, request);
   if (auto* refused = std::get_if<http::Response>(&read)) return std::move(*refused);
   auto answer = query::aggregate_clicks(request, std::get<Versions>(read));
-  if (!answer) return problem_of(answer.error());
+  if (!answer) return problem_of(context.reader.report(std::move(answer).error()));
   const bool known =
       request.ad_id.empty() ? advertiser_has_ads(*ads, request.advertiser_id) : ad != nullptr;
   if (!known && !answer->any_rows) return no_such(request);
@@ -79,7 +79,7 @@ http::Response answer_top(Context& context, const http::Principal& who, query::T
   auto read = read_kept(context, context.reader.all(), request);
   if (auto* refused = std::get_if<http::Response>(&read)) return std::move(*refused);
   auto answer = query::aggregate_top(request, std::get<Versions>(read));
-  if (!answer) return problem_of(answer.error());
+  if (!answer) return problem_of(context.reader.report(std::move(answer).error()));
   return http::json_response(query::render_top(request, *answer));
 }
 

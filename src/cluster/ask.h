@@ -41,11 +41,7 @@ Result<T> ask(Owned& owned, PartitionId id,
           waiting->answer = std::move(result);
           waiting->told.notify_one();
         };
-        if (partition->failure())
-          return answer(Error(Errc::closed, partition->failure()->message()));
-        if (!partition->caught_up()) {
-          return answer(Error(Errc::busy, "counts are being caught up after a start"));
-        }
+        if (auto why = partition->why_no_answer()) return answer(*std::move(why));
         question(*partition, answer);
       });
   if (!taken) return Error(Errc::busy, "too many requests wait");

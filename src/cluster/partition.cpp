@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include "base/damage.h"
 #include "base/logging.h"
 
 namespace clickmill::cluster {
@@ -37,8 +39,7 @@ Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
     options_.on_worker([this, last, term] { told_durable(last, term); });
   };
   callbacks.on_failed = [this](const Error& error) {
-    options_.on_worker(
-        [this, text = error.text()] { fail(Error(Errc::closed, "journal: " + text)); });
+    options_.on_worker([this, text = error.text()] { told_failed(text); });
   };
   log_ = TRY(log::PartitionLog::open(id_, *segments_, journal, std::move(recovered),
                                      std::move(callbacks)));
@@ -54,6 +55,9 @@ Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
   log_->release_thread();
   publish_tally();
   replay_until_ = log_->last();
+  if (lost()) fail_for_good(Error(Errc::corrupt, options_.rebuilder->lost()->message()));
+  // A rebuild takes long: clicks must not wait for it.
+  leads_ = failure_ || rebuilding();
   clock_.raise(ArrivalMs(log_->last_append_ms().value()));
   return {};
 }
@@ -76,7 +80,11 @@ bool Partition::replay_slice() {
     if (failure_ || pipeline_->applied() < replay_until_)
       return !failure_ && pipeline_->applied() > before;
   }
+  if (rebuilding() && !finish_rebuild()) return false;
   caught_up_ = put_settings_in_force();
+  leads_ = leads_ || caught_up_;
+  // What was committed while it was rebuilt.
+  apply_rest();
   return false;
 }
 
@@ -147,9 +155,16 @@ void Partition::apply_committed() {
 
 void Partition::apply_slice() {
   auto entries = log_->read(pipeline_->applied() + 1, kReplayBytes);
+  // Nothing can be built from a log that is damaged itself.
+  if (!entries && is_damage(entries.error())) return fail_for_good(std::move(entries).error());
   if (!entries) return held_up(std::move(entries).error(), applying_);
   for (const auto& entry : *entries) {
     if (entry->last() > log_->committed()) return;
+    if (entry->first > pipeline_->applied() + 1) {
+      return fail_for_good(
+          Error(Errc::corrupt, fmt::format("the log goes on at offset {}, but the stream is at {}",
+                                           entry->first.value(), pipeline_->applied().value())));
+    }
     if (stream::Pipeline::takes_long(*entry)) return begin_repair(entry);
     if (auto applied = pipeline_->apply(*entry); !applied)
       return held_up(std::move(applied).error(), applying_);
@@ -204,8 +219,20 @@ void Partition::passed(Hurdle& hurdle) {
 
 void Partition::fail(Error error) {
   if (failure_) return;
+  // What a rebuild meets again isn't healed by another one.
+  if (rebuilding() && is_damage(error)) heals_ = false;
   failure_ = std::move(error).with_context(fmt::format("partition {} stopped", id_.value()));
   log_error("partition", failure_->text());
+  leads_ = true;
+  fail_waiting();
+}
+
+void Partition::fail_for_good(Error error) {
+  heals_ = false;
+  fail(std::move(error));
+}
+
+void Partition::fail_waiting() {
   for (Waiting& waiting : std::exchange(waiting_, {})) {
     waiting.committed(Error(Errc::closed, failure_->message()));
   }
@@ -258,16 +285,10 @@ Status Partition::append_clicks(Batch& batch) {
   return {};
 }
 
-/// Why nothing can be appended at present.
-std::optional<Error> Partition::why_not_now() const {
-  if (failure_) return Error(Errc::closed, failure_->message());
-  if (!caught_up_) return Error(Errc::busy, "still replaying the log");
-  return std::nullopt;
-}
-
 void Partition::submit(Batch&& batch, Committed committed) {
   owner_.check();
-  if (auto error = why_not_now()) return committed(*std::move(error));
+  if (log_failed_) return committed(Error(Errc::closed, failure_->message()));
+  if (!takes_clicks()) return committed(Error(Errc::busy, "still replaying the log"));
   if (auto appended = append_clicks(batch); !appended)
     return committed(std::move(appended).error());
   waiting_.push_back({log_->last(), std::move(committed)});
@@ -275,7 +296,8 @@ void Partition::submit(Batch&& batch, Committed committed) {
 
 void Partition::propose(click::EntryKind kind, std::string&& payload, Applied applied) {
   owner_.check();
-  if (auto error = why_not_now()) return applied(*std::move(error));
+  if (failure_) return applied(Error(Errc::closed, failure_->message()));
+  if (!caught_up_) return applied(Error(Errc::busy, "still replaying the log"));
   auto appended = append_entry(kind, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
   if (!appended) return applied(std::move(appended).error());
   const Offset offset = log_->last();
@@ -294,9 +316,21 @@ void Partition::told_durable(Offset last, Term term) {
   answer_waiting();
 }
 
+void Partition::told_failed(const std::string& why) {
+  owner_.check();
+  log_failed_ = true;
+  fail(Error(Errc::closed, "journal: " + why));
+  fail_waiting();
+}
+
+/// A proposal is told no earlier than it is applied; what is committed was, just
+/// before, unless the stream has stopped: then only clicks wait.
+Offset Partition::answered_upto() const {
+  return failure_ || !caught_up_ ? log_->committed() : pipeline_->applied();
+}
+
 void Partition::answer_waiting() {
-  // What is committed was applied just before; a proposal is told no earlier.
-  while (!waiting_.empty() && waiting_.front().last <= pipeline_->applied()) {
+  while (!waiting_.empty() && waiting_.front().last <= answered_upto()) {
     Waiting waiting = std::move(waiting_.front());
     waiting_.pop_front();
     waiting.committed({});
@@ -309,11 +343,12 @@ void Partition::maintain() {
   // Even after a failure: a table image that is half written keeps the other
   // partitions from writing theirs.
   if (caught_up_) pipeline_->maintain();
-  if (failure_ || !caught_up_) return;
   apply_rest();
-  tick_if_due();
-  checkpoint_if_due();
+  if (takes_clicks()) tick_if_due();
   seal_if_due();
+  if (failure_) return heal_if_due();
+  if (!caught_up_) return;
+  checkpoint_if_due();
   if (!repairing_) merge_if_due();
 }
 
@@ -394,28 +429,33 @@ void Partition::checkpoint_now() {
   end_checkpoint(commit_);
 }
 
+/// What the stream has yet to apply stays in memory, from where it takes it.
 void Partition::seal_if_due() {
-  if (sealing_) return;
-  auto entries = log_->sealable();
+  if (sealing_ || seal_again_.waits(clock_.system().monotonic_ns())) return;
+  auto entries = failure_ ? log_->sealable() : log_->sealable(pipeline_->applied());
   if (entries.empty()) return;
   sealing_ = options_.in_background([this, entries = std::move(entries)] {
     std::vector<log::Entry> copies;
     copies.reserve(entries.size());
     for (const auto& entry : entries) copies.push_back(*entry);
-    auto sealed = segments_->seal(copies);
-    const Offset last = copies.back().last();
-    if (!sealed)
-      log_warn("log",
-               fmt::format("partition {}: can't seal: {}", id_.value(), sealed.error().text()));
-    options_.on_worker([this, last, ok = sealed.has_value()] {
-      sealing_ = false;
-      if (ok) log_->sealed_upto(last);
-    });
+    const auto done = std::make_shared<const Status>(segments_->seal(copies));
+    options_.on_worker([this, last = copies.back().last(), done] { sealed(last, *done); });
   });
 }
 
+void Partition::sealed(Offset last, const Status& done) {
+  sealing_ = false;
+  if (done) {
+    seal_again_.succeeded();
+    return log_->sealed_upto(last);
+  }
+  ++upkeep_.seals_failed;
+  seal_again_.failed(clock_.system().monotonic_ns());
+  log_warn("log", fmt::format("partition {}: can't seal: {}", id_.value(), done.error().text()));
+}
+
 void Partition::merge_if_due() {
-  if (merging_) return;
+  if (merging_ || merge_again_.waits(clock_.system().monotonic_ns())) return;
   store::Retention* const retention = options_.retention;
   const auto oldest_ms =
       retention ? retention->oldest_kept(pipeline_->horizon().log_time()) : store::kAllTime;
@@ -425,24 +465,31 @@ void Partition::merge_if_due() {
     // Before: a query that misses the rows must know why.
     auto done = merge->deletes() ? retention->mark(merge->table(), merge->oldest_ms()) : Status();
     if (done) done = merge->run();
-    if (!done) {
-      log_error("store", fmt::format("partition {}: can't merge parts: {}", id_.value(),
-                                     done.error().text()));
-    }
-    options_.on_worker([this, merge, ok = done.has_value()] {
-      // After a failure no more are tried until the next start: a damaged part
-      // would fail again, and unmerged parts are only slower.
-      if (!ok) return;
-      merging_ = false;
-      const uint64_t deleted = pipeline_->take_merge(*merge);
-      if (deleted > 0) options_.retention->tell_deleted(id_, merge->table(), deleted);
-    });
+    const auto told = std::make_shared<const Status>(std::move(done));
+    options_.on_worker([this, merge, told] { merged(*merge, *told); });
   });
+}
+
+void Partition::merged(const stream::Parts::Merge& merge, const Status& done) {
+  merging_ = false;
+  if (done) {
+    ++upkeep_.merges;
+    merge_again_.succeeded();
+    const uint64_t deleted = pipeline_->take_merge(merge);
+    if (deleted > 0) options_.retention->tell_deleted(id_, merge.table(), deleted);
+    return;
+  }
+  ++upkeep_.merges_failed;
+  merge_again_.failed(clock_.system().monotonic_ns());
+  pipeline_->merge_failed(merge, done.error());
+  if (is_damage(done.error())) met_damage(done.error().path(), done.error().message());
+  log_error("store",
+            fmt::format("partition {}: can't merge parts: {}", id_.value(), done.error().text()));
 }
 
 void Partition::release_soon(JournalPos position, uint64_t max_bytes) {
   owner_.check();
-  if (!failure_) log_->copy_forward(position, max_bytes);
+  if (!log_failed_) log_->copy_forward(position, max_bytes);
 }
 
 }  // namespace clickmill::cluster

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "log/partition_log.h"
 #include "store/retention.h"
 #include "stream/pipeline.h"
+#include "stream/rebuilder.h"
 
 namespace clickmill::cluster {
 
@@ -24,8 +26,12 @@ namespace clickmill::cluster {
 /// committed. A node alone is a group of one: it leads every partition, and
 /// what is durable here is committed.
 ///
-/// A partition whose stream or log meets an error stops: it takes and answers
-/// nothing more, its clicks wait in the spool, and failure() says why.
+/// A partition whose stream meets an error stops applying and answering, and
+/// failure() says why. Its log goes on: it takes clicks and ticks, is sealed and lets
+/// the journal go, so that the rest of the node doesn't feel it and a replay finds
+/// every click. Only a journal that has failed ends that: clicks wait in the spool.
+/// With a Rebuilder it heals: damage is rebuilt from the log beside the other
+/// partitions (partition_healing.cpp).
 /// Thread: worker, except where noted.
 class Partition {
  public:
@@ -47,6 +53,8 @@ class Partition {
     std::function<bool(std::function<void()>)> in_commit;
     /// Runs a task on this partition's worker. Thread: any.
     std::function<void(std::function<void()>)> on_worker;
+    /// Opened the stream, and does so again after an error; null: a restart must.
+    std::shared_ptr<stream::Rebuilder> rebuilder;
   };
   Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segments> segments,
             std::unique_ptr<stream::Pipeline> pipeline, Options options);
@@ -58,7 +66,21 @@ class Partition {
   bool replay_slice();
   bool caught_up() const { return caught_up_; }
   const std::optional<Error>& failure() const { return failure_; }
+  /// Whether what it has stored was damaged and is being built anew from the log.
+  bool rebuilding() const { return options_.rebuilder && options_.rebuilder->rebuilding(); }
+  /// Whether it can't be rebuilt either.
+  bool lost() const { return options_.rebuilder && options_.rebuilder->lost().has_value(); }
+  /// Why questions can't be answered now; empty: they can.
+  std::optional<Error> why_no_answer() const;
+  /// Reading a part of it, on whatever thread, gave damage.
+  void met_damage(const std::string& path, const std::string& what);
+  /// Parts that are damaged, and can't be rebuilt.
+  const std::set<std::string>& damaged_parts() const { return damaged_parts_; }
+  /// Log hours before it are in no state that the stream will ever go on from.
+  int64_t oldest_durable_hour() const;
 
+  /// Whether submit() takes batches now.
+  bool takes_clicks() const { return !log_failed_ && leads_; }
   /// Appends a batch as leader. `committed` is called later, or at once with an error.
   void submit(Batch&& batch, Committed committed);
   /// Appends one entry that is no batch of clicks, as leader. `applied` is called
@@ -110,6 +132,14 @@ class Partition {
   };
   const Pauses& checkpoint_pauses() const { return pauses_; }
 
+  /// Work in the background that came to an end, since the start.
+  struct Upkeep {
+    uint64_t merges = 0;
+    uint64_t merges_failed = 0;
+    uint64_t seals_failed = 0;
+  };
+  const Upkeep& upkeep() const { return upkeep_; }
+
   /// What became of the clicks applied so far. Thread: any.
   stream::Tally tally() const;
 
@@ -122,12 +152,15 @@ class Partition {
  private:
   static constexpr int64_t kAgainFirstMs = 200;
   static constexpr int64_t kAgainMostMs = 10'000;
+  static constexpr int64_t kRetryFirstMs = 1'000;
+  static constexpr int64_t kRetryMostMs = 60'000;
   struct Waiting {
     Offset last;
     Committed committed;
   };
   void told_durable(Offset last, Term term);
-  std::optional<Error> why_not_now() const;
+  void told_failed(const std::string& why);
+  Offset answered_upto() const;
   Status append_clicks(Batch& batch);
   Status append_entry(click::EntryKind kind, uint32_t count, std::string&& payload,
                       LogMs append_ms);
@@ -153,9 +186,16 @@ class Partition {
   void held_up(Error error, Hurdle& hurdle);
   static void passed(Hurdle& hurdle);
   void seal_if_due();
+  void sealed(Offset last, const Status& done);
   void merge_if_due();
+  void merged(const stream::Parts::Merge& merge, const Status& done);
   void publish_tally();
   void fail(Error error);
+  void fail_for_good(Error error);
+  bool finish_rebuild();
+  void heal_if_due();
+  void begin_again(std::unique_ptr<stream::Pipeline> pipeline);
+  void fail_waiting();
 
   const PartitionId id_;
   NodeClock& clock_;
@@ -169,16 +209,24 @@ class Partition {
   Offset replay_until_;
   bool loaded_ = false;
   bool caught_up_ = false;
-  bool sealing_ = false;
+  bool leads_ = false;       // since it was caught up first, or can't be by replaying alone
+  bool log_failed_ = false;  // the journal has: nothing can be appended
+  bool heals_ = true;        // whether the stream's failure is one that passes
+  Backoff heal_again_{kRetryFirstMs, kRetryMostMs};
+  bool sealing_ = false;  // one of each is under way in the background
   bool merging_ = false;
   bool repairing_ = false;
   std::shared_ptr<stream::Commit> commit_;  // of the checkpoint under way
   Hurdle checkpointing_;
   Hurdle applying_;
+  Backoff seal_again_{kRetryFirstMs, kRetryMostMs};
+  Backoff merge_again_{kRetryFirstMs, kRetryMostMs};
+  Upkeep upkeep_;
   int64_t next_checkpoint_ns_ = 0;
   Pauses pauses_;
   int64_t ticked_minute_ = 0;
   std::optional<Error> failure_;
+  std::set<std::string> damaged_parts_;
 
   // Guards the copy that other threads read; the worker replaces it whole.
   mutable std::mutex tally_mutex_;

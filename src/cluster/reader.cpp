@@ -1,8 +1,13 @@
 #include "cluster/reader.h"
 
-#include <string>
+#include <fmt/format.h>
 
+#include <string>
+#include <utility>
+
+#include "base/damage.h"
 #include "cluster/ask.h"
+#include "stream/parts.h"
 
 namespace clickmill::cluster {
 namespace {
@@ -22,9 +27,9 @@ struct OwnScan {
 };
 
 Result<store::Version> version_of(const Partition& partition, const store::Scan& scan) {
-  if (partition.failure()) return Error(Errc::closed, partition.failure()->message());
+  if (auto why = partition.why_no_answer()) return *std::move(why);
   // A new partition knows no time before its first entry.
-  if (!partition.caught_up() || partition.pipeline().horizon().log_time() == LogMs(0))
+  if (partition.pipeline().horizon().log_time() == LogMs(0))
     return Error(Errc::busy, "counts are being caught up after a start");
   return partition.pipeline().version(scan);
 }
@@ -43,6 +48,21 @@ Result<std::vector<store::Version>> Reader::read(const std::vector<PartitionId>&
     versions.push_back(*std::move(answer));
   }
   return versions;
+}
+
+Error Reader::report(Error error) const {
+  if (!is_damage(error)) return error;
+  const std::string name = error.path().substr(error.path().rfind('/') + 1);
+  const auto slot = stream::slot_of_part(name);
+  if (!slot || slot->partition().value() >= owned_.partitions.size()) return error;
+  const PartitionId id = slot->partition();
+  Partition* partition = owned_.partitions[id.value()].get();
+  // When its worker has too much to do, the next reader tells it.
+  (void)owned_.worker_of(id).try_post([partition, path = error.path(), what = error.message()] {
+    partition->met_damage(path, what);
+  });
+  return Error(Errc::busy, fmt::format("partition {}: what it has stored is damaged: {}",
+                                       id.value(), error.text()));
 }
 
 Result<std::vector<Partition::State>> Reader::states() const {

@@ -16,6 +16,10 @@ class Reader {
   /// workers did not answer in time; Errc::closed: a partition has stopped.
   Result<std::vector<store::Version>> read(const std::vector<PartitionId>& ids,
                                            const store::Scan& scan) const;
+  /// To be told of an error that reading a version's rows gave: a partition whose part
+  /// is damaged hears of it, and heals. What to answer: Errc::busy naming the partition
+  /// for damage, else the error itself.
+  Error report(Error error) const;
   /// How far every partition is; while they replay and after a failure too.
   Result<std::vector<Partition::State>> states() const;
   std::vector<PartitionId> all() const { return owned_.all(); }

@@ -36,10 +36,10 @@ constexpr int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; 
 /// among the recent ones has its newest there.
 class PartitionDedup final : public Dedup {
  public:
-  PartitionDedup(PartitionId partition, state::Store& store, Options options, int64_t first_hour)
+  PartitionDedup(state::Slot slot, state::Store& store, Options options, int64_t first_hour)
       : store_(store),
-        stored_(partition, store),
-        images_(partition, options.images),
+        stored_(slot, store),
+        images_(slot, options.images),
         sharpener_(stored_),
         dedup_hours_(options.dedup_hours),
         hours_per_band_(band_hours(options.dedup_hours)),
@@ -303,9 +303,9 @@ class PartitionDedup final : public Dedup {
 
 }  // namespace
 
-std::unique_ptr<Dedup> Dedup::open(PartitionId partition, state::Store& store, Options options,
+std::unique_ptr<Dedup> Dedup::open(state::Slot slot, state::Store& store, Options options,
                                    int64_t first_hour) {
-  return std::make_unique<PartitionDedup>(partition, store, options, first_hour);
+  return std::make_unique<PartitionDedup>(slot, store, options, first_hour);
 }
 
 }  // namespace clickmill::dedup

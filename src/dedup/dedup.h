@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/strong.h"
 #include "dedup/table_image.h"
+#include "state/slot.h"
 #include "state/store.h"
 
 namespace clickmill::dedup {
@@ -42,7 +43,7 @@ class Dedup {
   };
   /// `store` is borrowed. `first_hour` is F in hours since 1970: earlier hours are
   /// forgotten. Reads nothing yet.
-  static std::unique_ptr<Dedup> open(PartitionId partition, state::Store& store, Options options,
+  static std::unique_ptr<Dedup> open(state::Slot slot, state::Store& store, Options options,
                                      int64_t first_hour);
   virtual ~Dedup() = default;
 

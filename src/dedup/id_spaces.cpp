@@ -12,6 +12,7 @@ constexpr int64_t kHoursOpen = 2;
 }  // namespace
 
 Status IdSpaces::maintain(int64_t oldest_durable_hour) {
+  TRY(store_.maintain());
   std::set<int64_t> hours;
   for (const auto& space : store_.spaces()) {
     if (const auto hour = state::hour_of_ids_space(space)) hours.insert(*hour);

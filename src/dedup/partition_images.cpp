@@ -16,9 +16,9 @@ int64_t newest_band_of(const ImageCover& cover) {
 
 Status PartitionImages::load(state::Store& store) {
   if (images_ == nullptr) return {};
-  named_ = TRY(read_image_record(partition_, store));
+  named_ = TRY(read_image_record(slot_, store));
   if (named_) next_number_ = named_->number + 1;
-  images_->keep_only(partition_, named_ ? std::optional(named_->number) : std::nullopt);
+  images_->keep_only(slot_, named_ ? std::optional(named_->number) : std::nullopt);
   return {};
 }
 
@@ -27,9 +27,9 @@ std::optional<ImageCover> PartitionImages::read(int64_t hours_per_band, int64_t 
   new_ids_ = 0;
   // Bands of other lengths are other bands.
   if (!named_ || named_->cover.hours_per_band != hours_per_band) return {};
-  auto image = images_->read(partition_, *named_, forgotten_before);
+  auto image = images_->read(slot_, *named_, forgotten_before);
   if (!image) {
-    log_warn("dedup", "partition " + std::to_string(partition_.value()) +
+    log_warn("dedup", "partition " + std::to_string(slot_.partition().value()) +
                           ": reading its ids one by one: " + image.error().text());
     return {};
   }
@@ -45,8 +45,8 @@ void PartitionImages::maintain(const IdTable& table, int64_t newest_band) {
   // start adds again, and bands must not decrease.
   if (newest_band != newest_band_of(writer_->cover())) return give_up();
   if (const auto failure = writer_->failure()) {
-    log_warn("dedup",
-             "partition " + std::to_string(partition_.value()) + ": no table image: " + *failure);
+    log_warn("dedup", "partition " + std::to_string(slot_.partition().value()) +
+                          ": no table image: " + *failure);
     // Not again before as much has come as for a new one.
     new_ids_ = 0;
     return give_up();
@@ -62,7 +62,7 @@ void PartitionImages::maintain(const IdTable& table, int64_t newest_band) {
 void PartitionImages::begin(const IdTable& table) {
   if (!cover_ || durable_ || in_flight_) return;
   if (!images_->due(new_ids_, table.used())) return;
-  writer_ = images_->begin(partition_, next_number_, *cover_);
+  writer_ = images_->begin(slot_, next_number_, *cover_);
   new_ids_at_begin_ = new_ids_;
   if (writer_) ++next_number_;
 }
@@ -77,14 +77,14 @@ void PartitionImages::checkpoint(state::Batch& batch, const ImageCover& cover) {
   if (images_ == nullptr) return;
   in_flight_cover_ = cover;
   in_flight_ = std::exchange(durable_, std::nullopt);
-  if (in_flight_) put_image_record(partition_, *in_flight_, batch);
+  if (in_flight_) put_image_record(slot_, *in_flight_, batch);
 }
 
 void PartitionImages::checkpoint_committed() {
   if (images_ == nullptr) return;
   cover_ = in_flight_cover_;
   if (!in_flight_) return;
-  if (named_) images_->remove(partition_, named_->number);
+  if (named_) images_->remove(slot_, named_->number);
   named_ = std::exchange(in_flight_, std::nullopt);
   ++written_;
 }

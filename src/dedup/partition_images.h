@@ -8,6 +8,7 @@
 #include "base/strong.h"
 #include "dedup/id_table.h"
 #include "dedup/table_image.h"
+#include "state/slot.h"
 #include "state/store.h"
 
 namespace clickmill::dedup {
@@ -23,8 +24,7 @@ namespace clickmill::dedup {
 class PartitionImages {
  public:
   /// `images` may be null: then nothing is read or written.
-  PartitionImages(PartitionId partition, TableImages* images)
-      : partition_(partition), images_(images) {}
+  PartitionImages(state::Slot slot, TableImages* images) : slot_(slot), images_(images) {}
 
   /// Reads the record, and removes what it doesn't name.
   Status load(state::Store& store);
@@ -49,7 +49,7 @@ class PartitionImages {
  private:
   void begin(const IdTable& table);
 
-  const PartitionId partition_;
+  const state::Slot slot_;
   TableImages* const images_;
   std::optional<ImageRecord> named_;      // by the last committed checkpoint
   std::optional<ImageRecord> in_flight_;  // by one that is not yet committed

@@ -1,6 +1,6 @@
 // In the space of a log hour, for each checkpoint that had ids of that hour:
 //
-//   key     0   4  partition, big-endian
+//   key     0   4  slot, big-endian
 //           4   1  bits b, 0 to 16: this checkpoint's ids stand in 2^b buckets
 //           5   2  bucket, big-endian: the top b bits of id.high
 //           7   4  sequence of the checkpoint, big-endian, unique in the hour
@@ -59,8 +59,8 @@ bool unpack(std::string_view value, const Visit& visit) {
 
 }  // namespace
 
-StoredIds::StoredIds(PartitionId partition, state::Store& store) : store_(&store) {
-  append_key_u32(partition_key_, partition.value());
+StoredIds::StoredIds(state::Slot slot, state::Store& store) : store_(&store) {
+  append_key_u32(partition_key_, slot.value());
 }
 
 std::string StoredIds::prefix(unsigned bits) const {

@@ -11,6 +11,7 @@
 #include "base/checksum.h"
 #include "base/result.h"
 #include "base/strong.h"
+#include "state/slot.h"
 #include "state/store.h"
 
 namespace clickmill::dedup {
@@ -23,7 +24,7 @@ namespace clickmill::dedup {
 /// Thread: worker.
 class StoredIds {
  public:
-  StoredIds(PartitionId partition, state::Store& store);
+  StoredIds(state::Slot slot, state::Store& store);
   /// Learns which hours there are; reads a few keys of each. Before all else.
   Status open();
 

@@ -1,9 +1,9 @@
-// File <partition>-<number>.ids, little-endian:
+// File <slot>-<number>.ids, little-endian:
 //
 //   offset  size  field
 //   0       8     magic "cmidimg\0"
 //   8       4     version, 2 (1 had other ids in each shard)
-//   12      4     partition
+//   12      4     slot
 //   16      8     hours per band
 //   24      8     covered hour, see ImageCover
 //   32      4     covered sequence
@@ -18,7 +18,7 @@
 // length in the state store, in a checkpoint that was committed after the file
 // and its name were synced:
 //
-//   meta space, key: partition, 4 bytes big-endian | "ids-image"
+//   meta space, key: slot, 4 bytes big-endian | "ids-image"
 //   value: u8 version 1 | u64 number | u64 bytes | u64 checksum |
 //          i64 hours per band | i64 hour | u32 sequence | u64 XXH3-64 of everything before
 //
@@ -44,25 +44,25 @@ constexpr size_t kHeaderBytes = 48;
 constexpr uint8_t kRecordVersion = 1;
 constexpr std::string_view kSuffix = ".ids";
 
-std::string record_key(PartitionId partition) {
+std::string record_key(state::Slot slot) {
   std::string key;
-  append_key_u32(key, partition.value());
+  append_key_u32(key, slot.value());
   key += "ids-image";
   return key;
 }
 
-std::string prefix_of(PartitionId partition) { return std::to_string(partition.value()) + "-"; }
+std::string prefix_of(state::Slot slot) { return std::to_string(slot.value()) + "-"; }
 
-std::string name_of(PartitionId partition, uint64_t number) {
-  return prefix_of(partition) + std::to_string(number) + std::string(kSuffix);
+std::string name_of(state::Slot slot, uint64_t number) {
+  return prefix_of(slot) + std::to_string(number) + std::string(kSuffix);
 }
 
-std::string header_of(PartitionId partition, const ImageCover& cover) {
+std::string header_of(state::Slot slot, const ImageCover& cover) {
   std::string header;
   ByteWriter writer(header);
   writer.u64(kMagic);
   writer.u32(kVersion);
-  writer.u32(partition.value());
+  writer.u32(slot.value());
   writer.i64(cover.hours_per_band);
   writer.i64(cover.hour);
   writer.u32(cover.sequence);
@@ -103,9 +103,9 @@ class ImageReader {
     at_ += length;
     return out;
   }
-  Status header(PartitionId partition, const ImageCover& cover) {
+  Status header(state::Slot slot, const ImageCover& cover) {
     const auto found = TRY(take(kHeaderBytes));
-    if (found != header_of(partition, cover)) return corrupt("has another header");
+    if (found != header_of(slot, cover)) return corrupt("has another header");
     checksum_ = u64_at(found, kHeaderBytes - 8);
     return {};
   }
@@ -132,7 +132,7 @@ class ImageReader {
 
 }  // namespace
 
-void put_image_record(PartitionId partition, const ImageRecord& record, state::Batch& batch) {
+void put_image_record(state::Slot slot, const ImageRecord& record, state::Batch& batch) {
   std::string value;
   ByteWriter writer(value);
   writer.u8(kRecordVersion);
@@ -143,11 +143,11 @@ void put_image_record(PartitionId partition, const ImageRecord& record, state::B
   writer.i64(record.cover.hour);
   writer.u32(record.cover.sequence);
   writer.u64(xxh64_of(value));
-  batch.put(state::kMetaSpace, record_key(partition), std::move(value));
+  batch.put(state::kMetaSpace, record_key(slot), std::move(value));
 }
 
-Result<std::optional<ImageRecord>> read_image_record(PartitionId partition, state::Store& store) {
-  const auto value = TRY(store.get(state::kMetaSpace, record_key(partition)));
+Result<std::optional<ImageRecord>> read_image_record(state::Slot slot, state::Store& store) {
+  const auto value = TRY(store.get(state::kMetaSpace, record_key(slot)));
   if (!value || value->size() < 8) return std::optional<ImageRecord>();
   const auto body = std::string_view(*value).substr(0, value->size() - 8);
   if (u64_at(*value, body.size()) != xxh64_of(body)) return std::optional<ImageRecord>();
@@ -248,11 +248,11 @@ bool TableImages::run(std::function<void()> task) const {
   return true;
 }
 
-std::unique_ptr<ImageWriter> TableImages::begin(PartitionId partition, uint64_t number,
+std::unique_ptr<ImageWriter> TableImages::begin(state::Slot slot, uint64_t number,
                                                 const ImageCover& cover) {
   if (writing_->exchange(true)) return nullptr;
   const auto job = std::make_shared<ImageWriter::Job>(files_, options_.directory,
-                                                      name_of(partition, number), writing_);
+                                                      name_of(slot, number), writing_);
   job->run = [this](std::function<void()> task) { return run(std::move(task)); };
   job->record.number = number;
   job->record.cover = cover;
@@ -262,20 +262,20 @@ std::unique_ptr<ImageWriter> TableImages::begin(PartitionId partition, uint64_t 
     return nullptr;
   }
   job->file = std::move(*file);
-  job->bytes = header_of(partition, cover);
+  job->bytes = header_of(slot, cover);
   job->record.checksum = u64_at(job->bytes, kHeaderBytes - 8);
   job->write();
   return std::unique_ptr<ImageWriter>(new ImageWriter(job));
 }
 
-Result<IdTable> TableImages::read(PartitionId partition, const ImageRecord& record,
+Result<IdTable> TableImages::read(state::Slot slot, const ImageRecord& record,
                                   int64_t forgotten_before) {
-  const auto path = options_.directory + "/" + name_of(partition, record.number);
+  const auto path = options_.directory + "/" + name_of(slot, record.number);
   const auto file = TRY(files_.open(path, FileSystem::Open::read));
   ImageReader reader(*file, record.bytes);
   const uint64_t size = TRY(file->size());
   if (size != record.bytes) return reader.corrupt("has another length");
-  TRY(reader.header(partition, record.cover));
+  TRY(reader.header(slot, record.cover));
   const int64_t newest_band = band_of(record.cover);
   IdTable table(forgotten_before);
   for (size_t shard = 0; shard < IdTable::kShards; ++shard) {
@@ -289,19 +289,19 @@ Result<IdTable> TableImages::read(PartitionId partition, const ImageRecord& reco
   return table;
 }
 
-void TableImages::remove(PartitionId partition, uint64_t number) {
+void TableImages::remove(state::Slot slot, uint64_t number) {
   // What stays is removed by the next start.
-  (void)run([files = &files_, path = options_.directory + "/" + name_of(partition, number)] {
+  (void)run([files = &files_, path = options_.directory + "/" + name_of(slot, number)] {
     (void)files->remove(path);
   });
 }
 
-void TableImages::keep_only(PartitionId partition, std::optional<uint64_t> number) {
+void TableImages::keep_only(state::Slot slot, std::optional<uint64_t> number) {
   const auto names = files_.list(options_.directory);
   if (!names) return;
-  const auto keep = number ? name_of(partition, *number) : std::string();
+  const auto keep = number ? name_of(slot, *number) : std::string();
   for (const auto& name : *names) {
-    if (!name.starts_with(prefix_of(partition)) || name == keep) continue;
+    if (!name.starts_with(prefix_of(slot)) || name == keep) continue;
     (void)files_.remove(options_.directory + "/" + name);
   }
 }

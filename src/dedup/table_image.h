@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/strong.h"
 #include "dedup/id_table.h"
+#include "state/slot.h"
 #include "state/store.h"
 
 namespace clickmill::dedup {
@@ -33,9 +34,9 @@ struct ImageRecord {
   uint64_t checksum = 0;
   ImageCover cover;
 };
-void put_image_record(PartitionId partition, const ImageRecord& record, state::Batch& batch);
+void put_image_record(state::Slot slot, const ImageRecord& record, state::Batch& batch);
 /// Empty when there is none, or none that can be read.
-Result<std::optional<ImageRecord>> read_image_record(PartitionId partition, state::Store& store);
+Result<std::optional<ImageRecord>> read_image_record(state::Slot slot, state::Store& store);
 
 /// A table on its way to its file, a shard at a time.
 /// The worker copies a shard when busy() says that the last one is written;
@@ -89,15 +90,14 @@ class TableImages {
     return new_ids >= options_.due_ids_min && new_ids >= table_used / options_.due_share;
   }
   /// Null while another image is being written, or when the file can't be made.
-  std::unique_ptr<ImageWriter> begin(PartitionId partition, uint64_t number,
-                                     const ImageCover& cover);
+  std::unique_ptr<ImageWriter> begin(state::Slot slot, uint64_t number, const ImageCover& cover);
   /// The table, checked against `record`; bands before `forgotten_before` need not
   /// be found. Errc::not_found, corrupt or io: do without.
-  Result<IdTable> read(PartitionId partition, const ImageRecord& record, int64_t forgotten_before);
+  Result<IdTable> read(state::Slot slot, const ImageRecord& record, int64_t forgotten_before);
   /// Removes a file that no checkpoint names any more, in the background.
-  void remove(PartitionId partition, uint64_t number);
+  void remove(state::Slot slot, uint64_t number);
   /// Removes the partition's other files: left by a crash. Not while one is being written.
-  void keep_only(PartitionId partition, std::optional<uint64_t> number);
+  void keep_only(state::Slot slot, std::optional<uint64_t> number);
 
  private:
   bool run(std::function<void()> task) const;

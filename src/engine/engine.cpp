@@ -351,6 +351,7 @@ void Engine::Impl::handle_api(http::RequestPtr request, http::Responder respond)
 std::vector<std::string> Engine::Impl::warnings() {
   std::vector<std::string> warnings;
   if (counting_) warnings = machine_->upkeep().warnings();
+  for (std::string& damage : machine_->status().warnings()) warnings.push_back(std::move(damage));
   if (std::string damage = catalog_->damage(); !damage.empty())
     warnings.push_back("catalog: " + damage);
   const std::lock_guard lock(mutex_);

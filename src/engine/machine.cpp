@@ -128,13 +128,10 @@ Status Machine::open_partition(PartitionId id) {
   of_pipeline.seed = options_.seed;
   of_pipeline.store_directory = options_.paths.store();
   of_pipeline.images = images_.get();
-  auto pipeline = TRY(stream::Pipeline::open(id, *state_, files_, std::move(of_pipeline)));
-  if (pipeline->applied() + 1 < segments->first()) {
-    return Error(Errc::corrupt,
-                 fmt::format("partition {}: the state ends at offset {}, but the log begins at {}",
-                             id.value(), pipeline->applied().value(), segments->first().value()));
-  }
   cluster::Partition::Options of_partition = options_.partition;
+  of_partition.rebuilder =
+      std::make_shared<stream::Rebuilder>(id, *state_, files_, std::move(of_pipeline));
+  auto pipeline = TRY(of_partition.rebuilder->open(segments->first()));
   of_partition.node_id = options_.node_id;
   of_partition.retention = retention_.get();
   of_partition.low_water = [this](PartitionId partition) { return spool_->low_water(partition); };
@@ -273,10 +270,11 @@ void Machine::maintain_ids() {
   });
   if (auto alarm = memory_alarm_.check(static_cast<uint64_t>(table_bytes)))
     log_warn("dedup", *alarm);
-  const int64_t oldest = status_.oldest_durable_hour();
-  // When the queue is full, the next period does it.
-  (void)outside_.in_background([this, oldest] {
-    if (auto done = id_spaces_->maintain(oldest); !done) log_warn("dedup", done.error().text());
+  // When the queue is full, the next period does it. What is asked now may be wrong by
+  // then: a partition that is rebuilt files ids of hours that were forgotten before.
+  (void)outside_.in_background([this] {
+    if (auto done = id_spaces_->maintain(status_.oldest_durable_hour()); !done)
+      log_warn("dedup", done.error().text());
   });
 }
 

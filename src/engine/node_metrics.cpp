@@ -88,12 +88,34 @@ void add_checkpoint_metrics(Metrics& metrics, const PartitionStatus& status) {
                      });
 }
 
+void add_upkeep_metrics(Metrics& metrics, const PartitionStatus& status) {
+  const auto add = [&](const char* name, const char* help, double (*read)(const Share&)) {
+    metrics.counter_from(name, help, [&status, read] { return status.sum(read); });
+  };
+  add("clickmill_merges_total", "Merges of parts since the start.",
+      [](const Share& share) { return static_cast<double>(share.upkeep.merges); });
+  add("clickmill_merges_failed_total", "Merges of parts that failed; they are tried again.",
+      [](const Share& share) { return static_cast<double>(share.upkeep.merges_failed); });
+  add("clickmill_seals_failed_total", "Seals of log blocks that failed; they are tried again.",
+      [](const Share& share) { return static_cast<double>(share.upkeep.seals_failed); });
+  for (size_t level = 0; level < stream::Parts::kLevels; ++level) {
+    metrics.gauge_from(
+        "clickmill_parts", "Part files by size class; those of the last are not merged any more.",
+        [&status, level] {
+          return status.sum(
+              [level](const Share& share) { return static_cast<double>(share.parts[level]); });
+        },
+        "level=\"" + std::to_string(level) + "\"");
+  }
+}
+
 }  // namespace
 
 void add_stream_metrics(Metrics& metrics, const Machine& machine) {
   add_click_counters(metrics, machine.owned());
   add_stream_gauges(metrics, machine.status());
   add_checkpoint_metrics(metrics, machine.status());
+  add_upkeep_metrics(metrics, machine.status());
   metrics.gauge_from("clickmill_state_memory_bytes", "Memory of the state store.",
                      [&machine] { return static_cast<double>(machine.state().memory_bytes()); });
 }

@@ -15,11 +15,19 @@ Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
   for (const auto& partition : owned.partitions) {
     for (const auto& meta : partition->pipeline().part_metas()) named.insert(meta.name);
   }
+  const auto may_go = [&](const std::string& name) {
+    const auto slot = stream::slot_of_part(name);
+    if (!slot || named.count(name) != 0) return false;
+    if (slot->partition().value() >= owned.partitions.size()) return false;
+    const cluster::Partition& partition = *owned.partitions[slot->partition().value()];
+    return !partition.lost() && !partition.rebuilding() && *slot <= partition.pipeline().slot();
+  };
   for (const std::string& name : TRY(files.list(paths.store()))) {
-    // Anything else is none of ours: a person's, or the file system's.
-    if (named.count(name) != 0 || !name.ends_with(".part")) continue;
+    if (!may_go(name)) continue;
     log_info("store", fmt::format("removing {}, which no checkpoint names", name));
-    TRY(files.remove(paths.store() + "/" + name));
+    // One that can't be removed costs only its space.
+    if (auto gone = files.remove(paths.store() + "/" + name); !gone)
+      log_warn("store", gone.error().text());
   }
   return {};
 }
@@ -28,10 +36,14 @@ void PartitionStatus::update(cluster::Partition& partition, JournalPos current_b
   Share share;
   share.dedup = partition.pipeline().dedup_usage();
   share.head_rows = partition.pipeline().head_rows();
-  share.oldest_durable_hour = partition.pipeline().oldest_durable_hour();
+  share.oldest_durable_hour = partition.oldest_durable_hour();
+  share.rebuilding = partition.rebuilding();
+  share.damaged_parts.assign(partition.damaged_parts().begin(), partition.damaged_parts().end());
   share.log_bytes = partition.log().memory_bytes();
   share.tail_readers = partition.tail_readers();
   share.pauses = partition.checkpoint_pauses();
+  share.upkeep = partition.upkeep();
+  share.parts = partition.pipeline().part_levels();
   // Records on their way stand in the current file or later.
   share.oldest_needed = std::min(current_begin, partition.oldest_needed());
   share.checkpointed = partition.pipeline().checkpointed();
@@ -83,10 +95,14 @@ std::vector<std::string> PartitionStatus::reasons() const {
   size_t behind = 0;
   size_t held_up = 0;
   std::string trouble;
-  for (const Share& share : shares_) {
+  for (size_t i = 0; i < shares_.size(); ++i) {
+    const Share& share = shares_[i];
     if (!share.trouble.empty() && held_up++ == 0) trouble = share.trouble;
     if (!share.failure.empty()) {
       reasons.push_back(share.failure);
+    } else if (share.rebuilding) {
+      reasons.push_back(
+          fmt::format("stream: partition {} was damaged and is being rebuilt from the log", i));
     } else if (!share.caught_up) {
       ++behind;
     }
@@ -96,6 +112,14 @@ std::vector<std::string> PartitionStatus::reasons() const {
   if (behind > 0)
     reasons.push_back(fmt::format("stream: {} partitions are replaying the log", behind));
   return reasons;
+}
+
+std::vector<std::string> PartitionStatus::warnings() const {
+  std::vector<std::string> warnings;
+  std::lock_guard lock(mutex_);
+  for (const Share& share : shares_)
+    warnings.insert(warnings.end(), share.damaged_parts.begin(), share.damaged_parts.end());
+  return warnings;
 }
 
 }  // namespace clickmill::engine

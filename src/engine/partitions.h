@@ -14,7 +14,8 @@
 namespace clickmill::engine {
 
 /// Deletes part files that no checkpoint names: left by a crash between writing
-/// a part and the checkpoint, or by one before an unlink.
+/// a part and the checkpoint, or by one before an unlink. What is no part file of ours,
+/// and those of a partition that is lost or being rebuilt, stay.
 Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
                              const cluster::Owned& owned);
 
@@ -27,8 +28,12 @@ class PartitionStatus {
     uint64_t head_rows = 0;
     uint64_t log_bytes = 0;
     size_t tail_readers = 0;
+    bool rebuilding = false;
+    std::vector<std::string> damaged_parts;
     int64_t oldest_durable_hour = std::numeric_limits<int64_t>::min();
     cluster::Partition::Pauses pauses;
+    cluster::Partition::Upkeep upkeep;
+    std::array<size_t, stream::Parts::kLevels> parts{};  ///< by size class
     JournalPos oldest_needed;
     Offset checkpointed;  ///< covered by the stream's durable checkpoint
     LogMs log_time;
@@ -49,6 +54,8 @@ class PartitionStatus {
   double highest(const std::function<double(const Share&)>& read) const;
   /// Why the partitions are not ready; empty: they are.
   std::vector<std::string> reasons() const;
+  /// What an operator should know though they are.
+  std::vector<std::string> warnings() const;
 
  private:
   mutable std::mutex mutex_;

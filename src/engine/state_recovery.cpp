@@ -9,7 +9,7 @@
 namespace clickmill::engine {
 namespace {
 
-Status check_log_is_whole(const DataDir& dir, FileSystem& files, const Error& why) {
+Status check_log_opens(const DataDir& dir, FileSystem& files, const Error& why) {
   const click::ColumnCodec codec;
   for (uint32_t i = 0; i < dir.node().partitions; ++i) {
     auto segments = log::Segments::open(files, dir.log(i), codec, {});
@@ -18,25 +18,14 @@ Status check_log_is_whole(const DataDir& dir, FileSystem& files, const Error& wh
           "the stream's state is damaged ({}) and the log, from which it could be rebuilt, is too",
           why.text()));
     }
-    if ((*segments)->first() == Offset(1)) continue;
-    return Error(
-        Errc::corrupt,
-        fmt::format("the stream's state is damaged ({}) and can't be rebuilt: the log of "
-                    "partition {} begins at offset {}, what is older is gone; restore {} "
-                    "and {} from a backup",
-                    why.text(), i, (*segments)->first().value(), dir.state(), dir.store()));
   }
   return {};
 }
 
 }  // namespace
 
-bool is_damage(const Error& error) {
-  return error.code() == Errc::corrupt || error.code() == Errc::not_found;
-}
-
 Status set_state_aside(const DataDir& dir, FileSystem& files, const Error& why) {
-  TRY(check_log_is_whole(dir, files, why));
+  TRY(check_log_opens(dir, files, why));
   unsigned number = 1;
   const auto aside = [&](const std::string& folder) {
     return fmt::format("{}.damaged-{}", folder, number);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "log/journal_scan.h"
+
 namespace clickmill::log {
 
 Result<Recovered> JournalRecovery::find_end() {
@@ -57,7 +59,8 @@ Status JournalRecovery::check_chain() {
       return after.damage(after.begin(),
                           fmt::format("file {} before it is missing", after.header().number - 1));
     }
-    if (valid_end(i - 1) < before.first_group() || valid_end(i - 1) > after.begin()) {
+    const JournalPos takes_over = after.header().takes_over_from;
+    if (takes_over < before.first_group() || takes_over > after.begin()) {
       return after.damage(after.begin() + 32,
                           "takes over from a position that is not in the file before it");
     }
@@ -66,27 +69,33 @@ Status JournalRecovery::check_chain() {
 }
 
 /// Position up to which file i's groups count. The newest's is not known before it is read.
-JournalPos JournalRecovery::valid_end(size_t i) const {
+std::optional<JournalPos> JournalRecovery::valid_end(size_t i) const {
   if (i + 1 < files_.size()) return files_[i + 1].header().takes_over_from;
-  return found_.end != JournalPos(0) ? found_.end : JournalPos(UINT64_MAX);
+  if (found_.end == JournalPos(0)) return std::nullopt;
+  return found_.end;
 }
 
 Status JournalRecovery::read_groups(size_t i, const OnGroup& on_group) {
+  using Kind = JournalScan::Piece::Kind;
   JournalFileReader& file = files_[i];
   const bool newest = i + 1 == files_.size();
-  const JournalPos end = std::min(valid_end(i), file.begin() + file.header().file_bytes);
-  JournalPos position = file.first_group();
-  while (position < end) {
-    const auto header = TRY(file.read(position));
-    if (!header || position + file.group().size() > end) {
-      if (!newest || found_.end != JournalPos(0)) return not_the_end(i, position);
-      TRY(end_of_groups(file, position));
-      break;
+  const bool again = newest && found_.end != JournalPos(0);
+  JournalScan scan(file, {.taken_over = valid_end(i), .unsynced_bytes = unsynced_bytes_});
+  JournalPos end = file.first_group();
+  while (const auto piece = TRY(scan.next())) {
+    if (piece->kind == Kind::damage && again) {
+      return Error(Errc::io, "a group changed while it was read", file.file().path(),
+                   piece->begin - file.begin());
     }
-    TRY(on_group(*header));
-    position = position + file.group().size();
+    if (piece->kind == Kind::damage) return file.damage(piece->begin, piece->what + piece->why);
+    if (piece->kind == Kind::torn) {
+      found_.torn_bytes = piece->end - piece->begin;
+      continue;
+    }
+    TRY(on_group(*piece->header));
+    end = piece->end;
   }
-  if (newest) found_.end = position;
+  if (newest) found_.end = end;
   return {};
 }
 
@@ -100,41 +109,6 @@ Status JournalRecovery::deliver(JournalFileReader& file, const GroupHeader& head
     if (taken.error().code() != Errc::corrupt || !taken.error().path().empty()) return taken;
     return file.damage(header.position, taken.error().message());
   }
-  return {};
-}
-
-Error JournalRecovery::not_the_end(size_t i, JournalPos position) {
-  if (i + 1 == files_.size()) {
-    return Error(Errc::io, "a group changed while it was read", files_[i].file().path(),
-                 position - files_[i].begin());
-  }
-  return files_[i].damage(position,
-                          fmt::format("unreadable group ({}); file {} takes over only from byte {}",
-                                      files_[i].describe(position), files_[i + 1].header().number,
-                                      valid_end(i) - files_[i].begin()));
-}
-
-/// No whole group at `position` of the last file: the end, a torn tail, or damage.
-Status JournalRecovery::end_of_groups(JournalFileReader& file, JournalPos position) {
-  JournalPos last_seen = position;
-  for (JournalPos later = position + kJournalAlign; later < file.end();
-       later = later + kJournalAlign) {
-    const auto header = TRY(file.read(later));
-    if (!header) continue;
-    last_seen = later + file.group().size();
-    if (header->durable_upto > position) {
-      return file.damage(position,
-                         fmt::format("unreadable group ({}) that a later one calls durable",
-                                     file.describe(position)));
-    }
-  }
-  if (last_seen - position > unsynced_bytes_) {
-    return file.damage(position,
-                       fmt::format("unreadable group ({}), and {} bytes from it to the last "
-                                   "whole one: more than could have been unsynced",
-                                   file.describe(position), last_seen - position));
-  }
-  found_.torn_bytes = last_seen - position;
   return {};
 }
 

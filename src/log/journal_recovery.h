@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,12 +46,10 @@ class JournalRecovery {
  private:
   Status open_files();
   Status check_chain();
-  JournalPos valid_end(size_t i) const;
+  std::optional<JournalPos> valid_end(size_t i) const;
   using OnGroup = std::function<Status(const GroupHeader&)>;
   Status read_groups(size_t i, const OnGroup& on_group);
   Status deliver(JournalFileReader& file, const GroupHeader& header, const Replay& replay);
-  Error not_the_end(size_t i, JournalPos position);
-  Status end_of_groups(JournalFileReader& file, JournalPos position);
   Status make_tail_durable(JournalFileReader& file, const std::vector<JournalPos>& groups);
 
   FileSystem& disk_;

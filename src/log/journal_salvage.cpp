@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "log/journal_reader.h"
+#include "log/journal_scan.h"
 
 namespace clickmill::log {
 namespace {
@@ -29,12 +30,7 @@ struct Identity {
   uint64_t file_bytes = 0;
 };
 
-/// A group that can be read, or an unreadable stretch.
-struct Piece {
-  JournalPos begin;
-  JournalPos end;
-  bool readable = false;
-};
+using Piece = JournalScan::Piece;
 
 class Salvage {
  public:
@@ -177,63 +173,27 @@ class Salvage {
     return put_in_place(path, there);
   }
 
-  static bool whole_at(JournalFileReader* file, JournalPos position, JournalPos limit,
-                       std::optional<GroupHeader>& header) {
-    if (file == nullptr) return false;
-    // A block that the device can't give back is as lost as one that it gives back wrong.
-    auto read = file->read(position);
-    header = read ? *read : std::nullopt;
-    return header && position + file->group().size() <= limit;
-  }
-
   /// Cuts the file into readable groups and damaged stretches, up to where the
   /// next file takes over, or to where a torn tail may begin.
   Status survey(JournalFileReader* file, const FileHeader& header,
                 std::optional<JournalPos> taken_over, std::vector<Piece>& pieces) {
+    using Kind = Piece::Kind;
     const JournalPos begin(header.number * header.file_bytes);
-    const JournalPos limit =
-        taken_over.value_or(begin + (file != nullptr ? header.file_bytes : kJournalAlign));
-    JournalPos position = begin + kJournalAlign;
-    std::optional<GroupHeader> group;
-    while (position < limit) {
-      if (whole_at(file, position, limit, group)) {
-        const JournalPos end = position + file->group().size();
-        pieces.push_back({position, end, true});
-        position = end;
-        continue;
-      }
-      const JournalPos resumes = next_whole(file, position, limit);
-      if (resumes == limit && !taken_over) return {};
-      if (!taken_over && is_torn(file, position, limit)) return {};
-      if (file != nullptr) {
-        note(path_of(header.number), position - begin, resumes - begin,
-             fmt::format("unreadable group ({})", file->describe(position)));
-      }
-      pieces.push_back({position, resumes, false});
-      position = resumes;
+    if (file == nullptr) {
+      if (taken_over && *taken_over > begin + kJournalAlign)
+        pieces.push_back({Kind::damage, begin + kJournalAlign, *taken_over});
+      return {};
+    }
+    JournalScan scan(*file, {.taken_over = taken_over,
+                             .unsynced_bytes = unsynced_bytes_,
+                             .failed_reads_are_damage = true});
+    while (auto piece = TRY(scan.next())) {
+      if (piece->kind == Kind::torn) break;
+      if (piece->kind == Kind::damage)
+        note(path_of(header.number), piece->begin - begin, piece->end - begin, piece->what);
+      pieces.push_back(*std::move(piece));
     }
     return {};
-  }
-
-  static JournalPos next_whole(JournalFileReader* file, JournalPos position, JournalPos limit) {
-    std::optional<GroupHeader> group;
-    for (position = position + kJournalAlign; position < limit;
-         position = position + kJournalAlign) {
-      if (whole_at(file, position, limit, group)) return position;
-    }
-    return limit;
-  }
-
-  /// recover_journal's rule.
-  bool is_torn(JournalFileReader* file, JournalPos from, JournalPos limit) const {
-    JournalPos last_seen = from;
-    std::optional<GroupHeader> group;
-    for (JournalPos later = from + kJournalAlign; later < limit; later = later + kJournalAlign) {
-      if (!whole_at(file, later, limit, group)) continue;
-      if (group->durable_upto > from) return false;
-      last_seen = later + file->group().size();
-    }
-    return last_seen - from <= unsynced_bytes_;
   }
 
   Status write_copy(JournalFileReader* source, const FileHeader& header,
@@ -242,7 +202,7 @@ class Salvage {
     TRY(copy->write_at(0, encode_file_header(header)));
     const JournalPos begin(header.number * header.file_bytes);
     for (const Piece& piece : pieces) {
-      if (!piece.readable) {
+      if (piece.kind == Piece::Kind::damage) {
         TRY(write_empty_groups(*copy, header, piece));
         continue;
       }

@@ -224,6 +224,11 @@ Term Contents::last_term() const {
   return closed.empty() ? dropped_term : closed.back().last_term;
 }
 
+LogMs Contents::last_append_ms() const {
+  if (!open.empty()) return open.back().max_append_ms;
+  return closed.empty() ? LogMs(0) : closed.back().max_append_ms;
+}
+
 uint64_t Contents::bytes() const {
   uint64_t sum = open.empty() ? 0 : open.back().end();
   for (const auto& info : closed) sum += info.bytes;

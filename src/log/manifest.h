@@ -23,6 +23,7 @@ struct Contents {
   Offset first() const;
   Offset last() const;
   Term last_term() const;
+  LogMs last_append_ms() const;  ///< 0 when empty
   uint64_t bytes() const;
   friend bool operator==(const Contents&, const Contents&) = default;
 };

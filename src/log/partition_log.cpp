@@ -145,6 +145,7 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(PartitionId id, Segment
 Status PartitionLog::take_over(RecoveredLog&& recovered) {
   last_ = segments_.last();
   last_term_ = segments_.last_term();
+  last_append_ms_ = segments_.last_append_ms();
   for (auto& [first, held] : recovered.entries_) {
     if (held.entry.last() <= segments_.last()) continue;  // sealed before its file was freed
     if (first != last_ + 1) {
@@ -226,7 +227,7 @@ Status PartitionLog::truncate_suffix(Offset from) {
   }
   last_ = first_gone - 1;
   last_term_ = held_.empty() ? segments_.last_term() : held_.back().entry->term;
-  if (!held_.empty()) last_append_ms_ = held_.back().entry->append_ms;
+  last_append_ms_ = held_.empty() ? segments_.last_append_ms() : held_.back().entry->append_ms;
   durable_ = std::min(durable_, last_);
   return {};
 }
@@ -277,9 +278,10 @@ Status PartitionLog::set_hard_state(HardState state) {
   return {};
 }
 
-std::vector<PartitionLog::EntryPtr> PartitionLog::sealable() const {
+std::vector<PartitionLog::EntryPtr> PartitionLog::sealable(Offset upto) const {
+  upto = std::min(upto, committed_);
   size_t end = 0;  // entries before it form whole blocks
-  for (size_t i = 1; i < held_.size() && held_[i].entry->last() <= committed_; ++i) {
+  for (size_t i = 1; i < held_.size() && held_[i].entry->last() <= upto; ++i) {
     if (!same_block(*held_[i - 1].entry, *held_[i].entry)) end = i;
   }
   std::vector<EntryPtr> out;

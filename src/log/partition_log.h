@@ -102,8 +102,8 @@ class PartitionLog {
   const HardState& hard_state() const { return hard_state_; }
   Status set_hard_state(HardState state);
 
-  /// Committed entries that form whole blocks, not yet sealed; empty when none.
-  std::vector<EntryPtr> sealable() const;
+  /// Committed entries that form whole blocks, not yet sealed, up to an offset; empty when none.
+  std::vector<EntryPtr> sealable(Offset upto = Offset(UINT64_MAX)) const;
   /// They are in durable segments now: frees memory and journal up to `last`.
   void sealed_upto(Offset last);
   Segments& segments() { return segments_; }

@@ -89,6 +89,11 @@ class SegmentWriter {
   Result<SegmentInfo> close();
   Status sync() { return file_->sync(); }
   Offset first() const { return first_; }
+  /// Log time at which its first block begins; empty: it has none yet.
+  std::optional<LogMs> begin_ms() const {
+    if (blocks_.empty()) return std::nullopt;
+    return blocks_.front().min_append_ms;
+  }
   /// Length of the file so far.
   uint64_t bytes() const { return end_; }
 

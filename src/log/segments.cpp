@@ -41,6 +41,8 @@ class FooterCache {
   std::list<std::pair<Offset, Blocks>> kept_;
 };
 
+int64_t day_of(LogMs time) { return floor_to(time.value(), kDayMs); }
+
 Error missing(const std::string& path) {
   return Error(Errc::corrupt, "the file is missing, though the manifest lists it", path);
 }
@@ -61,6 +63,7 @@ class FileSegments final : public Segments {
   Offset first() const override { return state()->first(); }
   Offset last() const override { return state()->last(); }
   Term last_term() const override { return state()->last_term(); }
+  LogMs last_append_ms() const override { return state()->last_append_ms(); }
   Result<std::vector<Entry>> read_block(Offset offset) const override;
   Result<std::optional<Offset>> find_time(LogMs time) const override;
   Status drop(Offset before, LogMs older_than) override;
@@ -89,6 +92,7 @@ class FileSegments final : public Segments {
   Status resume(std::vector<Edit>& edits);
   Status add_block(std::span<const Entry> block, std::vector<Edit>& edits);
   Status close_if_full(std::vector<Edit>& edits);
+  Status close(std::vector<Edit>& edits);
 
   Result<SegmentReader> open_segment(Offset segment) const;
   Result<Blocks> blocks_of(const SegmentInfo& segment) const;
@@ -174,6 +178,8 @@ Status FileSegments::resume(std::vector<Edit>& edits) {
 }
 
 Status FileSegments::add_block(std::span<const Entry> block, std::vector<Edit>& edits) {
+  const auto began = writer_ ? writer_->begin_ms() : std::nullopt;
+  if (began && day_of(*began) != day_of(block.front().append_ms)) TRY(close(edits));
   if (!writer_) {
     const Offset first = block.front().first;
     writer_ = TRY(SegmentWriter::create(files_, path_of(first), first));
@@ -185,7 +191,10 @@ Status FileSegments::add_block(std::span<const Entry> block, std::vector<Edit>& 
 }
 
 Status FileSegments::close_if_full(std::vector<Edit>& edits) {
-  if (writer_->bytes() < options_.segment_bytes) return {};
+  return writer_->bytes() < options_.segment_bytes ? Status() : close(edits);
+}
+
+Status FileSegments::close(std::vector<Edit>& edits) {
   edits.push_back(Edit::close(TRY(writer_->close())));
   TRY(writer_->sync());
   writer_.reset();

@@ -19,8 +19,10 @@ enum class Compression : uint8_t { none = 0, lz4 = 1, zstd = 2 };
 /// Formats: top of segment.cpp and manifest.cpp.
 ///
 /// A directory holds `manifest` and `<first offset, 20 digits>.segment`. Blocks
-/// are appended to the last segment until it passes `segment_bytes`; then it is
-/// closed with a footer (block index) and the next one begins. The manifest is
+/// are appended to the last segment until it passes `segment_bytes`, or until one
+/// begins in another day of log time than the segment's first: then it is closed
+/// with a footer (block index) and the next one begins. So what is dropped by age
+/// goes within a day of it, however little there is. The manifest is
 /// an append-only list of checksummed edits (block added, segment closed,
 /// segment dropped), rewritten whole when it has grown; so opening reads the
 /// manifest alone, never the segments.
@@ -53,6 +55,8 @@ class Segments {
   virtual Offset first() const = 0;
   virtual Offset last() const = 0;
   virtual Term last_term() const = 0;
+  /// Newest log time of the last block; 0 when nothing is listed.
+  virtual LogMs last_append_ms() const = 0;
   /// Decoded entries of the block that holds `offset` (or the first after it),
   /// those before `offset` included. Errc::not_found past the end or before
   /// first() when nothing follows.

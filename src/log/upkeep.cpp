@@ -1,10 +1,12 @@
-// File `upkeep`, version 1, little-endian; written as a whole, atomically:
+// File `upkeep`, version 2, little-endian; written as a whole, atomically:
 //    0  8  magic "CMUPKEEP"
-//    8  4  version, 1
+//    8  4  version, 2
 //   12  4  number of partitions
 //   16  8  trusted time, ms since 1970
 //   24  8  what is left of a hold on deleting by age, ms of running; 0: none
 //   32     per partition 8: when it was last scrubbed, ms since 1970; 0: never
+//   …      per partition: varint length | what its last scrub found damaged, for a person;
+//          version 1, which is still read, has none
 //   …   8  XXH3 of everything before
 //
 // A file that is missing stands for a first start. One that is damaged or of another
@@ -29,7 +31,7 @@ namespace clickmill::log {
 namespace {
 
 constexpr std::string_view kMagic = "CMUPKEEP";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr int64_t kRoundNs = 1'000'000'000;
 // Between reads of a scrub; short enough that a sweep or a stop isn't kept waiting.
 constexpr int64_t kPauseMostNs = 1'000'000'000;
@@ -39,6 +41,7 @@ constexpr int64_t kPauseMostNs = 1'000'000'000;
 struct Upkeep::Saved {
   std::optional<AgeGuard::State> guard;
   std::vector<int64_t> checked_ms;
+  std::vector<std::string> damage;
 };
 
 Upkeep::Upkeep(FileSystem& files, const Clock& clock, std::vector<Segments*> segments,
@@ -56,6 +59,7 @@ Result<std::unique_ptr<Upkeep>> Upkeep::open(FileSystem& files, const Clock& clo
   auto saved = TRY(upkeep->load());
   const int64_t now = clock.wall_ms();
   upkeep->guard_ = std::make_unique<AgeGuard>(saved.guard, newest, now, clock.monotonic_ns());
+  upkeep->damage_ = std::move(saved.damage);
   upkeep->scrubs_ = std::make_unique<ScrubPlan>(std::move(saved.checked_ms), now);
   if (auto written = upkeep->save(); !written) {
     // A full disk must not keep a node from starting; a clock that nothing vouches for
@@ -71,26 +75,33 @@ Result<std::unique_ptr<Upkeep>> Upkeep::open(FileSystem& files, const Clock& clo
 Result<Upkeep::Saved> Upkeep::load() const {
   Saved saved;
   saved.checked_ms.resize(segments_.size());
+  saved.damage.resize(segments_.size());
   const std::string path = options_.directory + "/upkeep";
   if (!files_.exists(path)) return saved;
   const std::string bytes = TRY(read_file(files_, path));
   const std::string_view checked =
       std::string_view(bytes).substr(0, bytes.size() - std::min<size_t>(bytes.size(), 8));
   ByteCursor cursor(checked);
-  const bool magic = cursor.raw(kMagic.size()) == kMagic && cursor.u32() == kVersion;
+  const bool magic = cursor.raw(kMagic.size()) == kMagic;
+  const uint32_t version = cursor.u32();
   const uint32_t partitions = cursor.u32();
   AgeGuard::State guard{cursor.i64(), cursor.i64()};
   std::vector<int64_t> times(segments_.size());
   for (auto& time : times) time = cursor.i64();
+  std::vector<std::string> damage(segments_.size());
+  if (version == kVersion) {
+    for (auto& text : damage) text = cursor.bytes();
+  }
   ByteCursor checksum(std::string_view(bytes).substr(checked.size()));
-  if (!magic || partitions != segments_.size() || !cursor.done() ||
-      checksum.u64() != xxh64_of(checked)) {
+  if (!magic || version == 0 || version > kVersion || partitions != segments_.size() ||
+      !cursor.done() || checksum.u64() != xxh64_of(checked)) {
     log_warn("log", path + ": damaged or of another version; nothing is deleted by age for now");
     saved.guard = AgeGuard::State{0, AgeGuard::kHoldMs};
     return saved;
   }
   saved.guard = guard;
   saved.checked_ms = std::move(times);
+  saved.damage = std::move(damage);
   return saved;
 }
 
@@ -103,6 +114,10 @@ Status Upkeep::save() const {
   writer.i64(guard_->state().trusted_ms);
   writer.i64(guard_->state().hold_left_ms);
   for (const int64_t time : scrubs_->checked_ms()) writer.i64(time);
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& text : damage_) writer.bytes(text);
+  }
   writer.u64(xxh64_of(bytes));
   return write_file_atomically(files_, options_.directory + "/upkeep", bytes);
 }

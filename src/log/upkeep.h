@@ -19,9 +19,9 @@ namespace clickmill::log {
 /// Looks after the sealed log on a thread of its own: drops old segments every
 /// few minutes, and reads everything once a month to find what has rotted.
 ///
-/// What it must remember over restarts (the trusted time, scrub times) stands in
-/// the file `upkeep` of the data directory. A sweep that can't write it deletes
-/// nothing by age. A file `retention.now` in the data directory, made by `clickmill
+/// What it must remember over restarts (the trusted time, scrub times, what the last
+/// scrubs found) stands in the file `upkeep` of the data directory. A sweep that can't write it
+/// deletes nothing by age. A file `retention.now` in the data directory, made by `clickmill
 /// retention --now`, lifts a hold and starts a sweep within a second; it is removed
 /// when that is done.
 /// Thread: start, stop, round by the owner; warnings any.

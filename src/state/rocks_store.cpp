@@ -7,6 +7,7 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
@@ -15,9 +16,12 @@
 #include <algorithm>
 #include <cstdarg>
 #include <map>
+#include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <utility>
 
+#include "base/logging.h"
 #include "state/store.h"
 
 namespace clickmill::state {
@@ -99,6 +103,39 @@ rocksdb::ColumnFamilyOptions space_options(const std::string& name,
   return options;
 }
 
+/// A damaged table file makes every compaction of its space fail. RocksDB would refuse
+/// all writes after the first one, those of all partitions, though only who reads the
+/// damaged bytes is concerned. So writing goes on, and the space is not compacted any more.
+class DamageListener final : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
+    const bool compaction = reason == rocksdb::BackgroundErrorReason::kCompaction;
+    if (compaction && is_damage(*status)) *status = rocksdb::Status::OK();
+  }
+  void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo& done) override {
+    if (done.status.ok() || !is_damage(done.status)) return;
+    const std::lock_guard lock(mutex_);
+    if (!known_.insert(done.cf_name).second) return;
+    fresh_.push_back(done.cf_name);
+    log_error("state",
+              "a table file of " + done.cf_name +
+                  " is damaged, the space is not compacted any more: " + done.status.ToString());
+  }
+  /// Spaces that were found damaged since the last call.
+  std::vector<std::string> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(fresh_, {});
+  }
+
+ private:
+  static bool is_damage(const rocksdb::Status& status) {
+    return status.IsCorruption() || status.IsPathNotFound();
+  }
+  std::mutex mutex_;  ///< guards both, between RocksDB's threads and ours
+  std::set<std::string> known_;
+  std::vector<std::string> fresh_;
+};
+
 /// A column family that stays usable until its last user lets go, even if it is
 /// dropped meanwhile.
 class Family {
@@ -117,8 +154,9 @@ class Family {
 class RocksStore final : public Store {
  public:
   RocksStore(std::unique_ptr<rocksdb::DB> db, std::shared_ptr<rocksdb::Cache> cache,
+             std::shared_ptr<DamageListener> damage,
              const std::vector<rocksdb::ColumnFamilyHandle*>& handles)
-      : db_(std::move(db)), cache_(std::move(cache)) {
+      : db_(std::move(db)), cache_(std::move(cache)), damage_(std::move(damage)) {
     for (auto* handle : handles) {
       families_.emplace(handle->GetName(), std::make_shared<Family>(*db_, handle));
     }
@@ -220,6 +258,16 @@ class RocksStore final : public Store {
     return {};
   }
 
+  Status maintain() override {
+    for (const std::string& name : damage_->take()) {
+      const auto family = find({name});
+      if (!family) continue;
+      const auto status = db_->SetOptions(family->handle(), {{"disable_auto_compactions", "true"}});
+      if (!status.ok()) return error_of(status, "leave " + name);
+    }
+    return {};
+  }
+
   uint64_t memory_bytes() const override {
     uint64_t memtables = 0;
     uint64_t readers = 0;
@@ -272,6 +320,7 @@ class RocksStore final : public Store {
   // Before families_: RocksDB aborts when it is closed with handles still open.
   std::unique_ptr<rocksdb::DB> db_;
   std::shared_ptr<rocksdb::Cache> cache_;
+  std::shared_ptr<DamageListener> damage_;
   // Guards the map only. A mailbox won't do: any thread reads and commits.
   mutable std::shared_mutex mutex_;
   std::map<std::string, std::shared_ptr<Family>, std::less<>> families_;
@@ -320,6 +369,8 @@ Result<std::unique_ptr<Store>> open_database(const std::string& directory, uint6
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* raw = nullptr;
   auto options = database_options();
+  const auto damage = std::make_shared<DamageListener>();
+  options.listeners.push_back(damage);
   if (read_only) {
     options.create_if_missing = false;
     options.info_log = std::make_shared<NoLog>();
@@ -329,7 +380,7 @@ Result<std::unique_ptr<Store>> open_database(const std::string& directory, uint6
                 : rocksdb::DB::Open(options, directory, families, &handles, &raw);
   if (!status.ok()) return error_of(status, "open " + directory);
   std::unique_ptr<Store> store =
-      std::make_unique<RocksStore>(std::unique_ptr<rocksdb::DB>(raw), cache, handles);
+      std::make_unique<RocksStore>(std::unique_ptr<rocksdb::DB>(raw), cache, damage, handles);
   return store;
 }
 

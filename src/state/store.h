@@ -79,6 +79,8 @@ class Store {
   /// Little will be written to the space any more: lets the store rearrange it
   /// in the background, so that a read finds a key's neighbours in one place.
   virtual Status settle_space(const Space& space) = 0;
+  /// What the store itself wants done now and then, in the background.
+  virtual Status maintain() { return {}; }
   /// Bytes in memory (block cache, memtables, filters), for the memory metric.
   virtual uint64_t memory_bytes() const = 0;
 };

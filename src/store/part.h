@@ -19,6 +19,9 @@ class Part {
   /// Errc::corrupt names file and byte.
   static Result<std::shared_ptr<const Part>> open(FileSystem& files, const std::string& directory,
                                                   const PartMeta& meta);
+  /// Stands for a part that can't be read: whatever asks for rows that it may hold is
+  /// answered with the error.
+  static std::shared_ptr<const Part> damaged(const PartMeta& meta, const Error& why);
   virtual const PartMeta& meta() const = 0;
   /// Visits matching rows in key order.
   virtual Status scan(const Scan& scan, const Visit& visit) const = 0;

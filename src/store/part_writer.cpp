@@ -117,12 +117,13 @@ Status append_piece(Appender& out, std::string_view bytes, Piece& piece) {
 
 }  // namespace
 
-Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
-                            const std::string& name, Table table, const std::vector<Row>& rows) {
-  TRY(check_rows(rows, table));
+namespace {
+
+Result<PartMeta> write_file(FileSystem& files, const std::string& path, const std::string& name,
+                            Table table, const std::vector<Row>& rows) {
   Image image = make_image(table, rows);
   Footer& footer = image.footer;
-  auto file = TRY(files.open(directory + "/" + name, FileSystem::Open::truncate));
+  auto file = TRY(files.open(path, FileSystem::Open::truncate));
   Appender out(*file);
   TRY(out.append(encode_header()));
   for (size_t i = 0; i < kRegions; ++i) {
@@ -141,6 +142,18 @@ Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
                   footer.rows,
                   out.position(),
                   footer_checksum(end)};
+}
+
+}  // namespace
+
+Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
+                            const std::string& name, Table table, const std::vector<Row>& rows) {
+  TRY(check_rows(rows, table));
+  const std::string path = directory + "/" + name;
+  auto written = write_file(files, path, name, table, rows);
+  // On a full disk, half a file each time it is tried again would be the rest of it.
+  if (!written) (void)files.remove(path);
+  return written;
 }
 
 }  // namespace clickmill::store

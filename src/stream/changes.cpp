@@ -1,4 +1,4 @@
-// Key in the changes space, big-endian: u32 partition | u64 log time | u64 offset
+// Key in the changes space, big-endian: u32 slot | u64 log time | u64 offset
 // of the record | u32 place in it.
 // Value: u8 version 1 | varint age at birth | u8 kind | varint subject | bytes by |
 //   bytes what | bytes reason | bytes ad_id | bytes advertiser_id | svarint minute |
@@ -16,14 +16,14 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr size_t kKeyBytes = 24;
 
-std::string first_key(PartitionId partition) {
+std::string first_key(state::Slot slot) {
   std::string key;
-  append_key_u32(key, partition.value());
+  append_key_u32(key, slot.value());
   return key;
 }
 
-std::string key_of(PartitionId partition, const ChangePosition& position) {
-  std::string key = first_key(partition);
+std::string key_of(state::Slot slot, const ChangePosition& position) {
+  std::string key = first_key(slot);
   append_key_u64(key, static_cast<uint64_t>(std::max<int64_t>(position.at.value(), 0)));
   append_key_u64(key, position.record.value());
   append_key_u32(key, position.index);
@@ -64,10 +64,10 @@ std::string_view to_string(Change::Kind kind) {
   return kind == Change::Kind::review ? "review" : "repair";
 }
 
-Changes::Changes(PartitionId partition, state::Store& store)
-    : partition_(partition),
+Changes::Changes(state::Slot slot, state::Store& store)
+    : slot_(slot),
       overlay_(store, state::kChangesSpace),
-      expiry_(first_key(partition), first_key(partition + 1)) {}
+      expiry_(first_key(slot), first_key(state::Slot::of_number(slot.value() + 1))) {}
 
 void Changes::add(ChangePosition position, const Change& change, int64_t age_ms) {
   std::string value;
@@ -82,14 +82,14 @@ void Changes::add(ChangePosition position, const Change& change, int64_t age_ms)
   writer.bytes(change.advertiser_id);
   writer.svarint(change.minute_ms);
   writer.svarint(change.clicks);
-  overlay_.put(key_of(partition_, position), std::move(value));
+  overlay_.put(key_of(slot_, position), std::move(value));
 }
 
 Result<std::vector<Changes::Listed>> Changes::list(const ChangePosition& from, LogMs to,
                                                    size_t limit, int64_t age_ms) const {
   std::vector<Listed> listed;
   std::optional<Error> wrong;
-  TRY(overlay_.scan(key_of(partition_, from), key_of(partition_, {to, Offset(0), 0}),
+  TRY(overlay_.scan(key_of(slot_, from), key_of(slot_, {to, Offset(0), 0}),
                     [&](std::string_view key, std::string_view value) {
                       if (listed.size() == limit) return false;
                       ByteCursor cursor(value);

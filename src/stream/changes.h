@@ -10,6 +10,7 @@
 #include "base/strong.h"
 #include "state/expiry.h"
 #include "state/overlay.h"
+#include "state/slot.h"
 
 namespace clickmill::stream {
 
@@ -44,7 +45,7 @@ struct ChangePosition {
 /// Errors: those of the state store, and Errc::corrupt. Thread: worker.
 class Changes {
  public:
-  Changes(PartitionId partition, state::Store& store);
+  Changes(state::Slot slot, state::Store& store);
 
   /// Positions never decrease. `age_ms` here and below is the horizon's now.
   void add(ChangePosition position, const Change& change, int64_t age_ms);
@@ -66,7 +67,7 @@ class Changes {
   uint64_t pending_bytes() const { return overlay_.pending_bytes(); }
 
  private:
-  const PartitionId partition_;
+  const state::Slot slot_;
   state::Overlay overlay_;
   state::Expiry expiry_;
 };

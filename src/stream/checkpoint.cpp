@@ -1,4 +1,4 @@
-// Value in the meta space under partition | "checkpoint", little-endian:
+// Value in the meta space under slot | "checkpoint", little-endian:
 //   u8 version 3 | varint applied | bytes settings | horizon (horizon.cpp) |
 //   varint received, counted, duplicate, resent, review of reasons 1..5
 //   (version 2: 1..4), accepted, rejected |
@@ -16,9 +16,9 @@ namespace {
 constexpr uint8_t kVersion = 3;
 constexpr uint8_t kVersionOfFourReasons = 2;
 
-std::string key_of(PartitionId partition) {
+std::string key_of(state::Slot slot) {
   std::string key;
-  append_key_u32(key, partition.value());
+  append_key_u32(key, slot.value());
   key += "checkpoint";
   return key;
 }
@@ -81,7 +81,7 @@ uint64_t Tally::review_total() const {
   return total;
 }
 
-void put_checkpoint(PartitionId partition, const Checkpoint& checkpoint, state::Batch& batch) {
+void put_checkpoint(state::Slot slot, const Checkpoint& checkpoint, state::Batch& batch) {
   std::string out;
   ByteWriter writer(out);
   writer.u8(kVersion);
@@ -102,11 +102,11 @@ void put_checkpoint(PartitionId partition, const Checkpoint& checkpoint, state::
     writer.bytes(piece);
   }
   writer.u64(xxh64_of(out));
-  batch.put(state::kMetaSpace, key_of(partition), std::move(out));
+  batch.put(state::kMetaSpace, key_of(slot), std::move(out));
 }
 
-Result<std::optional<Checkpoint>> read_checkpoint(PartitionId partition, state::Store& store) {
-  const auto value = TRY(store.get(state::kMetaSpace, key_of(partition)));
+Result<std::optional<Checkpoint>> read_checkpoint(state::Slot slot, state::Store& store) {
+  const auto value = TRY(store.get(state::kMetaSpace, key_of(slot)));
   if (!value) return std::optional<Checkpoint>();
   auto checkpoint = decode(*value);
   if (!checkpoint) return std::move(checkpoint).error();

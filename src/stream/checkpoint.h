@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/strong.h"
+#include "state/slot.h"
 #include "state/store.h"
 #include "store/part_meta.h"
 #include "stream/horizon.h"
@@ -49,8 +50,8 @@ struct Checkpoint {
   uint64_t next_part = 1;
   std::vector<store::PartMeta> parts;
 };
-void put_checkpoint(PartitionId partition, const Checkpoint& checkpoint, state::Batch& batch);
+void put_checkpoint(state::Slot slot, const Checkpoint& checkpoint, state::Batch& batch);
 /// Empty for a partition that has none yet.
-Result<std::optional<Checkpoint>> read_checkpoint(PartitionId partition, state::Store& store);
+Result<std::optional<Checkpoint>> read_checkpoint(state::Slot slot, state::Store& store);
 
 }  // namespace clickmill::stream

@@ -20,7 +20,7 @@ Status Commit::write() {
     work_.record.parts.insert(work_.record.parts.end(), metas.begin(), metas.end());
   }
   fail_point("checkpoint.parts_synced");
-  put_checkpoint(work_.partition, work_.record, work_.batch);
+  put_checkpoint(work_.slot, work_.record, work_.batch);
   fail_point("checkpoint.batch_made");
   TRY(work_.store.commit(work_.batch, true));
   fail_point("checkpoint.committed");

@@ -20,7 +20,7 @@ namespace clickmill::stream {
 class Commit {
  public:
   struct Work {
-    PartitionId partition;
+    state::Slot slot;
     state::Store& store;
     FileSystem& files;
     Checkpoint record;                    ///< parts: without what `flush` writes

@@ -13,9 +13,9 @@ namespace {
 
 constexpr uint8_t kVersion = 1;
 
-std::string key_of(PartitionId partition) {
+std::string key_of(state::Slot slot) {
   std::string key;
-  append_key_u32(key, partition.value());
+  append_key_u32(key, slot.value());
   key += "double_clicks";
   return key;
 }
@@ -27,7 +27,7 @@ Error damaged() {
 }  // namespace
 
 Status DoubleClicks::load(state::Store& store) {
-  const auto value = TRY(store.get(state::kMetaSpace, key_of(partition_)));
+  const auto value = TRY(store.get(state::kMetaSpace, key_of(slot_)));
   stored_ = value.has_value();
   if (!value) return {};
   if (value->size() < 8) return damaged();
@@ -81,7 +81,7 @@ void DoubleClicks::forget_oldest() {
 void DoubleClicks::checkpoint(state::Batch& batch) {
   if (visits_.empty() && !stored_) return;
   stored_ = !visits_.empty();
-  if (!stored_) return batch.remove(state::kMetaSpace, key_of(partition_));
+  if (!stored_) return batch.remove(state::kMetaSpace, key_of(slot_));
   std::string out;
   ByteWriter writer(out);
   writer.u8(kVersion);
@@ -94,7 +94,7 @@ void DoubleClicks::checkpoint(state::Batch& batch) {
     before_ms = visit.append_ms.value();
   }
   writer.u64(xxh64_of(out));
-  batch.put(state::kMetaSpace, key_of(partition_), std::move(out));
+  batch.put(state::kMetaSpace, key_of(slot_), std::move(out));
 }
 
 }  // namespace clickmill::stream

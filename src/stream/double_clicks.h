@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/strong.h"
+#include "state/slot.h"
 #include "state/store.h"
 
 namespace clickmill::stream {
@@ -29,7 +30,7 @@ class DoubleClicks {
   static constexpr int64_t kSlackMs = 30'000;
   static constexpr size_t kMost = 1 << 16;
 
-  explicit DoubleClicks(PartitionId partition) : partition_(partition) {}
+  explicit DoubleClicks(state::Slot slot) : slot_(slot) {}
   Status load(state::Store& store);
 
   /// 0 turns it off. Another one than before forgets all, so that what is remembered
@@ -53,7 +54,7 @@ class DoubleClicks {
   void remember(const Visit& visit);
   void forget_oldest();
 
-  PartitionId partition_;
+  state::Slot slot_;
   int64_t window_ms_ = 0;
   std::deque<Visit> visits_;                              // in the order of the log
   std::multiset<std::pair<uint64_t, int64_t>> arrivals_;  // (who, received) of the same

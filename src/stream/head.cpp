@@ -19,7 +19,7 @@ constexpr uint64_t kRowBytes = 192;
 std::string Head::key_of(const store::Row& row) const {
   std::string key;
   key.reserve(13 + row.ad_id.size() + row.advertiser_id.size());
-  append_key_u32(key, partition_.value());
+  append_key_u32(key, slot_.value());
   append_key_u64(key, static_cast<uint64_t>(row.bucket_ms));
   key.append(row.ad_id);
   key.push_back('\0');
@@ -29,9 +29,9 @@ std::string Head::key_of(const store::Row& row) const {
 
 Status Head::load(state::Store& store) {
   std::string from;
-  append_key_u32(from, partition_.value());
+  append_key_u32(from, slot_.value());
   std::string to;
-  append_key_u32(to, partition_.value() + 1);
+  append_key_u32(to, slot_.value() + 1);
   Status decoded;
   TRY(store.scan(state::kRowsSpace, from, to, [&](std::string_view, std::string_view value) {
     ByteCursor cursor(value);
@@ -184,7 +184,7 @@ void Head::checkpoint(state::Batch& batch) {
   CM_ASSERT(in_flight_.empty());
   if (removed_before_ > 0) {
     std::string from;
-    append_key_u32(from, partition_.value());
+    append_key_u32(from, slot_.value());
     std::string to = from;
     append_key_u64(from, 0);
     append_key_u64(to, static_cast<uint64_t>(removed_before_));

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/strong.h"
 #include "click/click.h"
+#include "state/slot.h"
 #include "state/store.h"
 #include "store/row.h"
 #include "store/scan.h"
@@ -22,14 +23,14 @@ namespace clickmill::stream {
 /// closed ones until they are flushed. A straggler for a minute that already
 /// stands in a part simply starts a new row here: rows of one key are summed.
 ///
-/// Durable in the state store's rows space, key = partition | minute | ad_id NUL
+/// Durable in the state store's rows space, key = slot | minute | ad_id NUL
 /// advertiser_id, as of the last checkpoint. Rows on their way to a part are frozen:
 /// still read here, written by nobody, until the checkpoint that names the part is
 /// committed. Thread: worker; frozen rows any.
 class Head {
  public:
   using Minutes = std::map<int64_t, MinuteRows>;
-  explicit Head(PartitionId partition) : partition_(partition) {}
+  explicit Head(state::Slot slot) : slot_(slot) {}
   /// Reads the rows of the last checkpoint.
   Status load(state::Store& store);
 
@@ -81,7 +82,7 @@ class Head {
                            std::vector<store::Row>& out);
   std::string key_of(const store::Row& row) const;
 
-  const PartitionId partition_;
+  const state::Slot slot_;
   Minutes minutes_;
   // The minute of the last click: nearly always that of the next one too.
   int64_t last_minute_ = 0;

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 
 #include "base/assert.h"
+#include "base/damage.h"
 #include "base/fail_point.h"
 #include "base/logging.h"
 #include "store/merge.h"
@@ -14,15 +16,21 @@
 namespace clickmill::stream {
 namespace {
 
-// Eight parts of one size class become one of the next, so a row is rewritten
-// once per class and a table keeps at most 7 parts of each.
+// The oldest eight parts of one size class become one of the next, so a row is
+// rewritten about once per class and a table keeps at most 7 parts of each.
 constexpr size_t kFanIn = 8;
-// Larger parts stay as they are: a merge holds its rows in memory, some 300 bytes each.
+// A merge holds its rows in memory, some 300 bytes each. Of the last class that is
+// merged fewer than eight may fit; what they become is large enough to stay.
 constexpr uint64_t kRowsMost = 1 << 19;
+constexpr std::array<uint64_t, Parts::kLevels - 1> kRowsBelow = {8192, 65'536, kRowsMost / 2 + 1};
 
-unsigned size_class(uint64_t rows) {
-  unsigned level = 0;
-  for (uint64_t bound = 8192; rows >= bound; bound *= kFanIn) ++level;
+std::string name_of_part(state::Slot slot, uint64_t number, store::Table table) {
+  return fmt::format("p{}-{}-{}.part", slot.value(), number, store::to_string(table));
+}
+
+size_t size_class(uint64_t rows) {
+  size_t level = 0;
+  while (level < kRowsBelow.size() && rows >= kRowsBelow[level]) ++level;
   return level;
 }
 
@@ -91,25 +99,50 @@ std::vector<store::Row> roll_up(const std::vector<store::Row>& rows, store::Tabl
   return out;
 }
 
-Parts::Parts(PartitionId partition, FileSystem& files, std::string directory)
-    : partition_(partition),
+Parts::Parts(state::Slot slot, FileSystem& files, std::string directory)
+    : slot_(slot),
       disk_(files),
       directory_(std::move(directory)),
       current_(std::make_shared<std::array<store::PartList, store::kTables>>()) {}
 
-Status Parts::open(const std::vector<store::PartMeta>& metas, uint64_t next_part) {
+Status Parts::open(const std::vector<store::PartMeta>& metas, uint64_t next_part,
+                   bool keep_damaged) {
   auto lists = std::make_shared<std::array<store::PartList, store::kTables>>();
   for (const store::PartMeta& meta : metas) {
-    auto part = TRY(store::Part::open(disk_, directory_, meta));
-    (*lists)[static_cast<size_t>(meta.table)].push_back(std::move(part));
+    auto& list = (*lists)[static_cast<size_t>(meta.table)];
+    auto part = store::Part::open(disk_, directory_, meta);
+    if (part) {
+      list.push_back(*std::move(part));
+      continue;
+    }
+    if (!keep_damaged || !is_damage(part.error())) return std::move(part).error();
+    damaged_.insert(meta.name);
+    list.push_back(store::Part::damaged(meta, part.error()));
   }
   current_ = std::move(lists);
   *next_part_ = next_part;
   return {};
 }
 
-std::string Parts::name_of(PartitionId partition, uint64_t number, store::Table table) {
-  return fmt::format("p{}-{}-{}.part", partition.value(), number, store::to_string(table));
+std::optional<state::Slot> slot_of_part(std::string_view name) {
+  if (!name.starts_with("p") || !name.ends_with(".part")) return std::nullopt;
+  uint32_t slot = 0;
+  uint64_t number = 0;
+  const char* const end = name.data() + name.size();
+  auto read = std::from_chars(name.data() + 1, end, slot);
+  if (read.ec != std::errc() || read.ptr == end || *read.ptr != '-') return std::nullopt;
+  read = std::from_chars(read.ptr + 1, end, number);
+  if (read.ec != std::errc() || read.ptr == end || *read.ptr != '-') return std::nullopt;
+  for (const auto table : {store::Table::minute, store::Table::hour, store::Table::day}) {
+    // Written back, so that nothing else that reads alike is taken for ours.
+    if (name == name_of_part(state::Slot::of_number(slot), number, table))
+      return state::Slot::of_number(slot);
+  }
+  return std::nullopt;
+}
+
+std::string Parts::next_name(store::Table table) {
+  return name_of_part(slot_, (*next_part_)++, table);
 }
 
 std::shared_ptr<Parts::Flush> Parts::begin_flush(std::shared_ptr<const Head::Minutes> minutes) {
@@ -166,7 +199,7 @@ std::shared_ptr<Parts::Rewrite> Parts::begin_rewrite(std::shared_ptr<Flush> flus
   auto rewrite = std::make_shared<Rewrite>();
   rewrite->disk_ = &disk_;
   rewrite->directory_ = directory_;
-  rewrite->partition_ = partition_;
+  rewrite->slot_ = slot_;
   rewrite->next_part_ = next_part_;
   rewrite->flush_ = std::move(flush);
   rewrite->lists_ = *current_;
@@ -203,7 +236,7 @@ Status Parts::Rewrite::write(std::vector<store::Row> rows) {
 }
 
 Status Parts::Rewrite::add(store::Table table, const std::vector<store::Row>& rows) {
-  const std::string name = name_of(partition_, (*next_part_)++, table);
+  const std::string name = name_of_part(slot_, (*next_part_)++, table);
   const auto meta = TRY(store::write_part(*disk_, directory_, name, table, rows));
   added_.push_back(TRY(store::Part::open(*disk_, directory_, meta)));
   lists_[static_cast<size_t>(table)].push_back(added_.back());
@@ -229,6 +262,23 @@ Status Parts::Rewrite::replace_in(store::Table table, const std::vector<store::R
   std::erase_if(put, [](const store::Row& row) { return store::holds_nothing(row); });
   if (!put.empty()) TRY(add(table, put));
   return {};
+}
+
+/// The oldest parts of the class, once it has enough; as many as fit.
+store::PartList Parts::choose(const store::PartList& parts, size_t level) const {
+  store::PartList chosen;
+  for (const auto& part : parts) {
+    const store::PartMeta& meta = part->meta();
+    if (size_class(meta.rows) == level && damaged_.count(meta.name) == 0) chosen.push_back(part);
+  }
+  if (chosen.size() < kFanIn) return {};
+  chosen.resize(kFanIn);
+  uint64_t rows = 0;
+  const auto end = std::find_if(chosen.begin(), chosen.end(), [&rows](const auto& part) {
+    return (rows += part->meta().rows) > kRowsMost;
+  });
+  chosen.erase(end, chosen.end());
+  return chosen;
 }
 
 bool Parts::holds(const Lists& lists, const std::shared_ptr<const store::Part>& part) {
@@ -289,16 +339,9 @@ std::shared_ptr<Parts::Merge> Parts::due_merge(const store::TableTimes& oldest_m
   if (!changed_) return nullptr;
   if (auto merge = due_deletion()) return merge;
   for (size_t table = 0; table < store::kTables; ++table) {
-    for (unsigned level = 0; level < 8; ++level) {
-      store::PartList chosen;
-      uint64_t rows = 0;
-      for (const auto& part : (*current_)[table]) {
-        if (size_class(part->meta().rows) != level) continue;
-        chosen.push_back(part);
-        rows += part->meta().rows;
-      }
-      if (chosen.size() < kFanIn || rows > kRowsMost) continue;
-      return begin_merge(static_cast<store::Table>(table), std::move(chosen));
+    for (size_t level = 0; level + 1 < kLevels; ++level) {
+      auto chosen = choose((*current_)[table], level);
+      if (!chosen.empty()) return begin_merge(static_cast<store::Table>(table), std::move(chosen));
     }
   }
   changed_ = false;
@@ -341,6 +384,23 @@ uint64_t Parts::take_merge(const Merge& merge) {
   changed_ = true;
   fail_point("merge.taken");
   return merge.deleted_;
+}
+
+void Parts::merge_failed(const Merge& merge, const Error& error) {
+  changed_ = true;
+  if (!is_damage(error)) return;
+  for (const auto& part : merge.chosen_) {
+    const std::string& name = part->meta().name;
+    if (error.path() == directory_ + "/" + name) damaged_.insert(name);
+  }
+}
+
+std::array<size_t, Parts::kLevels> Parts::levels() const {
+  std::array<size_t, kLevels> counts{};
+  for (const auto& list : *current_) {
+    for (const auto& part : list) ++counts[size_class(part->meta().rows)];
+  }
+  return counts;
 }
 
 std::vector<store::PartMeta> Parts::metas() const {

@@ -3,12 +3,16 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/file_system.h"
 #include "base/strong.h"
+#include "state/slot.h"
 #include "store/part.h"
 #include "store/retention.h"
 #include "store/version.h"
@@ -90,7 +94,7 @@ class Parts {
     Status replace_in(store::Table table, const std::vector<store::Row>& rows);
     FileSystem* disk_ = nullptr;
     std::string directory_;
-    PartitionId partition_;
+    state::Slot slot_{PartitionId(0)};
     std::shared_ptr<std::atomic<uint64_t>> next_part_;
     std::shared_ptr<Flush> flush_;
     std::array<store::PartList, store::kTables> lists_;
@@ -98,9 +102,12 @@ class Parts {
     store::PartList added_;
   };
 
-  Parts(PartitionId partition, FileSystem& files, std::string directory);
+  Parts(state::Slot slot, FileSystem& files, std::string directory);
 
-  Status open(const std::vector<store::PartMeta>& metas, uint64_t next_part);
+  /// With `keep_damaged` a part that can't be opened answers its damage where it is asked;
+  /// else that is the error.
+  Status open(const std::vector<store::PartMeta>& metas, uint64_t next_part,
+              bool keep_damaged = false);
   /// Begins to make a minute part of the rows, and hour and day parts of the same.
   std::shared_ptr<Flush> begin_flush(std::shared_ptr<const Head::Minutes> minutes);
   /// Takes in what a successful run() has written.
@@ -111,11 +118,18 @@ class Parts {
   /// it rewrote have gone meanwhile: nothing has changed then.
   bool take_rewrite(const Rewrite& rewrite);
   /// A merge that is worth doing now; nullptr: none. One at a time: the next is
-  /// asked for after take_merge(). Rows before `oldest_ms` are to go: first, a part at a time.
+  /// asked for after take_merge() or merge_failed(). Rows before `oldest_ms` are to go: first, a
+  /// part at a time.
   std::shared_ptr<Merge> due_merge(const store::TableTimes& oldest_ms = store::kAllTime);
   /// Takes in what a successful run() has written, unless its parts have been replaced meanwhile.
   /// Gives how many rows were deleted.
   uint64_t take_merge(const Merge& merge);
+  /// run() gave an error. A part that this names as damaged is in no merge from now on;
+  /// after any other the same one is due again.
+  void merge_failed(const Merge& merge, const Error& error);
+  /// Parts of all tables by size class, the last of which is never merged.
+  static constexpr size_t kLevels = 4;
+  std::array<size_t, kLevels> levels() const;
   Snapshot snapshot() const { return current_; }
   std::vector<store::PartMeta> metas() const;
   uint64_t next_part() const { return *next_part_; }
@@ -127,12 +141,12 @@ class Parts {
  private:
   std::shared_ptr<Merge> begin_merge(store::Table table, store::PartList chosen);
   std::shared_ptr<Merge> due_deletion();
-  std::string next_name(store::Table table) { return name_of(partition_, (*next_part_)++, table); }
-  static std::string name_of(PartitionId partition, uint64_t number, store::Table table);
+  std::string next_name(store::Table table);
+  store::PartList choose(const store::PartList& parts, size_t level) const;
   using Lists = std::array<store::PartList, store::kTables>;
   static bool holds(const Lists& lists, const std::shared_ptr<const store::Part>& part);
 
-  const PartitionId partition_;
+  const state::Slot slot_;
   FileSystem& disk_;
   const std::string directory_;
   Snapshot current_;
@@ -142,8 +156,11 @@ class Parts {
   store::TableTimes oldest_ms_ = store::kAllTime;
   bool changed_ = true;                // since due_merge() last found nothing
   std::vector<std::string> replaced_;  // paths to unlink after the next durable checkpoint
+  std::set<std::string> damaged_;      // names of parts that no merge could read
 };
 
+/// The slot that a part file was written for; empty for a file that is no part.
+std::optional<state::Slot> slot_of_part(std::string_view name);
 /// The rows of the key's ad in a bucket of that length, with all columns. Borrows the key's texts.
 store::Scan scan_of(const store::Row& key, int64_t length_ms);
 /// What those of `parts`, and `more`, come to under the key.

@@ -23,37 +23,48 @@ int64_t minute_end(EventMs timestamp) { return floor_to(timestamp.value(), kMinu
 
 }  // namespace
 
-Pipeline::Pipeline(PartitionId partition, state::Store& store, FileSystem& files, Options options)
-    : partition_(partition),
+Pipeline::Pipeline(state::Slot slot, state::Store& store, FileSystem& files, Options options)
+    : slot_(slot),
+      partition_(slot.partition()),
       store_(store),
       files_(files),
       options_(std::move(options)),
-      double_clicks_(partition),
-      head_(partition),
-      parts_(partition, files, options_.store_directory),
-      review_(partition, store),
-      changes_(partition, store) {}
+      double_clicks_(slot),
+      head_(slot),
+      parts_(slot, files, options_.store_directory),
+      review_(slot, store),
+      changes_(slot, store) {}
 
-Result<std::unique_ptr<Pipeline>> Pipeline::open(PartitionId partition, state::Store& store,
+Result<std::unique_ptr<Pipeline>> Pipeline::open(state::Slot slot, state::Store& store,
                                                  FileSystem& files, Options options) {
-  auto pipeline =
-      std::unique_ptr<Pipeline>(new Pipeline(partition, store, files, std::move(options)));
+  auto pipeline = std::unique_ptr<Pipeline>(new Pipeline(slot, store, files, std::move(options)));
   TRY(pipeline->restore());
   return pipeline;
 }
 
+std::unique_ptr<Pipeline> Pipeline::stand_in(state::Slot slot, state::Store& store,
+                                             FileSystem& files, Options options) {
+  auto pipeline = std::unique_ptr<Pipeline>(new Pipeline(slot, store, files, std::move(options)));
+  pipeline->open_dedup();
+  return pipeline;
+}
+
 Status Pipeline::restore() {
-  auto checkpoint = TRY(read_checkpoint(partition_, store_));
+  auto checkpoint = TRY(read_checkpoint(slot_, store_));
   if (checkpoint) state_ = std::move(*checkpoint);
   checkpointed_ = state_.applied;
-  TRY(parts_.open(state_.parts, state_.next_part));
+  TRY(parts_.open(state_.parts, state_.next_part, options_.damaged_parts));
   TRY(head_.load(store_));
   double_clicks_.set_window(state_.settings.double_click_ms);
   TRY(double_clicks_.load(store_));
-  dedup_ = dedup::Dedup::open(partition_, store_, {state_.settings.dedup_hours, options_.images},
-                              state_.horizon.first_kept_hour());
+  open_dedup();
   last_flush_log_ms_ = state_.horizon.log_time().value();
   return {};
+}
+
+void Pipeline::open_dedup() {
+  dedup_ = dedup::Dedup::open(slot_, store_, {state_.settings.dedup_hours, options_.images},
+                              state_.horizon.first_kept_hour());
 }
 
 Status Pipeline::apply(const log::Entry& entry) {
@@ -275,7 +286,7 @@ Result<std::shared_ptr<Commit>> Pipeline::begin_checkpoint() {
   TRY(dedup_->load());
   // Those that a failed checkpoint has frozen go first.
   if (!head_.frozen() && flush_is_due()) freeze_closed();
-  Commit::Work work{partition_, store_, files_, state_, {}, flush_, parts_.take_replaced()};
+  Commit::Work work{slot_, store_, files_, state_, {}, flush_, parts_.take_replaced()};
   work.record.parts = parts_.metas();
   work.record.next_part = parts_.next_part();
   auto filled = fill(work.batch);

@@ -39,10 +39,15 @@ class Pipeline {
     size_t flush_rows = 1024;              ///< closed head rows that make a part
     int64_t flush_age_ms = kHourMs;        ///< log time after which closed rows make a part
     dedup::TableImages* images = nullptr;  ///< of the id tables; borrowed, null: none are kept
+    /// Parts that can't be opened don't keep the rest from it; they answer their damage.
+    bool damaged_parts = false;
   };
   /// `store` and `files` are borrowed and outlive it.
-  static Result<std::unique_ptr<Pipeline>> open(PartitionId partition, state::Store& store,
+  static Result<std::unique_ptr<Pipeline>> open(state::Slot slot, state::Store& store,
                                                 FileSystem& files, Options options);
+  /// One that has applied nothing, whatever is stored: for an owner that has none to use.
+  static std::unique_ptr<Pipeline> stand_in(state::Slot slot, state::Store& store,
+                                            FileSystem& files, Options options);
 
   /// Reads the ids that were filed before (apply does it otherwise): up to seconds.
   Status load() { return dedup_->load(); }
@@ -90,6 +95,9 @@ class Pipeline {
     return parts_.due_merge(oldest_ms);
   }
   uint64_t take_merge(const Parts::Merge& merge) { return parts_.take_merge(merge); }
+  void merge_failed(const Parts::Merge& merge, const Error& error) {
+    parts_.merge_failed(merge, error);
+  }
 
   /// What a query reads: head rows that match, the parts, how far it is.
   store::Version version(const store::Scan& scan) const;
@@ -106,11 +114,14 @@ class Pipeline {
   size_t head_rows() const { return head_.row_count(); }
   /// Cost: visits every row of the head.
   size_t head_memory_bytes() const { return head_.memory_bytes(); }
+  state::Slot slot() const { return slot_; }
   std::vector<store::PartMeta> part_metas() const { return parts_.metas(); }
+  std::array<size_t, Parts::kLevels> part_levels() const { return parts_.levels(); }
 
  private:
-  Pipeline(PartitionId partition, state::Store& store, FileSystem& files, Options options);
+  Pipeline(state::Slot slot, state::Store& store, FileSystem& files, Options options);
   Status restore();
+  void open_dedup();
   Status apply_clicks(const log::Entry& entry);
   Status apply_decision(const log::Entry& entry);
   Status apply_repair(const log::Entry& entry);
@@ -127,6 +138,7 @@ class Pipeline {
   Status fill(state::Batch& batch);
   int64_t closed_before() const;
 
+  const state::Slot slot_;
   const PartitionId partition_;
   state::Store& store_;
   FileSystem& files_;

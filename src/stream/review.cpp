@@ -1,4 +1,4 @@
-// Keys in the review space, big-endian: u32 partition | u8 table | u64 offset of the click.
+// Keys in the review space, big-endian: u32 slot | u8 table | u64 offset of the click.
 // Table 0, open:    u8 version 1 | varint age at birth | u8 reason | svarint append_ms | record
 // Table 1, decided: u8 version 1 | varint age at birth | varint offset of the deciding record
 // Both expire with the click: what was decided about it stands 90 days more in
@@ -25,20 +25,20 @@ constexpr std::array<std::string_view, kReasons> kReasonWords = {
 enum class Table : uint8_t { open = 0, decided = 1 };
 constexpr size_t kKeyBytes = 13;
 
-std::string first_key(PartitionId partition, uint8_t table) {
+std::string first_key(state::Slot slot, uint8_t table) {
   std::string key;
-  append_key_u32(key, partition.value());
+  append_key_u32(key, slot.value());
   key.push_back(static_cast<char>(table));
   return key;
 }
-std::string key_of(PartitionId partition, Table table, Offset click) {
-  std::string key = first_key(partition, static_cast<uint8_t>(table));
+std::string key_of(state::Slot slot, Table table, Offset click) {
+  std::string key = first_key(slot, static_cast<uint8_t>(table));
   append_key_u64(key, click.value());
   return key;
 }
-state::Expiry expiry_of(PartitionId partition, Table table) {
+state::Expiry expiry_of(state::Slot slot, Table table) {
   const auto number = static_cast<uint8_t>(table);
-  return {first_key(partition, number), first_key(partition, static_cast<uint8_t>(number + 1))};
+  return {first_key(slot, number), first_key(slot, static_cast<uint8_t>(number + 1))};
 }
 
 Error malformed(std::string_view what) {
@@ -163,11 +163,11 @@ Result<Decision> decode_decision(std::string_view bytes) {
   return decision;
 }
 
-Review::Review(PartitionId partition, state::Store& store)
-    : partition_(partition),
+Review::Review(state::Slot slot, state::Store& store)
+    : slot_(slot),
       overlay_(store, state::kReviewSpace),
-      open_expiry_(expiry_of(partition, Table::open)),
-      decided_expiry_(expiry_of(partition, Table::decided)) {}
+      open_expiry_(expiry_of(slot, Table::open)),
+      decided_expiry_(expiry_of(slot, Table::decided)) {}
 
 void Review::flag(Offset click, const ReviewEntry& entry, int64_t age_ms) {
   std::string value;
@@ -176,15 +176,14 @@ void Review::flag(Offset click, const ReviewEntry& entry, int64_t age_ms) {
   writer.u8(static_cast<uint8_t>(entry.reason));
   writer.svarint(entry.append_ms.value());
   writer.raw(entry.record);
-  overlay_.put(key_of(partition_, Table::open, click), std::move(value));
+  overlay_.put(key_of(slot_, Table::open, click), std::move(value));
 }
 
 Status Review::decide(Offset record, LogMs at, const Decision& decision, int64_t age_ms,
                       Changes& changes, const OnDecided& on_decided) {
   std::vector<std::string> keys;
   keys.reserve(decision.items.size());
-  for (const auto& item : decision.items)
-    keys.push_back(key_of(partition_, Table::open, item.click));
+  for (const auto& item : decision.items) keys.push_back(key_of(slot_, Table::open, item.click));
   const auto values = TRY(overlay_.get_all(keys));
   uint32_t index = 0;
   for (size_t i = 0; i < keys.size(); ++i) {
@@ -203,7 +202,7 @@ Status Review::decide(Offset record, LogMs at, const Decision& decision, int64_t
     std::string decided;
     state::put_birth(kVersion, open.born_age_ms, decided);
     ByteWriter(decided).varint(record.value());
-    overlay_.put(key_of(partition_, Table::decided, item.click), std::move(decided));
+    overlay_.put(key_of(slot_, Table::decided, item.click), std::move(decided));
     changes.add({at, record, index++}, change_of(item.click, decision, open.reason, view), age_ms);
     on_decided(item.click, decision.verdict, view);
   }
@@ -211,7 +210,7 @@ Status Review::decide(Offset record, LogMs at, const Decision& decision, int64_t
 }
 
 Result<std::optional<ReviewEntry>> Review::find(Offset click, int64_t age_ms) const {
-  const auto value = TRY(overlay_.get(key_of(partition_, Table::open, click)));
+  const auto value = TRY(overlay_.get(key_of(slot_, Table::open, click)));
   if (!value) return std::optional<ReviewEntry>();
   const Open open = TRY(decode_open(*value));
   if (state::expired(open.born_age_ms, age_ms)) return std::optional<ReviewEntry>();
@@ -219,7 +218,7 @@ Result<std::optional<ReviewEntry>> Review::find(Offset click, int64_t age_ms) co
 }
 
 Result<std::optional<Offset>> Review::decided_by(Offset click, int64_t age_ms) const {
-  const auto value = TRY(overlay_.get(key_of(partition_, Table::decided, click)));
+  const auto value = TRY(overlay_.get(key_of(slot_, Table::decided, click)));
   if (!value) return std::optional<Offset>();
   ByteCursor cursor(*value);
   const uint8_t version = cursor.u8();
@@ -246,10 +245,10 @@ Result<ReviewPage> Review::list(const ReviewQuery& query, int64_t age_ms) const 
                               ReviewEntry{open.reason, open.append_ms, std::string(open.record)});
     return {};
   };
-  const std::string from = key_of(partition_, Table::open, query.after + 1);
+  const std::string from = key_of(slot_, Table::open, query.after + 1);
   const std::string to = query.upto.value() == std::numeric_limits<uint64_t>::max()
-                             ? first_key(partition_, static_cast<uint8_t>(Table::decided))
-                             : key_of(partition_, Table::open, query.upto + 1);
+                             ? first_key(slot_, static_cast<uint8_t>(Table::decided))
+                             : key_of(slot_, Table::open, query.upto + 1);
   TRY(overlay_.scan(from, to, [&](std::string_view key, std::string_view value) {
     page.done = page.entries.size() < query.limit && page.scans < query.scan_most;
     if (!page.done) return false;

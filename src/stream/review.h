@@ -14,6 +14,7 @@
 #include "click/click.h"
 #include "state/expiry.h"
 #include "state/overlay.h"
+#include "state/slot.h"
 #include "stream/changes.h"
 
 namespace clickmill::stream {
@@ -91,7 +92,7 @@ struct ReviewPage {
 /// store, and Errc::corrupt for bytes it can't have written. Thread: worker.
 class Review {
  public:
-  Review(PartitionId partition, state::Store& store);
+  Review(state::Slot slot, state::Store& store);
 
   /// A click was flagged. Offsets increase.
   void flag(Offset click, const ReviewEntry& entry, int64_t age_ms);
@@ -128,7 +129,7 @@ class Review {
   uint64_t pending_bytes() const { return overlay_.pending_bytes(); }
 
  private:
-  const PartitionId partition_;
+  const state::Slot slot_;
   state::Overlay overlay_;
   state::Expiry open_expiry_;
   state::Expiry decided_expiry_;

@@ -17,9 +17,9 @@ bool matches(const store::Row& row, const store::Scan& scan) {
          (scan.ad_id.empty() || row.ad_id == scan.ad_id);
 }
 
-std::string key_of(PartitionId partition) {
+std::string key_of(uint32_t slot) {
   std::string key;
-  append_key_u32(key, partition.value());
+  append_key_u32(key, slot);
   return key;
 }
 
@@ -42,11 +42,17 @@ Result<store::TableTimes> OfflineNode::deleted_before() const {
 
 Result<OfflineNode::Stored> OfflineNode::stored(PartitionId partition, const store::Scan& scan) {
   Stored stored;
-  auto checkpoint = TRY(stream::read_checkpoint(partition, *state_));
+  const auto standing = TRY(state::read_standing(partition, *state_));
+  if (standing.building) {
+    return Error(Errc::busy, fmt::format("partition {} is being rebuilt from the log: start the "
+                                         "node and let it finish",
+                                         partition.value()));
+  }
+  auto checkpoint = TRY(stream::read_checkpoint(standing.live, *state_));
   if (!checkpoint) return stored;
   stored.checkpoint = *std::move(checkpoint);
   TRY(read_parts(stored.checkpoint, scan, stored.rows));
-  TRY(read_head(partition, scan, stored.rows));
+  TRY(read_head(standing.live, scan, stored.rows));
   store::fold_rows(stored.rows);
   return stored;
 }
@@ -61,10 +67,10 @@ Status OfflineNode::read_parts(const stream::Checkpoint& checkpoint, const store
   return {};
 }
 
-Status OfflineNode::read_head(PartitionId partition, const store::Scan& scan,
+Status OfflineNode::read_head(state::Slot slot, const store::Scan& scan,
                               std::vector<store::Row>& out) {
   Status decoded;
-  TRY(state_->scan(state::kRowsSpace, key_of(partition), key_of(partition + 1),
+  TRY(state_->scan(state::kRowsSpace, key_of(slot.value()), key_of(slot.value() + 1),
                    [&](std::string_view, std::string_view value) {
                      ByteCursor cursor(value);
                      auto row = store::decode_row(cursor);

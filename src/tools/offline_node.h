@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "state/slots.h"
 #include "state/store.h"
 #include "store/part.h"
 #include "store/retention.h"
@@ -44,7 +45,7 @@ class OfflineNode {
   OfflineNode(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
   Status read_parts(const stream::Checkpoint& checkpoint, const store::Scan& scan,
                     std::vector<store::Row>& out);
-  Status read_head(PartitionId partition, const store::Scan& scan, std::vector<store::Row>& out);
+  Status read_head(state::Slot slot, const store::Scan& scan, std::vector<store::Row>& out);
 
   FileSystem& files_;
   const std::string path_;

@@ -12,6 +12,7 @@
 #include "log/journal_salvage.h"
 #include "log/partition_log.h"
 #include "log/segments.h"
+#include "state/slots.h"
 #include "state/store.h"
 #include "stream/checkpoint.h"
 
@@ -87,7 +88,8 @@ class Recovery {
     const auto state = TRY(state::open_rocks_store(dir_->state(), kStateCacheBytes));
     for (uint32_t i = 0; i < logs_.size(); ++i) {
       const auto segments = TRY(log::Segments::open(files_, dir_->log(i), codec, {}));
-      const auto checkpoint = TRY(stream::read_checkpoint(PartitionId(i), *state));
+      const auto standing = TRY(state::read_standing(PartitionId(i), *state));
+      const auto checkpoint = TRY(stream::read_checkpoint(standing.current(), *state));
       log::GapFiller::Known known;
       known.sealed = segments->last();
       if (checkpoint) {

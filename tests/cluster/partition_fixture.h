@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,22 +34,27 @@ class PartitionFixture {
     auto journal = log::Journal::open(files_, "journal", clock_, {.file_bytes = 8 << 20}, replay);
     REQUIRE(journal);
     journal_ = std::move(*journal);
-    auto segments = log::Segments::open(files_, "log", codec_, {});
+    auto segments = log::Segments::open(files_, "log", codec_, {.segment_bytes = 1});
     REQUIRE(segments);
     stream::Pipeline::Options pipeline_options;
     pipeline_options.seed = 42;
     pipeline_options.store_directory = "store";
-    auto pipeline = stream::Pipeline::open(kId, state_, files_, pipeline_options);
+    auto rebuilder =
+        std::make_shared<stream::Rebuilder>(kId, state_, files_, std::move(pipeline_options));
+    auto pipeline = rebuilder->open((*segments)->first());
     REQUIRE(pipeline);
     Partition::Options options;
+    options.rebuilder = std::move(rebuilder);
     options.node_id = "n1";
     options.settings.nodes = {"n1"};
     options.low_water = [this](PartitionId) { return clock_.now(); };
     options.checkpoint_bytes = checkpoint_bytes_;
-    options.log_bytes = UINT64_MAX;  // nothing is sealed
+    options.log_bytes = UINT64_MAX;
     options.in_background = [this](std::function<void()> task) {
-      if (has_background_) tasks_.push_back(std::move(task));
-      return has_background_;
+      if (!has_background_) return false;
+      ++background_tasks_;
+      background_.push_back(std::move(task));
+      return true;
     };
     options.in_commit = [this](std::function<void()> task) {
       commits_.push_back(std::move(task));
@@ -60,19 +66,17 @@ class PartitionFixture {
                                              std::move(*pipeline), std::move(options));
     REQUIRE(partition_->open(*journal_, std::move(recovered)));
   }
+  /// Seals, merges and repairs run, when it settles.
+  void work_in_background() { has_background_ = true; }
   void replay() {
     while (partition_->replay_slice()) {
     }
     settle();
   }
-  /// Until everything that was appended is durable, applied and told.
+  /// Until everything that was appended is durable, applied and told, and what was
+  /// given to the background is done.
   void settle() {
-    while (journal_->pump() || !tasks_.empty()) {
-      while (!tasks_.empty()) {
-        auto task = std::move(tasks_.front());
-        tasks_.pop_front();
-        task();
-      }
+    while (journal_->pump() || run_one(tasks_) || run_one(background_)) {
     }
   }
   /// Writes the checkpoints that were prepared; the worker hears of it when it settles.
@@ -85,11 +89,68 @@ class PartitionFixture {
     partition_->maintain();
     settle();
   }
+  /// Replays and maintains the partition as its worker does, every 50 ms.
+  void live(int64_t ms) {
+    for (int64_t gone = 0; gone < ms; gone += 50) {
+      wall_.advance_ms(50);
+      (void)partition_->replay_slice();
+      partition_->maintain();
+      settle();
+    }
+  }
+  /// Commits that many clicks; false when they were not taken.
+  bool send(size_t clicks) {
+    std::optional<bool> taken;
+    partition_->submit(batch(clicks), [&](const Status& status) { taken = status.has_value(); });
+    settle();
+    return taken.value_or(false);
+  }
+  /// Fresh clicks of this instant.
+  Batch batch(size_t clicks) {
+    const ArrivalMs now = clock_.now();
+    Batch out{"n1", false, now, now, {}};
+    for (size_t i = 0; i < clicks; ++i) {
+      const std::string click_id = "c-" + std::to_string(sent_++);
+      click::ClickView click;
+      click.click_id = click_id;
+      click.ad_id = "ad_1";
+      click.advertiser_id = "adv_1";
+      click.timestamp_ms = EventMs(now.value());
+      click.received_ms = now;
+      click::encode_record(click, out.records.emplace_back());
+    }
+    return out;
+  }
+  /// An entry that no stream can apply.
+  void stop_the_stream() {
+    partition_->propose(click::EntryKind::settings, "malformed", [](const Result<Offset>&) {});
+    settle();
+    REQUIRE(partition_->failure());
+  }
   /// Until everything that was appended is durable; the worker hears of it only
   /// when it settles.
   void sync() {
     while (journal_->pump()) {
     }
+  }
+  /// Drops what retention would, up to the offset.
+  void drop_log(Offset before) {
+    REQUIRE(partition_->segments().drop(before, LogMs(INT64_MAX)));
+    REQUIRE(partition_->log().first() > Offset(1));
+  }
+  /// Minute rows that a query finds, summed; or why it can't be answered.
+  Result<uint64_t> clicks() {
+    if (auto why = partition_->why_no_answer()) return *std::move(why);
+    store::Scan scan;
+    scan.to_ms = INT64_MAX;
+    scan.countries = scan.visitors = true;
+    const auto version = partition_->pipeline().version(scan);
+    uint64_t clicks = 0;
+    for (const auto& row : version.head) clicks += row.counts.clicks;
+    for (const auto& part : (*version.parts)[0]) {
+      TRY(part->scan(scan, [&](const store::RowView& row) { clicks += row.clicks; }));
+    }
+    return clicks;
   }
   /// kill -9: what the journal has written stays, the state is the last checkpoint's.
   void kill() {
@@ -99,6 +160,7 @@ class PartitionFixture {
     partition_.reset();
     tasks_.clear();
     commits_.clear();
+    background_.clear();
     state_.crash();
     open();
   }
@@ -141,13 +203,24 @@ class PartitionFixture {
   simulation::SimFileSystem files_;
   state::MemoryStore state_;
   std::unique_ptr<Partition> partition_;
+  uint64_t background_tasks_ = 0;
 
  private:
+  static bool run_one(std::deque<std::function<void()>>& tasks) {
+    if (tasks.empty()) return false;
+    const auto task = std::move(tasks.front());
+    tasks.pop_front();
+    task();
+    return true;
+  }
+
   click::ColumnCodec codec_;
   std::unique_ptr<log::Journal> journal_;
   std::deque<std::function<void()>> tasks_;
   std::vector<std::function<void()>> commits_;
   size_t imported_ = 0;
+  std::deque<std::function<void()>> background_;
+  uint64_t sent_ = 0;
 };
 
 }  // namespace clickmill::cluster

@@ -1,5 +1,7 @@
 #include "cluster/partition.h"
 
+#include "base/bytes.h"
+#include "base/damage.h"
 #include "cluster/partition_fixture.h"
 
 namespace clickmill::cluster {
@@ -293,6 +295,162 @@ TEST_CASE("partition: a look-up that fails is made again, and nothing counts twi
   CHECK(fixture.partition_->trouble() == "");
   CHECK(fixture.partition_->tally().counted == 500);
   CHECK(fixture.partition_->tally().duplicate == 500);
+}
+
+TEST_CASE("partition: one whose stream has stopped takes clicks, seals and lets the journal go",
+          "[cluster]") {
+  PartitionFixture fixture;
+  fixture.work_in_background();
+  fixture.replay();
+  fixture.stop_the_stream();
+  const Offset applied = fixture.partition_->pipeline().applied();
+  const JournalPos before = fixture.partition_->oldest_needed();
+  for (int minutes = 0; minutes < 40; ++minutes) {
+    CHECK(fixture.send(3));
+    fixture.live(60'000);
+  }
+  CHECK(fixture.partition_->pipeline().applied() == applied);
+  // Ten minutes of log time end a block; all but the last of them are sealed.
+  CHECK(fixture.partition_->segments().last() >= applied + 3 * 30);
+  CHECK(fixture.partition_->oldest_needed() > before);
+  CHECK(fixture.partition_->log().committed() == fixture.partition_->log().last());
+
+  const JournalPos held = fixture.partition_->oldest_needed();
+  fixture.partition_->release_soon(JournalPos(held.value() + 1), 1);
+  fixture.settle();
+  CHECK(fixture.partition_->oldest_needed() > held);
+}
+
+TEST_CASE("partition: a seal that fails is tried again after longer and longer, and gets there",
+          "[cluster]") {
+  PartitionFixture fixture;
+  fixture.work_in_background();
+  fixture.replay();
+  CHECK(fixture.send(3));
+  fixture.live(1'000);
+  const auto space = fixture.files_.space("log");
+  REQUIRE(space);
+  fixture.files_.set_capacity_bytes(space->total_bytes - space->free_bytes);
+  const uint64_t before = fixture.background_tasks_;
+  fixture.wall_.advance_ms(15 * 60'000);
+  CHECK(fixture.send(3));  // the journal's file was there before
+  fixture.live(300'000);
+  const uint64_t tries = fixture.background_tasks_ - before;
+  CHECK(tries >= 5);
+  CHECK(tries <= 12);
+  CHECK(fixture.partition_->upkeep().seals_failed >= 5);
+  CHECK(fixture.partition_->segments().last() == Offset(0));
+  fixture.files_.set_capacity_bytes(uint64_t{1} << 40);
+  fixture.live(61'000);
+  CHECK(fixture.partition_->segments().last() > Offset(0));
+}
+
+/// Clicks of an hour, all of them in parts.
+void fill_parts(PartitionFixture& fixture) {
+  fixture.work_in_background();
+  fixture.replay();
+  for (int i = 0; i < 14; ++i) {
+    CHECK(fixture.send(50));
+    fixture.live(600'000);
+  }
+  REQUIRE(fixture.partition_->pipeline().part_metas().size() >= 3);
+}
+
+Result<uint64_t> ask_and_report(PartitionFixture& fixture) {
+  auto clicks = fixture.clicks();
+  if (!clicks && is_damage(clicks.error()))
+    fixture.partition_->met_damage(clicks.error().path(), clicks.error().message());
+  return clicks;
+}
+
+std::string first_minutes(const PartitionFixture& fixture) {
+  for (const auto& meta : fixture.partition_->pipeline().part_metas()) {
+    if (meta.table == store::Table::minute) return meta.name;
+  }
+  return {};
+}
+
+TEST_CASE("partition: a part that is found damaged is rebuilt from the log, and clicks go on",
+          "[cluster]") {
+  PartitionFixture fixture;
+  fill_parts(fixture);
+  REQUIRE(fixture.clicks().value() == 700);
+  const std::string damaged = first_minutes(fixture);
+  fixture.files_.flip_bit("store/" + damaged, 20);
+  CHECK(ask_and_report(fixture).error().code() == Errc::corrupt);
+  CHECK(ask_and_report(fixture).error().code() == Errc::closed);
+  CHECK(fixture.send(5));
+  fixture.live(50);
+  CHECK(ask_and_report(fixture).error().code() == Errc::busy);
+  CHECK(ask_and_report(fixture).error().message().find("partition 7") != std::string::npos);
+  CHECK(fixture.send(5));
+  // A kill in the middle of it goes on with it.
+  if (GENERATE(false, true)) {
+    REQUIRE(fixture.partition_->replay_slice());
+    REQUIRE(fixture.partition_->replay_slice());
+    fixture.kill();
+    CHECK(fixture.partition_->rebuilding());
+    CHECK(fixture.partition_->takes_clicks());
+  }
+  fixture.replay();
+  CHECK_FALSE(fixture.partition_->rebuilding());
+  CHECK(fixture.clicks().value() == 710);
+  CHECK(fixture.partition_->tally().counted == 710);
+  CHECK_FALSE(fixture.files_.exists("store/" + damaged));
+  // And stays so.
+  fixture.partition_->checkpoint_now();
+  fixture.kill();
+  fixture.replay();
+  CHECK(fixture.clicks().value() == 710);
+}
+
+TEST_CASE("partition: a part that can't be rebuilt is named where it is asked, the rest goes on",
+          "[cluster]") {
+  PartitionFixture fixture;
+  fill_parts(fixture);
+  fixture.partition_->checkpoint_now();
+  fixture.drop_log(Offset(200));
+  fixture.files_.flip_bit("store/" + first_minutes(fixture), 20);
+  CHECK(ask_and_report(fixture).error().code() == Errc::corrupt);
+  fixture.live(50);
+  CHECK_FALSE(fixture.partition_->failure());
+  CHECK(fixture.partition_->damaged_parts().size() == 1);
+  CHECK(fixture.send(5));
+  CHECK(fixture.partition_->tally().counted == 705);
+  // It doesn't keep the next start from it either.
+  const std::string path = "store/" + first_minutes(fixture);
+  const auto bytes = fixture.files_.open(path, FileSystem::Open::read).value()->size();
+  fixture.files_.flip_bit(path, bytes.value() - 20);
+  fixture.partition_->checkpoint_now();
+  fixture.kill();
+  fixture.replay();
+  CHECK(fixture.partition_->tally().counted == 705);
+  CHECK_FALSE(fixture.partition_->failure());
+  CHECK_FALSE(fixture.clicks());
+}
+
+TEST_CASE("partition: one whose state is damaged and whose log is cut is left out, by name",
+          "[cluster]") {
+  PartitionFixture fixture;
+  fill_parts(fixture);
+  fixture.partition_->checkpoint_now();
+  fixture.drop_log(Offset(200));
+  state::Batch batch;
+  std::string key;
+  append_key_u32(key, PartitionFixture::kId.value());
+  batch.put(state::kMetaSpace, key + "checkpoint", "nonsense");
+  REQUIRE(fixture.state_.commit(batch, true));
+  fixture.kill();
+  for (int lives = 0; lives < 2; ++lives) {
+    REQUIRE(fixture.partition_->failure());
+    CHECK(fixture.partition_->failure()->message().find("partition 7") != std::string::npos);
+    CHECK(fixture.clicks().error().code() == Errc::closed);
+    CHECK(fixture.partition_->oldest_durable_hour() == INT64_MAX);
+    const Offset last = fixture.partition_->log().last();
+    CHECK(fixture.send(5));  // they stand in the log for the day it is restored
+    CHECK(fixture.partition_->log().last() >= last + 5);
+    fixture.kill();
+  }
 }
 
 }  // namespace

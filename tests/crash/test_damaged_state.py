@@ -119,6 +119,75 @@ def test_damaged_state(context):
     context.say(f"{len(DAMAGES)} damages, {rebuilt} rebuilt from the log, {total} clicks")
 
 
+def test_part_damaged_while_running(context):
+    """a part that rots under a running node is rebuilt from the log, and the other partition answers throughout"""
+    node = context.node({"log": {"partitions": 2}, "stream": {"checkpoint_interval_s": 1}})
+    node.upload_ads(ADS)
+    now = now_ms()
+    begin_ms, end_ms = (now - 2 * DAY_MS) // DAY_MS * DAY_MS, now + DAY_MS
+    past = [{"click_id": f"past-{number}", "ad_id": ad["ad_id"], "user_id": f"u{number % 90}",
+             "timestamp_ms": now - (number % 300) * MINUTE_MS - 5 * MINUTE_MS, "country": "DE"}
+            for number, ad in enumerate(ADS * 3)]
+    send(node, past, "?mode=backfill")
+    node.wait_total(begin_ms, end_ms, len(past))
+    store = node.data_dir / "store"
+    wait_until("parts", lambda: any(path.name.startswith("p0-") for path in store.iterdir()))
+    before = answers(node, begin_ms, end_ms)
+    damaged = files_of(store, "-minute.part", "p0-") + files_of(store, "-hour.part", "p0-")
+    for path in damaged:
+        # All of its blocks; what is read when it is opened stands behind them.
+        for at in range(16, int(os.path.getsize(path) * 0.6), 40):
+            flip(path, at / os.path.getsize(path))
+    refused, right = 0, 0
+
+    def all_answer():
+        nonlocal refused, right
+        answered = 0
+        for ad_id, want in before.items():
+            answer = node.request("GET", f"/v1/metrics/clicks?ad_id={ad_id}&from={begin_ms}&to={end_ms}"
+                                         "&granularity=1h&fill=none&breakdown=country")
+            if answer.status == 200:
+                got = [{**row, "complete": None} for row in answer.json()["data"]]
+                check_equal(f"answer of {ad_id}", got, want)
+                answered += 1
+                continue
+            refused += 1
+            check_equal(f"{ad_id}: {answer}", answer.status, 503)
+            check("partition 0" in answer.json()["detail"], f"it names no partition: {answer}")
+        right += answered
+        return answered == len(before) and refused > 0
+
+    wait_until("an answer for all", all_answer, 60)
+    live = [{"click_id": f"live-{number}", "ad_id": ad["ad_id"], "timestamp_ms": now_ms()}
+            for number, ad in enumerate(ADS[:300])]
+    send(node, live)
+    node.wait_total(begin_ms, end_ms, len(past) + len(live))
+    send(node, live)
+    node.wait_spool_empty()
+    check_equal("total after copies", node.total(begin_ms, end_ms), len(past) + len(live))
+    node.check_invariant()
+    node.kill()
+    node.start()
+    node.wait_total(begin_ms, end_ms, len(past) + len(live))
+    check(not any("damaged" in name for name in os.listdir(node.data_dir)), "it set the state aside")
+    check(not any(path in damaged for path in store.iterdir()), "the damaged parts are still there")
+    context.say(f"{refused} answers refused, {right} right ones beside them")
+
+
+def test_strangers_in_store(context):
+    """what is no part file of ours in store/ stays, and keeps no node from starting"""
+    node = context.node({"log": {"partitions": 2}})
+    node.stop()
+    store = node.data_dir / "store"
+    (store / "lost+found").mkdir()
+    (store / "notes.txt").write_text("mine")
+    (store / "p0-99-minute.part").write_text("left by a crash")
+    node.start()
+    check((store / "lost+found").is_dir(), "a folder is gone")
+    check_equal("a file", (store / "notes.txt").read_text(), "mine")
+    check(not (store / "p0-99-minute.part").exists(), "a part that no checkpoint names is still there")
+
+
 def test_checkpoint_ahead_of_log(context):
     """a state that is ahead of its log is refused by name, never continued"""
     node = context.node({"log": {"partitions": 2}, "stream": {"checkpoint_interval_s": 1}})

@@ -44,6 +44,32 @@ TEST_CASE("segments: names have twenty digits and nothing else is ours", "[log]"
   }
 }
 
+TEST_CASE("segments: one ends with its day of log time, however it was sealed", "[log]") {
+  const int64_t midnight = floor_to(1'700'000'000'000, kDayMs);
+  const bool at_once = GENERATE(true, false);
+  SealedLog log(1, 0, {});
+  log.open();
+  // Every six hours a block, on the hour; the fifth is the first of the second day.
+  for (uint64_t i = 0; i < 11; ++i) {
+    const LogMs time(midnight + static_cast<int64_t>(i) * kDayMs / 4);
+    log.blocks.push_back({{Offset(1 + i), 1, 1, Term(1), time, "x"}});
+  }
+  if (at_once) {
+    log.seal(11);
+  } else {
+    for (int i = 0; i < 11; ++i) {
+      log.seal(1);
+      if (i % 3 == 0) log.open();
+    }
+  }
+  log.check_all();
+  log.check_clean();
+  const auto closed = log.segments->closed();
+  REQUIRE(closed.size() == 2);
+  CHECK(closed[0].last == Offset(4));
+  CHECK(closed[1].last == Offset(8));
+}
+
 TEST_CASE("segments: equals a list of blocks through seal, drop and reopen", "[log]") {
   for (uint64_t seed = 0; seed < 30; ++seed) {
     CAPTURE(seed);

@@ -1,0 +1,81 @@
+// What a partition does about damage.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/damage.h"
+#include "base/logging.h"
+#include "cluster/partition.h"
+
+namespace clickmill::cluster {
+
+std::optional<Error> Partition::why_no_answer() const {
+  if (failure_) return Error(Errc::closed, failure_->message());
+  if (caught_up_) return std::nullopt;
+  if (!rebuilding()) return Error(Errc::busy, "counts are being caught up after a start");
+  return Error(Errc::busy, fmt::format("partition {} was damaged and is being rebuilt from the log",
+                                       id_.value()));
+}
+
+void Partition::met_damage(const std::string& path, const std::string& what) {
+  owner_.check();
+  if (failure_ || !caught_up_ || !options_.rebuilder) return;
+  const auto metas = pipeline_->part_metas();
+  const bool ours = std::any_of(metas.begin(), metas.end(), [&path](const auto& meta) {
+    return path.ends_with("/" + meta.name);
+  });
+  // One that was merged or rebuilt away meanwhile is nobody's trouble.
+  if (!ours) return;
+  if (log_->first() == Offset(1)) return fail(Error(Errc::corrupt, what, path));
+  const bool news =
+      damaged_parts_
+          .insert(fmt::format("partition {}: a part is damaged, and its log no longer "
+                              "reaches back: {}: {}",
+                              id_.value(), path, what))
+          .second;
+  if (news) log_error("partition", *damaged_parts_.rbegin());
+}
+
+int64_t Partition::oldest_durable_hour() const {
+  return lost() ? std::numeric_limits<int64_t>::max() : pipeline_->oldest_durable_hour();
+}
+
+/// Begins what is damaged anew, once nothing of it is under way any more.
+void Partition::heal_if_due() {
+  const int64_t now = clock_.system().monotonic_ns();
+  if (!heals_ || log_failed_ || !options_.rebuilder || !is_damage(*failure_)) return;
+  if (merging_ || repairing_ || commit_ || heal_again_.waits(now)) return;
+  heal_again_.failed(now);
+  stream::Rebuilder& rebuilder = *options_.rebuilder;
+  // The old one lets go of its files first.
+  pipeline_ = rebuilder.stand_in();
+  auto opened = rebuilder.rebuild(*failure_, log_->first());
+  if (opened) return begin_again(*std::move(opened));
+  log_error("partition", fmt::format("partition {}: it can't begin again: {}", id_.value(),
+                                     opened.error().text()));
+}
+
+void Partition::begin_again(std::unique_ptr<stream::Pipeline> pipeline) {
+  pipeline_ = std::move(pipeline);
+  failure_.reset();
+  loaded_ = caught_up_ = false;
+  replay_until_ = log_->last();
+  publish_tally();
+  if (lost()) fail_for_good(Error(Errc::corrupt, options_.rebuilder->lost()->message()));
+}
+
+/// The old state goes once all of the new one is durable. False: not yet.
+bool Partition::finish_rebuild() {
+  checkpoint_now();
+  if (failure_ || !pipeline_->saved()) return false;
+  if (auto done = options_.rebuilder->finish(); !done) {
+    held_up(std::move(done).error(), checkpointing_);
+    return false;
+  }
+  heal_again_.succeeded();
+  return true;
+}
+
+}  // namespace clickmill::cluster
