@@ -115,13 +115,14 @@ TEST_CASE("parts: a merge that failed is due again, without the part that is dam
     CHECK(life.count(store::Table::minute) == 2);
   }
   SECTION("a damaged part is left out") {
-    const auto& damaged = (*life.parts_.snapshot())[0][2]->meta();
-    life.files_.flip_bit("/store/" + damaged.name, 60);
+    const std::string damaged = (*life.parts_.snapshot())[0][2]->meta().name;
+    // Its rows; what follows them was read when it was opened.
+    for (uint64_t byte = 16; byte < 24; ++byte) life.files_.flip_bit("/store/" + damaged, byte);
     CHECK_FALSE(life.merge());
     CHECK(life.merge());
     const auto minutes = (*life.parts_.snapshot())[0];
     REQUIRE(minutes.size() == 2);
-    CHECK(minutes[0]->meta().name == damaged.name);
+    CHECK(minutes[0]->meta().name == damaged);
     life.merge_all();
     CHECK(life.count(store::Table::hour) == 2);
   }
