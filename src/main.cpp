@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/file_system.h"
+#include "base/log_writer.h"
 #include "base/logging.h"
 #include "catalog/catalog.h"
 #include "engine/config.h"
@@ -92,6 +93,7 @@ void wait_for_stop(const sigset_t& signals, const std::string& path, engine::Eng
 int run_node(const engine::Config& config, const std::string& path) {
   set_logging(config.log_level, config.log_format);
   const sigset_t signals = block_signals();
+  const LogWriter log_writer;
   SystemClock clock;
   PosixFileSystem files;
   engine::Engine engine(config, files, clock);

@@ -11,8 +11,8 @@ enum class LogFormat : uint8_t { text, json };
 
 /// Chooses what goes to stderr and how. Process-wide, since stderr is. Thread: any.
 void set_logging(LogLevel lowest, LogFormat format);
-/// Writes one line `<time> <level> <area>: <message>` to stderr with one write(2).
-/// Thread: any.
+/// Writes one line `<time> <level> <area>: <message>` to stderr; waits for no reader while a
+/// LogWriter lives, and leaves out what repeats without end (LogLimit). Thread: any.
 void log_line(LogLevel level, std::string_view area, std::string_view message);
 
 inline void log_info(std::string_view area, std::string_view message) {

@@ -6,6 +6,8 @@
 
 #include <fstream>
 
+#include "base/log_writer.h"
+
 namespace clickmill {
 namespace {
 
@@ -55,6 +57,9 @@ void add_process_metrics(Metrics& metrics, int64_t start_ms) {
                      [] { return entries_of("/proc/self/fd") - 1; });
   metrics.gauge_from("process_max_fds", "File descriptors that may be open.", max_fds);
   metrics.gauge_from("process_threads", "Threads.", [] { return entries_of("/proc/self/task"); });
+  metrics.counter_from("clickmill_log_lines_dropped_total",
+                       "Log lines that stderr did not take in time.",
+                       [] { return static_cast<double>(LogWriter::dropped()); });
   metrics.gauge_from("process_start_time_seconds", "Start of the process, since 1970.",
                      [start_ms] { return static_cast<double>(start_ms) / 1e3; });
 }
