@@ -55,8 +55,8 @@ class Batch {
 
 /// The stream's durable state: one RocksDB per process, shared by all
 /// partitions; in tests and simulation a map in memory.
-/// Errors: any answer but "not found" that RocksDB gives is an Error (io,
-/// corrupt, no_space); the partition that meets one stops, never counts on.
+/// Errors: any answer but "not found" that RocksDB gives is an Error: corrupt is
+/// damage; no_space and io may pass, and what was to be written must be tried again.
 /// Thread: any.
 class Store {
  public:
@@ -85,8 +85,23 @@ class Store {
   virtual uint64_t memory_bytes() const = 0;
 };
 
-/// Opens or creates. `directory` must exist. Errc::corrupt when RocksDB says so.
-Result<std::unique_ptr<Store>> open_rocks_store(const std::string& directory, uint64_t cache_bytes);
+/// The disk as the store's owner wants it treated.
+struct Disk {
+  /// A commit that finds less free is refused before anything is written.
+  uint64_t reserve_bytes = 0;
+  /// Asked before each change of a file, which fails with what it answers: for tests.
+  std::function<Status(const std::string& path)> before_write = nullptr;
+  int retry_ms = 500;  ///< between two tries to open it again
+};
+
+/// Opens or creates. `directory` must exist. Errc::corrupt when RocksDB says so,
+/// Errc::busy when another has it open.
+/// A disk that is full or can't be written is no error: what is there can be read,
+/// commits answer Errc::no_space or io, and pass again by themselves once it takes
+/// writes. So it is after a failure at any later time; a commit that failed then may
+/// be found done all the same.
+Result<std::unique_ptr<Store>> open_rocks_store(const std::string& directory, uint64_t cache_bytes,
+                                                Disk disk = {});
 /// The same of a stopped process, as its last commit left it. Writes nothing; commit
 /// and drop_space answer an Error.
 Result<std::unique_ptr<Store>> open_rocks_store_read_only(const std::string& directory,
