@@ -16,6 +16,7 @@ namespace {
 
 constexpr auto kIdleBeforeNote = std::chrono::milliseconds(20);
 constexpr auto kRetryNoRoom = std::chrono::milliseconds(100);
+constexpr auto kRetryFailing = std::chrono::seconds(1);
 
 // What a record takes in memory besides its payload: itself, its waiter, and the
 // answer that hangs on that.
@@ -47,9 +48,9 @@ Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::str
   TRY(journal->files_.adopt(id, {recovered.file_numbers.begin(), recovered.file_numbers.end()}));
   journal->durable_upto_ = recovered.end;
   journal->end_ = recovered.end;
-  // The first click should not wait for a file to be made; without room it must.
-  if (auto made = journal->files_.keep_spare(); !made && made.error().code() != Errc::no_space)
-    return std::move(made).error();
+  // The first click should not wait for a file to be made; on a disk that is full or
+  // can't be written it must.
+  if (auto made = journal->files_.keep_spare(); !made) TRY(journal->wait_if_passing(made));
   // Only now: a start must not fail for a bound that upkeep will meet again.
   journal->files_.set_bytes_most(options.files_bytes_most);
   journal->recovered_ = std::move(recovered);
@@ -65,12 +66,22 @@ Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::str
   auto journal = TRY(open(files, directory, clock, options));
   TRY(journal->replay(replay));
   journal->end_replay();
-  TRY(journal->next_file());
+  if (auto begun = journal->next_file(); !begun) TRY(journal->wait_if_passing(begun));
   return journal;
 }
 
+/// What a start does about a disk that takes no new file: an error unless it may pass.
+Status Journal::wait_if_passing(const Status& failed) {
+  const Error& error = failed.error();
+  if (error.code() != Errc::no_space && error.code() != Errc::io) {
+    return Error(error.code(), error.message(), error.path(), error.position());
+  }
+  abandon_file_ = true;
+  note_health(failed);
+  return {};
+}
+
 Status Journal::append(Append&& record) {
-  if (health() == Health::closed) return Error(Errc::closed, "journal is closed");
   const auto lane = static_cast<size_t>(record.lane);
   const uint64_t bytes = size_of(record);
   if (bytes > record_bytes_max()) {
@@ -161,8 +172,9 @@ void Journal::linger() const {
 bool Journal::wait_for_work() {
   std::unique_lock lock(mutex_);
   const auto ready = [&] { return stopping_ || has_writable(); };
-  if (health() == Health::no_room && !stopping_) {
-    work_.wait_for(lock, kRetryNoRoom, [&] { return stopping_; });
+  if (health() != Health::ok && !stopping_) {
+    const auto retry = health() == Health::no_room ? kRetryNoRoom : kRetryFailing;
+    work_.wait_for(lock, retry, [&] { return stopping_; });
   } else if (clicks_wait()) {
     work_.wait_for(lock, kRetryNoRoom, ready);
   } else if (!work_.wait_for(lock, kIdleBeforeNote, ready)) {
@@ -223,10 +235,9 @@ void Journal::look_for_room() {
 }
 
 bool Journal::pump() {
-  if (health() == Health::closed) return false;
   look_for_room();
   std::vector<Append> records;
-  if (!take_queued(records)) {
+  if (!take_queued(records) && health() == Health::ok) {
     if (thread_.joinable() || noted_durable_ || abandon_file_) return false;
     note_durable_when_idle();
     return true;
@@ -237,22 +248,29 @@ bool Journal::pump() {
     stats_.rewrites.add();
     done = write_and_sync(records);
   }
+  note_health(done);
+  if (!done) give_back(std::move(records));
+  return done.has_value();
+}
+
+void Journal::note_health(const Status& done) {
+  Health health = Health::ok;
+  if (!done) health = done.error().code() == Errc::no_space ? Health::no_room : Health::failing;
+  if (health_.exchange(health) == health) return;
   if (done) {
-    health_ = Health::ok;
-  } else if (done.error().code() == Errc::no_space) {
-    health_ = Health::no_room;
-    give_back(std::move(records));
+    log_info("journal", "writes again");
   } else {
-    close_for_good(done.error(), std::move(records));
+    log_error("journal", "everything waits in memory: " + done.error().text());
   }
-  return true;
 }
 
 /// On an error `records` keeps, in their order, those that are not known
 /// durable; the next attempt writes them to a new file, which voids them here.
 Status Journal::write_and_sync(std::vector<Append>& records) {
   size_t written = 0;
-  auto done = write_all(records, written);
+  Status done;
+  if (abandon_file_) done = make_room(0);
+  if (done) done = write_all(records, written);
   if (done) done = sync_unsynced();
   if (done) return {};
   abandon_file_ = true;
@@ -351,19 +369,6 @@ void Journal::complete_unsynced() {
       if (append.waiter) append.waiter->durable(group.position, std::move(append.payload));
     }
   }
-}
-
-void Journal::close_for_good(const Error& error, std::vector<Append>&& records) {
-  log_error("journal", "closed after a second failure: " + error.text());
-  health_ = Health::closed;
-  {
-    std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  for (Append& append : records) {
-    if (append.waiter) append.waiter->failed(error, std::move(append.payload));
-  }
-  fail_queued(error);
 }
 
 void Journal::fail_queued(const Error& error) {

@@ -28,7 +28,7 @@ class JournalWaiter {
   virtual void written() {}
   /// The record is durable in the group at `position`; its payload is given back.
   virtual void durable(JournalPos position, std::string&& payload) = 0;
-  /// The journal is closed; the record may or may not be found after a restart.
+  /// The journal has stopped; the record may or may not be found after a restart.
   virtual void failed(const Error& error, std::string&& payload) = 0;
 };
 
@@ -55,9 +55,8 @@ struct Append {
 /// Positions name file and byte and are never reused.
 /// Errors: after a failed write or fdatasync everything not known durable is
 /// rewritten from memory to a new file (the old one's pages may be clean but
-/// lost). After a second failure in a row the journal is closed: waiters hear
-/// failed(), append answers Errc::closed. While the disk is full records wait
-/// in memory; append answers Errc::busy at `queue_bytes`.
+/// lost). While the disk is full, or fails again and again, records wait in memory
+/// and are tried again by themselves; append answers Errc::busy at `queue_bytes`.
 /// Clicks stop earlier, when one more file would touch the reserve: they wait in
 /// memory while everything else is still written. Bulk is refused then, since
 /// its sender can wait better than we can.
@@ -77,11 +76,12 @@ class Journal {
     int64_t linger_us = 300;
     uint64_t linger_bytes = 16 << 10;
   };
-  enum class Health : uint8_t { ok, no_room, closed };
+  enum class Health : uint8_t { ok, no_room, failing };
 
   /// Finds the end of what is there (see JournalRecovery) and is ready to write behind
   /// it, in a new file, which begins with the first record: a start that comes to nothing
-  /// leaves none. replay() must follow before anything is released.
+  /// leaves none. replay() must follow before anything is released. On a disk that is full
+  /// or can't be written it opens all the same, and begins the file when it can.
   static Result<std::unique_ptr<Journal>> open(FileSystem& files, const std::string& directory,
                                                NodeClock& clock, Options options);
   /// Hands on what stood there, oldest first; beside append and pump, and again after an
@@ -96,7 +96,7 @@ class Journal {
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// Queues a record. Errc::busy: its lane is full. Errc::closed: for good.
+  /// Queues a record. Errc::busy: its lane is full. Errc::closed: it is stopping.
   /// Errc::invalid: longer than record_bytes_max(). On an error nothing was
   /// queued and the waiter hears nothing.
   Status append(Append&& record);
@@ -112,7 +112,7 @@ class Journal {
   /// the threads. Later appends: closed; what could not be written hears failed().
   void stop();
   /// One round without threads: writes what waits, syncs, tells the waiters.
-  /// False when there was nothing to do. For tests and simulation.
+  /// False when there was nothing to do or it failed. For tests and simulation.
   bool pump();
 
   Health health() const { return health_.load(std::memory_order_relaxed); }
@@ -159,7 +159,8 @@ class Journal {
   Status next_file();
   Status sync_unsynced();
   void complete_unsynced();
-  void close_for_good(const Error& error, std::vector<Append>&& records);
+  void note_health(const Status& done);
+  Status wait_if_passing(const Status& failed);
   void fail_queued(const Error& error);
   void note_durable_when_idle();
 

@@ -41,7 +41,7 @@ Status JournalFiles::adopt(uint64_t journal_id, std::deque<uint64_t> numbers) {
     if (spares_.size() < kSparesKept && TRY(file->size()) == file_bytes_) {
       spares_.push_back(path);
     } else {
-      TRY(disk_.remove(path));
+      discard(path);
     }
   }
   // A kill may have come between a file's renaming and the sync of its name.
@@ -131,6 +131,14 @@ Result<std::string> JournalFiles::make_spare() {
     if (!may_make_spare()) {
       return Error(Errc::no_space, "the journal's files have reached their bound", directory_);
     }
+  }
+  // Rather than writing what fits, again and again.
+  const auto space = disk_.space(directory_);
+  if (space && space->free_bytes < file_bytes_) {
+    return Error(Errc::no_space,
+                 fmt::format("{} bytes are free, the journal's next file takes {}",
+                             space->free_bytes, file_bytes_),
+                 directory_);
   }
   const std::string path = next_spare_name();
   auto file = TRY(disk_.open(path, FileSystem::Open::truncate));

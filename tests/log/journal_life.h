@@ -91,6 +91,11 @@ class JournalLife {
     while (journal->health() == Journal::Health::ok && journal->pump()) {
     }
   }
+  void pump_until_ok() {
+    do {
+      journal->pump();
+    } while (journal->health() != Journal::Health::ok);
+  }
   /// Releases everything before the file of some durable record.
   void release_some() {
     for (const auto& [id, record] : records) {

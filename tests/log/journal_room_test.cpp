@@ -108,6 +108,30 @@ TEST_CASE("journal: clicks stop at the disk's reserve, log entries do not", "[lo
   CHECK(disk.clicks->failures == 0);
 }
 
+TEST_CASE("journal: a start on a full disk takes clicks, and writes them when there is room",
+          "[log]") {
+  FullDisk disk;
+  REQUIRE(disk.click());
+  disk.pump();
+  disk.journal.reset();
+  disk.files.set_capacity_bytes(1);
+  disk.open();
+  CHECK(disk.clicks_found == 1);
+  CHECK(disk.journal->health() == Journal::Health::no_room);
+  REQUIRE(disk.click());
+  REQUIRE(disk.entry());
+  disk.pump();
+  CHECK(disk.clicks->durables == 1);
+  disk.files.set_capacity_bytes(uint64_t{1} << 30);
+  disk.pump();
+  CHECK(disk.journal->health() == Journal::Health::ok);
+  CHECK(disk.clicks->durables == 2);
+  CHECK(disk.entries->durables == 1);
+  disk.journal.reset();
+  disk.open();
+  CHECK(disk.clicks_found == 2);
+}
+
 TEST_CASE("journal: its own bound holds clicks back like the disk's", "[log]") {
   FullDisk disk({.files_bytes_most = 10 * kFile, .reserve_bytes = 3 * kFile});
   disk.fill();

@@ -296,7 +296,6 @@ class LogMachine {
         if (random.one_in(4)) restart(random.one_in(2));
         break;
     }
-    if (journal->health() == Journal::Health::closed) restart(random.one_in(2));
     check_reading();
   }
 

@@ -60,7 +60,7 @@ bool Chain::settle() {
       return true;
     clock.advance_ms(50);
     maintain();
-    if (failure() || journal_closed()) return false;
+    if (failure() || journal_fails()) return false;
   }
   return false;
 }

@@ -62,7 +62,7 @@ class Chain {
   const QuietLog quiet;
   ManualClock clock{1'782'295'200'000};
   SimFileSystem& files() { return node_.files; }
-  bool journal_closed() { return node_.journal_closed(); }
+  bool journal_fails() { return node_.journal_fails(); }
   bool clicks_wait() { return node_.machine().journal().clicks_wait(); }
   uint64_t acknowledged() const { return clients_.acknowledged().size(); }
   uint64_t held_clicks() { return node_.machine().spool().held_clicks(); }

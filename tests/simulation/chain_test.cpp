@@ -73,8 +73,8 @@ class Run {
         if (random_.one_in(4)) return die();
         break;
     }
-    // A journal that failed twice waits for a restart; a checkpoint that failed is made again.
-    if (chain_.files().crashed() || chain_.journal_closed()) return die();
+    // A journal whose disk fails waits for a restart here; a checkpoint that failed is made again.
+    if (chain_.files().crashed() || chain_.journal_fails()) return die();
     if (auto failed = chain_.failure()) return failed;
     return chain_.check_tallies();
   }

@@ -67,7 +67,7 @@ class Pair {
         node->run_background(SIZE_MAX);
         busy |= node->run_workers(SIZE_MAX) || !node->caught_up();
         busy |= node->machine().spool().held_clicks() != 0;
-        if (node->failure() || node->journal_closed()) return false;
+        if (node->failure() || node->journal_fails()) return false;
       }
       if (!busy) return true;
       clock.advance_ms(50);
@@ -190,7 +190,7 @@ class PairRun {
         if (random_.one_in(4)) return pair_.restart(at, random_.one_in(2));
         break;
     }
-    if (node.journal_closed() || node.failure()) return pair_.restart(at, random_.one_in(2));
+    if (node.journal_fails() || node.failure()) return pair_.restart(at, random_.one_in(2));
     return std::nullopt;
   }
 

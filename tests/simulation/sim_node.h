@@ -74,7 +74,7 @@ class SimNode {
   bool caught_up() const;
   /// The first partition's that stopped.
   std::optional<std::string> failure() const;
-  bool journal_closed() { return machine_->journal().health() == log::Journal::Health::closed; }
+  bool journal_fails() { return machine_->journal().health() == log::Journal::Health::failing; }
   stream::Tally total() const;
 
   SimFileSystem files;
