@@ -15,6 +15,7 @@
 #include "api/context.h"
 #include "base/logging.h"
 #include "base/process_metrics.h"
+#include "base/reserved_file_system.h"
 #include "collector/cors.h"
 #include "collector/enricher.h"
 #include "engine/data_dir.h"
@@ -59,7 +60,10 @@ bool asks_partitions(std::string_view path) {
 class Engine::Impl {
  public:
   Impl(Config config, FileSystem& files, Clock& clock)
-      : config_(std::move(config)), files_(files), clock_(clock), auth_(config_.keys) {}
+      : config_(std::move(config)),
+        files_(files, config_.data_dir + "/journal"),
+        clock_(clock),
+        auth_(config_.keys) {}
   ~Impl() { stop(); }
 
   Status start();
@@ -88,7 +92,7 @@ class Engine::Impl {
 
   /// Of the main thread, which alone starts, reloads and stops.
   Config config_;
-  FileSystem& files_;
+  ReservedFileSystem files_;
   Clock& clock_;
   Metrics metrics_;
   http::Authenticator auth_;
@@ -150,6 +154,7 @@ Status Engine::Impl::start() {
   raise_file_limit();
   TRY(bind());
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
+  files_.set_reserve(TRY(reserve_bytes(config_, files_, dir_->path())));
   TRY(open_catalog());
   background_ = std::make_unique<TaskPool>("background", 1, 4096, kBackgroundNice);
   // Two, so that one's sync is the other's time to write.
@@ -159,7 +164,8 @@ Status Engine::Impl::start() {
   Recovery::Outcome outcome;
   outcome.recovered = [this] { begin_counting(); };
   outcome.lost = [this](Error error) { lose(std::move(error)); };
-  recovery_ = std::make_unique<Recovery>(*machine_, *dir_, files_, std::move(outcome));
+  recovery_ =
+      std::make_unique<Recovery>(*machine_, *dir_, files_, files_.reserve(), std::move(outcome));
   serve();
   started_ = true;
   recovery_->start();
@@ -376,8 +382,8 @@ std::vector<std::string> Engine::Impl::not_ready() {
     case log::Journal::Health::no_room:
       reasons.push_back("journal: no room for a new file; clicks and log wait in memory");
       break;
-    case log::Journal::Health::closed:
-      reasons.push_back("journal: closed after failed writes; clicks are not recorded");
+    case log::Journal::Health::failing:
+      reasons.push_back("journal: the disk can't be written; clicks and log wait in memory");
       break;
   }
   if (std::string trouble = machine_->clock().trouble(); !trouble.empty())

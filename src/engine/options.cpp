@@ -12,6 +12,8 @@ constexpr uint64_t kJournalFilesLeast =
     16;  // a bounded journal has smaller files rather than fewer
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kReserveLeast = 1024 * kMiB;
+// Four of the journal's files.
+constexpr uint64_t kStoreReserveMost = 256 * kMiB;
 
 // What all partitions together hold in memory, about, until it is in a checkpoint.
 constexpr uint64_t kUnsavedBytes = 32 << 20;
@@ -72,6 +74,12 @@ Result<Machine::Options> machine_options(const Config& config, FileSystem& files
   options.partition.log_bytes = kUnsealedBytes / config.log.partitions;
   options.partition.checkpoint_interval_ms = int64_t{config.stream.checkpoint_interval_s} * 1000;
   return options;
+}
+
+Result<uint64_t> reserve_bytes(const Config& config, FileSystem& files,
+                               const std::string& directory) {
+  const auto journal = TRY(journal_options(config, files, directory));
+  return std::min(journal.reserve_bytes / 4, kStoreReserveMost);
 }
 
 collector::Intake::Options intake_options(const Config& config) {

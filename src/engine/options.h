@@ -12,6 +12,10 @@ namespace clickmill::engine {
 
 // What parts of a node are made with, from its config.
 
+/// What everything but the journal leaves free of the disk under `directory`, so that the
+/// journal, which keeps the clicks, is the last to find it full.
+Result<uint64_t> reserve_bytes(const Config& config, FileSystem& files,
+                               const std::string& directory);
 /// Clicks leave 5 % of the disk, at least 1 GiB, to log, checkpoints and votes; a
 /// bound on the journal bounds that too. `directory`: the data's.
 Result<log::Journal::Options> journal_options(const Config& config, FileSystem& files,

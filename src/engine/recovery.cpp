@@ -84,8 +84,8 @@ Status Recovery::open_counts() {
 
 Status Recovery::open_state() {
   TRY(files_.create_directories(dir_.state()));
-  std::shared_ptr<state::Store> state =
-      TRY(state::open_rocks_store(dir_.state(), kStateCacheBytes));
+  std::shared_ptr<state::Store> state = TRY(
+      state::open_rocks_store(dir_.state(), kStateCacheBytes, {.reserve_bytes = reserve_bytes_}));
   return machine_.open_partitions(std::move(state));
 }
 

@@ -30,8 +30,14 @@ class Recovery {
     std::function<void(Error)> lost;  ///< the node can't go on
   };
   /// All are borrowed and outlive it. Outcome: on its thread, one of them, at most once.
-  Recovery(Machine& machine, const DataDir& dir, FileSystem& files, Outcome outcome)
-      : machine_(machine), dir_(dir), files_(files), outcome_(std::move(outcome)) {}
+  /// `reserve_bytes`: what the state leaves free of the disk.
+  Recovery(Machine& machine, const DataDir& dir, FileSystem& files, uint64_t reserve_bytes,
+           Outcome outcome)
+      : machine_(machine),
+        dir_(dir),
+        files_(files),
+        reserve_bytes_(reserve_bytes),
+        outcome_(std::move(outcome)) {}
   ~Recovery() { stop(); }
   Recovery(const Recovery&) = delete;
   Recovery& operator=(const Recovery&) = delete;
@@ -52,6 +58,7 @@ class Recovery {
   Machine& machine_;
   const DataDir& dir_;
   FileSystem& files_;
+  const uint64_t reserve_bytes_;
   const Outcome outcome_;
   /// State can't be rebuilt: no use to try again.
   bool beyond_repair_ = false;

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+
+namespace clickmill {
+
+/// A disk of which a part stays free: a write that needs more of it while less than
+/// the reserve is left fails with Errc::no_space before anything is written, so that
+/// it can be tried again and leaves no half of a file. Files in one folder, whose
+/// writer keeps a reserve of its own, are not held to it. Reading, overwriting,
+/// renaming and removing are free.
+/// Thread: any.
+class ReservedFileSystem final : public FileSystem {
+ public:
+  /// `below` is borrowed and outlives it. No reserve at first.
+  ReservedFileSystem(FileSystem& below, const std::string& exempt_directory)
+      : below_(below), exempt_(exempt_directory + "/") {}
+  void set_reserve(uint64_t bytes) { reserve_bytes_ = bytes; }
+  uint64_t reserve() const { return reserve_bytes_; }
+
+  Result<std::unique_ptr<File>> open(const std::string& path, Open mode) override;
+  Status rename(const std::string& from, const std::string& to) override {
+    return below_.rename(from, to);
+  }
+  Status remove(const std::string& path) override { return below_.remove(path); }
+  Result<std::vector<std::string>> list(const std::string& directory) override {
+    return below_.list(directory);
+  }
+  Status create_directories(const std::string& directory) override {
+    return below_.create_directories(directory);
+  }
+  Status sync_directory(const std::string& directory) override {
+    return below_.sync_directory(directory);
+  }
+  bool exists(const std::string& path) override { return below_.exists(path); }
+  Result<Space> space(const std::string& path) override { return below_.space(path); }
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
+    return below_.lock(path);
+  }
+
+ private:
+  class ReservedFile;
+  Status check_room(const std::string& path);
+
+  FileSystem& below_;
+  const std::string exempt_;
+  std::atomic<uint64_t> reserve_bytes_{0};
+};
+
+}  // namespace clickmill
