@@ -83,14 +83,19 @@ http::Response answer_top(Context& context, const http::Principal& who, query::T
   return http::json_response(query::render_top(request, *answer));
 }
 
-template <typename Request, typename Work>
-void run_query(Context& context, std::variant<Request, query::ParamError> parsed,
-               http::Responder respond, Work work) {
-  if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
-    return respond(http::problem(400, error->detail, error->field));
-  }
+/// Parsing reads zone files and walks the buckets: like the answer it is no work for an
+/// io thread, whose other connections are users that wait for their redirect.
+template <typename Parse, typename Work>
+void run_query(Context& context, http::RequestPtr request, http::Responder respond, Parse parse,
+               Work work) {
   run_task(context.pools.queries, std::move(respond),
-           [work, request = std::get<Request>(std::move(parsed))] { return work(request); });
+           [request = std::move(request), parse, work]() -> http::Response {
+             const auto parsed = parse(parse_query(request->query));
+             if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
+               return http::problem(400, error->detail, error->field);
+             }
+             return work(std::get<0>(parsed));
+           });
 }
 
 }  // namespace
@@ -103,8 +108,11 @@ void add_metrics_routes(http::Router& router, Context& context) {
                const auto who = admit(context, *request, kReaders, "advertiser", respond);
                if (!who) return;
                run_query(
-                   context, query::parse_clicks(parse_query(request->query), context.max_points),
-                   std::move(respond), [&context, who = *who](const query::ClicksRequest& parsed) {
+                   context, std::move(request), std::move(respond),
+                   [&context](const QueryParams& params) {
+                     return query::parse_clicks(params, context.max_points);
+                   },
+                   [&context, who = *who](const query::ClicksRequest& parsed) {
                      return answer_clicks(context, who, parsed);
                    });
              });
@@ -113,8 +121,11 @@ void add_metrics_routes(http::Router& router, Context& context) {
                const auto who = admit(context, *request, kReaders, "advertiser", respond);
                if (!who) return;
                run_query(
-                   context, query::parse_top(parse_query(request->query), context.clock.wall_ms()),
-                   std::move(respond), [&context, who = *who](const query::TopRequest& parsed) {
+                   context, std::move(request), std::move(respond),
+                   [&context](const QueryParams& params) {
+                     return query::parse_top(params, context.clock.wall_ms());
+                   },
+                   [&context, who = *who](const query::TopRequest& parsed) {
                      return answer_top(context, who, parsed);
                    });
              });
