@@ -301,7 +301,7 @@ TEST_CASE("spool: a file that is full of clicks is not copied", "[collector]") {
   CHECK(machine.journal->stats().bytes.value() == written);
 }
 
-TEST_CASE("spool: clicks of a closed journal hold the low-water", "[collector]") {
+TEST_CASE("spool: clicks of a journal that fails hold the low-water", "[collector]") {
   SpoolMachine machine(1);
   REQUIRE(machine.append(1));
   machine.pump();
@@ -311,9 +311,9 @@ TEST_CASE("spool: clicks of a closed journal hold the low-water", "[collector]")
   machine.clock.advance_ms(10);
   machine.files.crash();
   machine.pump();
-  CHECK(answer->failures == 1);
+  CHECK(answer->failures == 0);
   CHECK(answer->durables == 0);
-  CHECK(machine.append(3).error().code() == Errc::closed);
+  CHECK(machine.append(3));
   CHECK(machine.drain() == Ids{1});
   CHECK(machine.low_water() == kStartMs + 10);
 }

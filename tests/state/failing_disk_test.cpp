@@ -125,14 +125,14 @@ TEST_CASE("state store: a start on a disk that can't be written reads what is th
 
 TEST_CASE("state store: whichever write fails, what was committed stays and nothing is half done",
           "[state]") {
-  const uint64_t seed = GENERATE(range<uint64_t>(1, 9));
+  const uint64_t seed = GENERATE(range<uint64_t>(1, 3));
   CAPTURE(seed);
   Random random(seed);
   Fixture f;
   REQUIRE(f.open());
   const std::vector<Space> spaces{kRowsSpace, kMetaSpace, ids_space(5), ids_space(6)};
   std::string committed;
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 12; ++round) {
     f.why = random.one_in(2) ? Errc::no_space : Errc::io;
     f.fail_after(static_cast<int64_t>(random.below(60)));
     for (int number = 0; f.writes_left > 0; ++number) {
