@@ -136,11 +136,11 @@ std::string ClickSource::ad_id(uint32_t ad) const {
 }
 
 std::string ClickSource::ad_line(uint32_t ad) const {
-  return fmt::format(
-      R"({{"ad_id":"{}","advertiser_id":"{}","ad_format":"banner",)"
-      R"("redirect_url":"https://shop.example.com/landing/{}?utm_source=clickmill&utm_medium=cpc"}})"
-      "\n",
-      ad_id(ad), advertiser_id(), ad);
+  return fmt::format(R"({{"ad_id":"{}","advertiser_id":"{}","ad_format":"banner",)"
+                     R"("redirect_url":"https://shop.example.com/landing/{}?)"
+                     R"(utm_source=clickmill&utm_medium=cpc"}})"
+                     "\n",
+                     ad_id(ad), advertiser_id(), ad);
 }
 
 void ClickSource::write_request(uint64_t number, int64_t timestamp_ms, std::string& out) {

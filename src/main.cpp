@@ -50,8 +50,8 @@ Usage:
 WHERE is --config FILE or a data directory; ./clickmill-data if there is none.
 The log commands need the node stopped; retention doesn't.
 
-SIGHUP takes in the config's keys and log level, the catalog file and the time zone rules. Exit codes: 0 fine, 1 something is
-wrong with what was checked, 2 could not run.
+SIGHUP takes in the config's keys and log level, the catalog file and the time zone rules.
+Exit codes: 0 fine, 1 something is wrong with what was checked, 2 could not run.
 )";
 
 int usage_error(const std::string& message) {

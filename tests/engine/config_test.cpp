@@ -222,9 +222,11 @@ TEST_CASE("config: values arrive", "[engine]") {
     "collector": {"durability": "written", "redirect_deadline_ms": 7,
       "default_redirect": "https://example.com/x", "trusted_proxies": ["10.0.0.0/8", "::1"],
       "country_header": "CF-IPCountry", "client_ip_header": "True-Client-IP",
-      "click_id_header": "X-Request-ID", "cors_origins": ["https://a.example", "http://b.example:8080"],
+      "click_id_header": "X-Request-ID",
+      "cors_origins": ["https://a.example", "http://b.example:8080"],
       "max_body_bytes": 2048, "buffer_bytes": 2000000},
-    "stream": {"dedup_hours": 48, "window_grace_s": 1, "max_clock_ahead_s": 2, "double_click_ms": 400,
+    "stream": {"dedup_hours": 48, "window_grace_s": 1, "max_clock_ahead_s": 2,
+      "double_click_ms": 400,
       "checkpoint_interval_s": 3, "stale_after_hours": 49},
     "query": {"max_points": 9}, "catalog": {"file": ""},
     "auth": {"keys": []}, "threads": 2, "log_level": "debug", "log_format": "json"
@@ -329,7 +331,8 @@ TEST_CASE("config: an unknown key is named with the nearest known one", "[engine
        R"(unknown key "log.partitions"; did you mean "log.partitions"?)"},
       {R"({"log_levle":"info"})", R"(unknown key "log_levle"; did you mean "log_level"?)"},
       {R"({"store":{"retention_days":{"minutes":1826}}})",
-       R"(unknown key "store.retention_days.minutes"; did you mean "store.retention_days.minute"?)"},
+       R"(unknown key "store.retention_days.minutes")"
+       R"(; did you mean "store.retention_days.minute"?)"},
       {R"({"tls":{"crt":""}})", R"(unknown key "tls.crt"; did you mean "tls.cert"?)"},
   }));
   CHECK(problems_of(json) == want);
@@ -375,9 +378,10 @@ TEST_CASE("config: a key whose work has not come is refused by name", "[engine]"
 }
 
 TEST_CASE("config: ads may come from a configuration service", "[engine]") {
-  const Config config = parse_config(
-      R"({"catalog":{"source":"http","url":"https://ads.example/v2/ads","timeout_ms":100,"ttl_s":5}})",
-      "/no/such/folder/c.json");
+  const Config config =
+      parse_config(R"({"catalog":{"source":"http","url":"https://ads.example/v2/ads",)"
+                   R"("timeout_ms":100,"ttl_s":5}})",
+                   "/no/such/folder/c.json");
   CHECK(config.catalog.source == "http");
   CHECK(config.catalog.url == "https://ads.example/v2/ads");
   CHECK(config.catalog.timeout_ms == 100);

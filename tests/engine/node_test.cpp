@@ -12,7 +12,8 @@ namespace {
 
 std::string config_in(const std::string& directory) {
   return R"({"data_dir": ")" + directory +
-         R"(", "listen": {"collector": "127.0.0.1:0", "api": "127.0.0.1:0"}, "catalog": {"file": ""},)"
+         R"(", "listen": {"collector": "127.0.0.1:0", "api": "127.0.0.1:0"},)"
+         R"( "catalog": {"file": ""},)"
          R"( "log": {"partitions": 4}, "threads": 1})";
 }
 
@@ -40,11 +41,10 @@ TEST_CASE("node: another program's node counts a click, and has it after a resta
   {
     Node node(config_in(directory.path()));
     http::TestClient api(node.api_address());
-    CHECK(
-        api.call(
-               "PUT", "/v1/ads/ad_1",
-               R"({"advertiser_id":"a","ad_format":"banner","redirect_url":"https://example.com/"})")
-            .status == 201);
+    CHECK(api.call("PUT", "/v1/ads/ad_1",
+                   R"({"advertiser_id":"a","ad_format":"banner",)"
+                   R"("redirect_url":"https://example.com/"})")
+              .status == 201);
     // Of 1973, so it needs the backfill to be on time.
     CHECK(api.call("POST", "/v1/clicks?mode=backfill",
                    R"({"click_id":"c","ad_id":"ad_1","timestamp_ms":100000000000})")

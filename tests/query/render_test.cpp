@@ -32,17 +32,17 @@ ClicksAnswer answer() {
 }
 
 TEST_CASE("render: a clicks answer is what the contract shows", "[query]") {
-  REQUIRE(
-      render_clicks(request_of("ad_id=ad_8821&breakdown=device_type"), answer()) ==
-      R"({"ad_id":"ad_8821","advertiser_id":"adv_17","from":"2026-06-24T10:00:00Z",)"
-      R"("to":"2026-06-24T10:02:00Z","granularity":"1m","timezone":"UTC","breakdown":"device_type",)"
-      R"("data":[{"window_start":"2026-06-24T10:00:00Z","click_count":72,"unique_users":61,)"
-      R"("complete":true,"device_type":{"mobile":44,"desktop":22,"tablet":6,"other":0}},)"
-      R"({"window_start":"2026-06-24T10:01:00Z","click_count":0,"unique_users":0,)"
-      R"("complete":false,"device_type":{"mobile":0,"desktop":0,"tablet":0,"other":0}}],)"
-      R"("total":{"click_count":72,"unique_users":61,)"
-      R"("device_type":{"mobile":44,"desktop":22,"tablet":6,"other":0}},)"
-      R"("as_of":"2026-06-24T11:02:11Z"})");
+  REQUIRE(render_clicks(request_of("ad_id=ad_8821&breakdown=device_type"), answer()) ==
+          R"({"ad_id":"ad_8821","advertiser_id":"adv_17","from":"2026-06-24T10:00:00Z",)"
+          R"("to":"2026-06-24T10:02:00Z","granularity":"1m","timezone":"UTC",)"
+          R"("breakdown":"device_type",)"
+          R"("data":[{"window_start":"2026-06-24T10:00:00Z","click_count":72,"unique_users":61,)"
+          R"("complete":true,"device_type":{"mobile":44,"desktop":22,"tablet":6,"other":0}},)"
+          R"({"window_start":"2026-06-24T10:01:00Z","click_count":0,"unique_users":0,)"
+          R"("complete":false,"device_type":{"mobile":0,"desktop":0,"tablet":0,"other":0}}],)"
+          R"("total":{"click_count":72,"unique_users":61,)"
+          R"("device_type":{"mobile":44,"desktop":22,"tablet":6,"other":0}},)"
+          R"("as_of":"2026-06-24T11:02:11Z"})");
 }
 
 TEST_CASE("render: countries without clicks are left out", "[query]") {

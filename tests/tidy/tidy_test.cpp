@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <memory>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -69,6 +72,17 @@ size_t layer_of(const std::string& path) {
 }
 
 using Complaints = std::vector<std::string>;
+
+/// What a shell command prints.
+std::string output_of(const std::string& command) {
+  std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+  REQUIRE(pipe != nullptr);
+  std::string text;
+  char piece[4096];
+  for (size_t size; (size = fread(piece, 1, sizeof piece, pipe.get())) > 0;)
+    text.append(piece, size);
+  return text;
+}
 
 }  // namespace
 
@@ -163,6 +177,41 @@ TEST_CASE("tidy: no file is longer than 500 lines, and none holds unfinished mar
       complaints.push_back(file.path + ": unfinished mark");
   }
   CHECK(complaints == Complaints{});
+}
+
+TEST_CASE("tidy: no line is wider than 100 columns", "[tidy]") {
+  // A byte that goes on a UTF-8 character takes no column of its own.
+  const auto columns = [](const std::string& line) {
+    return std::count_if(line.begin(), line.end(),
+                         [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+  };
+  Complaints complaints;
+  for (const char* folder : {"src", "include", "tests", "bench"}) {
+    for (const auto& file : sources(folder)) {
+      std::istringstream lines(file.text);
+      size_t number = 0;
+      for (std::string line; std::getline(lines, line);) {
+        ++number;
+        if (columns(line) <= 100) continue;
+        complaints.push_back(std::string(folder) + '/' + file.path + ':' + std::to_string(number));
+      }
+    }
+  }
+  CHECK(complaints == Complaints{});
+}
+
+TEST_CASE("tidy: every file is as clang-format leaves it", "[tidy]") {
+  // Other versions wrap otherwise, so only the one of Debian 12 can judge.
+  const std::string version = output_of("clang-format --version 2>/dev/null");
+  if (version.find(" version 14.") == std::string::npos) {
+    std::printf("SKIPPED tidy: clang-format 14 is not installed\n");
+    return;
+  }
+  const std::string complaints =
+      output_of("cd '" + std::string(kSourceDir) +
+                "' && find src include tests bench -name '*.h' -o -name '*.cpp' | sort |"
+                " xargs clang-format --dry-run 2>&1 | grep 'warning:' | head -20");
+  CHECK(complaints == std::string());
 }
 
 TEST_CASE("tidy: README's layout lists the folders of src, in order", "[tidy]") {

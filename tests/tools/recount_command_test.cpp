@@ -47,11 +47,10 @@ struct Fixture {
     http::TestClient api(engine.api_address());
     // What a stop finds uncounted it leaves to the next start while the log is replayed.
     while (api.call("GET", "/readyz").status != 200) std::this_thread::yield();
-    REQUIRE(
-        api.call(
-               "PUT", "/v1/ads/ad_1",
-               R"({"advertiser_id":"adv_1","ad_format":"video","redirect_url":"https://a.example/"})")
-            .status == 201);
+    REQUIRE(api.call("PUT", "/v1/ads/ad_1",
+                     R"({"advertiser_id":"adv_1","ad_format":"video",)"
+                     R"("redirect_url":"https://a.example/"})")
+                .status == 201);
     std::string lines;
     for (int i = 0; i < 5; ++i) {
       lines += R"({"click_id":"c)" + std::to_string(i) + R"(","ad_id":"ad_1","timestamp_ms":)" +
@@ -230,10 +229,8 @@ TEST_CASE("recount command: on a running node it agrees, lists, repairs and then
   }
   const auto changes = api.call("GET", "/v1/review/decisions");
   CAPTURE(changes.body);
-  CHECK(
-      changes.body.find(
-          R"("kind":"repair","decision":"repair","reason":"recount","ad_id":"ad_1","by":"loopback")") !=
-      std::string::npos);
+  CHECK(changes.body.find(R"("kind":"repair","decision":"repair","reason":"recount",)"
+                          R"("ad_id":"ad_1","by":"loopback")") != std::string::npos);
   CHECK(changes.body.find(R"("click_count":-2})") != std::string::npos);
   running->stop();
   running.reset();
