@@ -1,11 +1,9 @@
 #include <fmt/format.h>
 
-#include <charconv>
-
 #include "api/context.h"
-#include "base/query_params.h"
+#include "base/ndjson.h"
+#include "base/params.h"
 #include "base/text.h"
-#include "click/parse.h"
 #include "http/content_encoding.h"
 
 namespace clickmill::api {
@@ -13,7 +11,6 @@ namespace {
 
 constexpr size_t kListMost = 1000;
 constexpr size_t kListDefault = 100;
-constexpr size_t kRejectedListed = 1000;
 
 http::Response no_such_ad(std::string_view ad_id) {
   return http::problem(404, fmt::format("no such ad: {}", ad_id), "ad_id");
@@ -64,34 +61,22 @@ http::Response delete_ad(Context& context, const std::string& ad_id) {
 struct ListRequest {
   std::string advertiser_id;
   std::string after;
-  size_t limit = kListDefault;
+  uint64_t limit = kListDefault;
 };
 
-std::optional<http::Response> parse_list(const http::Request& request, ListRequest& out) {
-  for (const auto& [name, value] : parse_query(request.query).items) {
-    if (name == "advertiser_id") {
-      out.advertiser_id = value;
-    } else if (name == "after") {
-      out.after = value;
-    } else if (name == "limit") {
-      const auto [end, failure] =
-          std::from_chars(value.data(), value.data() + value.size(), out.limit);
-      if (failure != std::errc() || end != value.data() + value.size() || out.limit < 1 ||
-          out.limit > kListMost) {
-        return http::problem(400, fmt::format("limit is a number from 1 to {}", kListMost),
-                             "limit");
-      }
-    } else {
-      return http::problem(400, "unknown parameter", name);
-    }
-  }
-  return std::nullopt;
+std::optional<ParamError> parse_list(const http::Request& request, ListRequest& out) {
+  Params params(request.query);
+  params.expect_only({"advertiser_id", "after", "limit"});
+  if (const std::string* advertiser = params.find("advertiser_id")) out.advertiser_id = *advertiser;
+  if (const std::string* after = params.find("after")) out.after = *after;
+  out.limit = params.number("limit", out.limit, 1, kListMost);
+  return params.failure();
 }
 
 http::Response list_ads(Context& context, const http::Principal& who,
                         const http::Request& request) {
   ListRequest list;
-  if (auto refused = parse_list(request, list)) return *std::move(refused);
+  if (const auto wrong = parse_list(request, list)) return problem_of(*wrong);
   if (who.role == http::Role::advertiser) {
     if (!list.advertiser_id.empty() && list.advertiser_id != who.advertiser_id) {
       return http::problem(404, "no such advertiser: " + list.advertiser_id, "advertiser_id");
@@ -112,32 +97,22 @@ http::Response list_ads(Context& context, const http::Principal& who,
 
 http::Response bulk_ads(Context& context, const http::Request& request) {
   std::vector<catalog::Ad> ads;
-  std::string rejected;
-  size_t rejected_count = 0;
-  size_t number = 0;
   std::string decoded;
-  std::string_view rest;
-  if (auto refused = http::decode_body(request, decoded, rest)) return *std::move(refused);
-  while (!rest.empty()) {
-    ++number;
-    const auto end = rest.find('\n');
-    const auto line = rest.substr(0, end);
-    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+  std::string_view body;
+  if (auto refused = http::decode_body(request, decoded, body)) return *std::move(refused);
+  LineReport report;
+  for_each_line(body, [&](std::string_view line, size_t number) {
     catalog::Ad ad;
-    const auto error = catalog::parse_ad(line, "", ad);
-    if (!error) {
+    if (auto error = catalog::parse_ad(line, "", ad)) {
+      report.reject(number, std::move(error->field), std::move(error->detail));
+    } else {
       ads.push_back(std::move(ad));
-    } else if (++rejected_count <= kRejectedListed) {
-      rejected +=
-          fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", rejected.empty() ? "" : ",",
-                      number, json_quoted(error->field), json_quoted(error->detail));
     }
-  }
+    return true;
+  });
   if (auto stored = context.catalog.put_all(ads); !stored) return problem_of(stored.error());
-  return http::json_response(
-      fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]}}", ads.size(),
-                  rejected_count, rejected));
+  report.accept(ads.size());
+  return http::json_response(report.to_json());
 }
 
 }  // namespace

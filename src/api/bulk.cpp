@@ -1,25 +1,11 @@
+#include <array>
+
 #include "api/context.h"
-#include "base/query_params.h"
 
 namespace clickmill::api {
 namespace {
 
-/// The mode parameter: empty optional with an answer given for anything wrong.
-std::optional<bool> backfill_of(const http::Request& request, http::Responder& respond) {
-  bool backfill = false;
-  for (const auto& [name, value] : parse_query(request.query).items) {
-    if (name != "mode") {
-      respond(http::problem(400, "unknown parameter", name));
-      return std::nullopt;
-    }
-    if (value != "backfill") {
-      respond(http::problem(400, "mode can only be backfill", "mode"));
-      return std::nullopt;
-    }
-    backfill = true;
-  }
-  return backfill;
-}
+constexpr std::array<std::pair<std::string_view, bool>, 1> kModes{{{"backfill", true}}};
 
 }  // namespace
 
@@ -29,16 +15,17 @@ void add_bulk_route(http::Router& router, Context& context) {
                const auto who = admit(context, *request, {http::Role::ingest, http::Role::admin},
                                       "ingest", respond);
                if (!who) return;
-               const auto backfill = backfill_of(*request, respond);
-               if (!backfill) return;
-               if (*backfill && who->role != http::Role::admin) {
+               Params params(request->query);
+               params.expect_only({"mode"});
+               const bool backfill = params.word("mode", false, kModes);
+               if (params.failure()) return respond(problem_of(*params.failure()));
+               if (backfill && who->role != http::Role::admin) {
                  return respond(http::Authenticator::forbidden("admin"));
                }
                auto shared = std::make_shared<http::Responder>(std::move(respond));
-               const bool taken =
-                   context.pools.bulk.submit([&context, request, shared, backfill = *backfill] {
-                     context.bulk.handle(request, backfill, std::move(*shared));
-                   });
+               const bool taken = context.pools.bulk.submit([&context, request, shared, backfill] {
+                 context.bulk.handle(request, backfill, std::move(*shared));
+               });
                if (!taken)
                  (*shared)(problem_of(Error(Errc::busy, "too many requests wait; try again")));
              });

@@ -2,20 +2,21 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <set>
 #include <vector>
 
 #include "api/context.h"
 #include "api/review_params.h"
-#include "base/query_params.h"
+#include "base/params.h"
 #include "base/text.h"
 #include "base/time_text.h"
 #include "click/parse.h"
 
 namespace clickmill::api {
 namespace {
+
+constexpr uint64_t kListMost = 1000;
 
 using stream::Change;
 using stream::ChangePosition;
@@ -39,8 +40,9 @@ std::optional<ChangeCursor> parse_cursor(std::string_view text) {
   std::array<uint64_t, 4> numbers{};
   for (size_t i = 0; i < numbers.size(); ++i) {
     const auto part = text.substr(0, i + 1 < numbers.size() ? text.find('-') : text.size());
-    const auto [end, failure] = std::from_chars(part.data(), part.data() + part.size(), numbers[i]);
-    if (failure != std::errc() || end != part.data() + part.size()) return std::nullopt;
+    const auto number = parse_number(part);
+    if (!number) return std::nullopt;
+    numbers[i] = *number;
     text.remove_prefix(std::min(text.size(), part.size() + 1));
   }
   if (numbers[0] > INT64_MAX - 1 || numbers[1] > UINT32_MAX || numbers[3] >= UINT32_MAX)
@@ -51,34 +53,21 @@ std::optional<ChangeCursor> parse_cursor(std::string_view text) {
 }
 
 struct ChangesParams {
-  int64_t from_ms = 0;
-  int64_t to_ms = INT64_MAX;
+  TimeRange range{0, INT64_MAX};
   std::optional<ChangeCursor> after;
-  size_t limit = 100;
+  uint64_t limit = 100;
 };
 
-std::optional<http::Response> parse(const http::Request& request, ChangesParams& out) {
-  const auto params = parse_query(request.query);
-  if (auto refused = check_query(params)) return refused;
-  for (const auto& [name, value] : params.items) {
-    std::optional<http::Response> refused;
-    if (name == "from") {
-      refused = parse_time(name, value, out.from_ms);
-    } else if (name == "to") {
-      refused = parse_time(name, value, out.to_ms);
-    } else if (name == "limit") {
-      refused = parse_limit(value, out.limit);
-    } else if (name == "after") {
-      out.after = parse_cursor(value);
-      if (!out.after)
-        refused =
-            http::problem(400, click::shown(value) + " is no `next` of an earlier page", "after");
-    } else {
-      refused = unknown_parameter(name);
-    }
-    if (refused) return refused;
+std::optional<ParamError> parse(const http::Request& request, ChangesParams& out) {
+  Params params(request.query);
+  params.expect_only({"from", "to", "after", "limit"});
+  out.range = params.range(out.range);
+  out.limit = params.number("limit", out.limit, 1, kListMost);
+  if (const std::string* after = params.find("after")) {
+    out.after = parse_cursor(*after);
+    if (!out.after) params.fail("after", click::shown(*after) + " is no `next` of an earlier page");
   }
-  return check_range(out.from_ms, out.to_ms);
+  return params.failure();
 }
 
 void append_json(PartitionId partition, const Changes::Listed& listed, std::string& out) {
@@ -137,7 +126,7 @@ class Source {
 
 /// Where a partition's part of the page begins.
 ChangePosition begin_of(const ChangesParams& params, PartitionId partition) {
-  const ChangePosition from{LogMs(std::max<int64_t>(params.from_ms, 0)), Offset(0), 0};
+  const ChangePosition from{LogMs(std::max<int64_t>(params.range.from_ms, 0)), Offset(0), 0};
   if (!params.after) return from;
   const ChangeCursor& after = *params.after;
   ChangePosition behind{after.at, Offset(0), 0};
@@ -147,7 +136,7 @@ ChangePosition begin_of(const ChangesParams& params, PartitionId partition) {
 }
 
 Result<std::string> merged(Context& context, const ChangesParams& params) {
-  const LogMs to(std::max<int64_t>(params.to_ms, 0));
+  const LogMs to(std::max<int64_t>(params.range.to_ms, 0));
   const size_t piece =
       std::clamp<size_t>(2 * params.limit / context.partitions, 16, params.limit + 16);
   std::vector<Source> sources;
@@ -176,7 +165,7 @@ Result<std::string> merged(Context& context, const ChangesParams& params) {
 
 http::Response list_changes(Context& context, const http::Request& request) {
   ChangesParams params;
-  if (auto refused = parse(request, params)) return *std::move(refused);
+  if (const auto wrong = parse(request, params)) return problem_of(*wrong);
   auto body = merged(context, params);
   if (!body) return problem_of(body.error());
   return http::json_response(*std::move(body));

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/logging.h"
-#include "base/query_params.h"
+#include "base/params.h"
 
 namespace clickmill::api {
 
@@ -34,10 +34,10 @@ std::optional<http::Response> refuse_large_body(const Context& context,
 }
 
 std::optional<http::Response> refuse_parameters(const http::Request& request) {
-  const auto params = parse_query(request.query);
-  if (params.broken) return http::problem(400, "the query string has a broken percent escape");
-  if (params.items.empty()) return std::nullopt;
-  return http::problem(400, "unknown parameter", params.items.front().first);
+  Params params(request.query);
+  params.expect_only({});
+  if (!params.failure()) return std::nullopt;
+  return problem_of(*params.failure());
 }
 
 void run_task(TaskPool& pool, http::Responder respond, std::function<http::Response()> work) {
@@ -45,6 +45,10 @@ void run_task(TaskPool& pool, http::Responder respond, std::function<http::Respo
   auto shared = std::make_shared<http::Responder>(std::move(respond));
   const bool taken = pool.submit([shared, work = std::move(work)] { (*shared)(work()); });
   if (!taken) (*shared)(problem_of(Error(Errc::busy, "too many requests wait; try again")));
+}
+
+http::Response problem_of(const ParamError& error) {
+  return http::problem(400, error.detail, error.field);
 }
 
 http::Response problem_of(const Error& error) {

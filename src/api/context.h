@@ -1,5 +1,14 @@
 #pragma once
 
+// api/ is the HTTP contract: one file per group of routes. A handler checks who asks
+// (admit), reads parameters (Params: unknown, repeated and impossible ones are a 400 that
+// names them), asks the layer that knows, and renders.
+// Handlers begin on an io thread and must not block it: what touches a disk, a lock or a
+// worker goes through run_task. They own nothing; Context lends them everything.
+// Promise: an error is application/problem+json, says which field is to blame, and its
+// status says whether trying again helps (problem_of).
+// Begin with Context, then metrics.cpp as the plainest pair of routes.
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -7,6 +16,7 @@
 #include "api/pools.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/params.h"
 #include "catalog/catalog.h"
 #include "cluster/log_reader.h"
 #include "cluster/reader.h"
@@ -84,5 +94,7 @@ std::optional<http::Response> refuse_large_body(const Context& context,
 /// An Error as a problem: busy and closed are 503 with Retry-After, invalid 400, not_found 404,
 /// else 500.
 http::Response problem_of(const Error& error);
+/// 400 that names the parameter.
+http::Response problem_of(const ParamError& error);
 
 }  // namespace clickmill::api

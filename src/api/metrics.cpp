@@ -91,9 +91,7 @@ void run_query(Context& context, http::RequestPtr request, http::Responder respo
   run_task(context.pools.queries, std::move(respond),
            [request = std::move(request), parse, work]() -> http::Response {
              const auto parsed = parse(parse_query(request->query));
-             if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
-               return http::problem(400, error->detail, error->field);
-             }
+             if (const auto* error = std::get_if<ParamError>(&parsed)) return problem_of(*error);
              return work(std::get<0>(parsed));
            });
 }

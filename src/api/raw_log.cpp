@@ -179,8 +179,8 @@ void add_raw_log_routes(http::Router& router, Context& context) {
         if (!partition)
           return respond(http::problem(404, "no such partition: " + params[0], "partition"));
         auto parsed = query::parse_raw_clicks(parse_query(request->query));
-        if (const auto* error = std::get_if<query::ParamError>(&parsed)) {
-          return respond(http::problem(400, error->detail, error->field));
+        if (const auto* error = std::get_if<ParamError>(&parsed)) {
+          return respond(problem_of(*error));
         }
         auto wanted = std::get<query::RawClicksRequest>(parsed);
         // Nobody waits for a body that isn't sent.

@@ -1,14 +1,10 @@
 #include <fmt/format.h>
 
-#include <charconv>
-#include <limits>
-
 #include "api/context.h"
-#include "api/review_params.h"
-#include "base/query_params.h"
+#include "base/params.h"
 #include "base/text.h"
 #include "base/time_text.h"
-#include "click/parse.h"
+#include "click/params.h"
 
 namespace clickmill::api {
 namespace {
@@ -16,44 +12,17 @@ namespace {
 using cluster::Recounter;
 using cluster::RecountRequest;
 
-constexpr int64_t kNoTime = std::numeric_limits<int64_t>::min();
+constexpr uint64_t kListMost = 1000;
 
-std::optional<uint64_t> parse_number(std::string_view text) {
-  uint64_t number = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failure != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-std::optional<http::Response> parse(const http::Request& request, RecountRequest& out) {
-  const auto params = parse_query(request.query);
-  if (auto refused = check_query(params)) return refused;
-  out.from_ms = kNoTime;
-  out.to_ms = kNoTime;
-  for (const auto& [name, value] : params.items) {
-    std::optional<http::Response> refused;
-    if (name == "from") {
-      refused = parse_time(name, value, out.from_ms);
-    } else if (name == "to") {
-      refused = parse_time(name, value, out.to_ms);
-    } else if (name == "ad_id") {
-      out.ad_id = value;
-      if (!click::valid_ad_id(value))
-        refused = http::problem(400, click::shown(value) + " is no ad_id", name);
-    } else if (name == "repair") {
-      out.repair = value == "true";
-      if (value != "true" && value != "false")
-        refused = http::problem(400, "must be true or false", name);
-    } else {
-      refused = unknown_parameter(name);
-    }
-    if (refused) return refused;
-  }
-  if (out.from_ms == kNoTime) return http::problem(400, "from is missing", "from");
-  if (out.to_ms == kNoTime) return http::problem(400, "to is missing", "to");
-  if (auto refused = check_range(out.from_ms, out.to_ms)) return refused;
-  out.from_ms = floor_to(out.from_ms, kMinuteMs);
-  out.to_ms = floor_to(out.to_ms + kMinuteMs - 1, kMinuteMs);
+std::optional<ParamError> parse(const http::Request& request, RecountRequest& out) {
+  Params params(request.query);
+  params.expect_only({"from", "to", "ad_id", "repair"});
+  const TimeRange range = params.range();
+  click::read_id(params, "ad_id", out.ad_id);
+  out.repair = params.flag("repair", false);
+  if (params.failure()) return params.failure();
+  out.from_ms = floor_to(range.from_ms, kMinuteMs);
+  out.to_ms = floor_to(range.to_ms + kMinuteMs - 1, kMinuteMs);
   return std::nullopt;
 }
 
@@ -97,7 +66,7 @@ std::string to_json(const Recounter::Report& report, size_t after) {
 void begin(Context& context, const http::Request& request, const std::string& who,
            http::Responder& respond) {
   RecountRequest wanted;
-  if (auto refused = parse(request, wanted)) return respond(*std::move(refused));
+  if (const auto wrong = parse(request, wanted)) return respond(problem_of(*wrong));
   wanted.by = who;
   if (const int64_t deleted_ms = context.deleted_before()[0]; wanted.from_ms < deleted_ms) {
     return respond(http::problem(
@@ -116,22 +85,11 @@ void begin(Context& context, const http::Request& request, const std::string& wh
 
 http::Response describe(Context& context, const http::Request& request,
                         const std::string& id_text) {
-  const auto params = parse_query(request.query);
-  if (auto refused = check_query(params)) return *std::move(refused);
-  size_t after = 0;
-  size_t limit = 100;
-  for (const auto& [name, value] : params.items) {
-    if (name == "limit") {
-      if (auto refused = parse_limit(value, limit)) return *std::move(refused);
-    } else if (name == "after") {
-      const auto number = parse_number(value);
-      if (!number)
-        return http::problem(400, click::shown(value) + " is no `next` of an earlier page", name);
-      after = *number;
-    } else {
-      return unknown_parameter(name);
-    }
-  }
+  Params params(request.query);
+  params.expect_only({"after", "limit"});
+  const uint64_t after = params.number("after", 0, 0, INT64_MAX);
+  const uint64_t limit = params.number("limit", 100, 1, kListMost);
+  if (params.failure()) return problem_of(*params.failure());
   const auto id = parse_number(id_text);
   const auto report = context.recounter.report(id.value_or(0), after, limit);
   if (!report) return problem_of(report.error());

@@ -263,8 +263,8 @@ class Sweep {
 
 http::Response decide_all(Context& context, const http::Request& request, const std::string& who) {
   ReviewParams params;
-  if (auto refused = parse_review_params(request, false, context.partitions, params))
-    return *std::move(refused);
+  if (const auto wrong = parse_review_params(request, false, context.partitions, params))
+    return problem_of(*wrong);
   Verdict verdict{};
   if (auto refused = parse_verdict(request, verdict)) return *std::move(refused);
   return Sweep(context, std::move(params.query), verdict, who).answer();
@@ -272,17 +272,9 @@ http::Response decide_all(Context& context, const http::Request& request, const 
 
 http::Response list_review(Context& context, const http::Request& request) {
   ReviewParams params;
-  if (auto refused = parse_review_params(request, true, context.partitions, params))
-    return *std::move(refused);
+  if (const auto wrong = parse_review_params(request, true, context.partitions, params))
+    return problem_of(*wrong);
   return Listing(context, std::move(params)).answer();
-}
-
-/// A decision about one click takes no parameters.
-std::optional<http::Response> refuse_params(const http::Request& request) {
-  const auto params = parse_query(request.query);
-  if (auto refused = check_query(params)) return refused;
-  if (!params.items.empty()) return unknown_parameter(params.items.front().first);
-  return std::nullopt;
 }
 
 }  // namespace
@@ -309,7 +301,7 @@ void add_review_routes(http::Router& router, Context& context) {
       [&context](http::RequestPtr request, http::Router::Params params, http::Responder respond) {
         const auto who = admit(context, *request, kOperators, "admin", respond);
         if (!who) return;
-        if (auto refused = refuse_params(*request)) return respond(*std::move(refused));
+        if (auto refused = refuse_parameters(*request)) return respond(*std::move(refused));
         run_task(context.pools.queries, std::move(respond),
                  [&context, request, name = who->name, id = params[0]] {
                    return decide_one(context, *request, name, id);

@@ -1,7 +1,8 @@
+#include "catalog/ad.h"
+
 #include <algorithm>
 
 #include "base/text.h"
-#include "catalog/catalog.h"
 #include "click/flat_json.h"
 #include "click/parse.h"
 
@@ -27,11 +28,7 @@ bool valid_format(std::string_view text) {
 /// What follows "http://" or "https://", whose case doesn't matter; empty for another scheme.
 std::string_view after_scheme(std::string_view url) {
   for (const std::string_view scheme : {"http://", "https://"}) {
-    if (url.size() < scheme.size()) continue;
-    const bool same = std::equal(scheme.begin(), scheme.end(), url.begin(), [](char a, char b) {
-      return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b);
-    });
-    if (same) return url.substr(scheme.size());
+    if (starts_without_case(url, scheme)) return url.substr(scheme.size());
   }
   return {};
 }

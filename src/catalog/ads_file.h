@@ -4,10 +4,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/checksum.h"
 #include "base/file_system.h"
-#include "catalog/catalog.h"
+#include "catalog/ad.h"
 
 namespace clickmill::catalog {
 

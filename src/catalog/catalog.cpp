@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "base/logging.h"
+#include "base/ndjson.h"
 #include "catalog/ads_file.h"
 #include "catalog/shards.h"
 
@@ -13,30 +14,21 @@ namespace {
 constexpr uint64_t kCompactBytesMin = 64 * 1024;
 constexpr size_t kRewriteBodyBytes = 256 * 1024;
 
-std::string_view trimmed(std::string_view line) {
-  constexpr std::string_view kBlank = " \t\r";
-  const size_t begin = line.find_first_not_of(kBlank);
-  if (begin == std::string_view::npos) return {};
-  return line.substr(begin, line.find_last_not_of(kBlank) - begin + 1);
-}
-
 Result<std::vector<Ad>> read_ads(std::string_view text, const std::string& path) {
   std::vector<Ad> ads;
-  size_t line_number = 0;
-  while (!text.empty()) {
-    ++line_number;
-    const size_t end = text.find('\n');
-    const std::string_view line = trimmed(text.substr(0, end));
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    if (line.empty()) continue;
+  std::optional<Error> error;
+  for_each_line(text, [&](std::string_view line, size_t number) {
     Ad ad;
     if (const auto wrong = parse_ad(line, {}, ad)) {
       const std::string field = wrong->field.empty() ? "" : wrong->field + ": ";
-      return Error(Errc::invalid,
-                   "line " + std::to_string(line_number) + ": " + field + wrong->detail, path);
+      error.emplace(Errc::invalid, "line " + std::to_string(number) + ": " + field + wrong->detail,
+                    path);
+      return false;
     }
     ads.push_back(std::move(ad));
-  }
+    return true;
+  });
+  if (error) return *std::move(error);
   return ads;
 }
 

@@ -1,35 +1,23 @@
 #pragma once
 
+// catalog/ knows the ads: where a click leads and whose it is. Catalog is the node's own
+// list, a snapshot in memory over a durable file of changes (ads_file.h); Service asks a
+// configuration service over HTTP and keeps its answers in a Catalog (service.h).
+// Redirects look ads up on io threads, without a lock that a writer holds; writers run in
+// a pool. Promise: a put is durable on return, and a file that is damaged anywhere but at
+// its torn end is refused. Begin with Ad, then Catalog.
+
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/file_system.h"
 #include "base/result.h"
+#include "catalog/ad.h"
+#include "catalog/snapshot.h"
 
 namespace clickmill::catalog {
-
-struct Ad {
-  std::string ad_id;
-  std::string advertiser_id;  ///< 1–64 of [A-Za-z0-9._:-]
-  std::string ad_format;      ///< [a-z0-9_-]{1,32}
-  std::string redirect_url;   ///< http or https, ≤ 2,048 bytes, no control characters or spaces
-  friend bool operator==(const Ad&, const Ad&) = default;
-};
-
-/// Field to blame and why.
-struct AdError {
-  std::string field;
-  std::string detail;
-};
-/// Reads one ad from a JSON object. `path_ad_id`: given in the URL; the body
-/// may leave ad_id out, and must not contradict it.
-std::optional<AdError> parse_ad(std::string_view json, std::string_view path_ad_id, Ad& out);
-std::string ad_to_json(const Ad& ad);
-/// The rule that an ad breaks, if any. put and put_all refuse such an ad (Errc::invalid).
-std::optional<AdError> check_ad(const Ad& ad);
 
 /// The ads of this node: an immutable snapshot for readers (shared_ptr swap),
 /// one writer at a time, and a durable file.
@@ -44,18 +32,7 @@ std::optional<AdError> check_ad(const Ad& ad);
 /// Thread: any; writers are serialised by a mutex that readers never take.
 class Catalog {
  public:
-  /// Lookup in O(1). Transparent, so that a string_view needs no copy.
-  class Snapshot {
-   public:
-    virtual ~Snapshot() = default;
-    /// Null when unknown. Lives as long as the snapshot.
-    virtual const Ad* find(std::string_view ad_id) const = 0;
-    virtual size_t size() const = 0;
-    /// Ads in order of ad_id after `after`, at most `limit`, of one advertiser
-    /// unless `advertiser_id` is empty.
-    virtual std::vector<Ad> list(std::string_view advertiser_id, std::string_view after,
-                                 size_t limit) const = 0;
-  };
+  using Snapshot = catalog::Snapshot;
   static Result<std::unique_ptr<Catalog>> open(FileSystem& files, std::string data_dir);
   virtual ~Catalog() = default;
 

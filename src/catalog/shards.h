@@ -2,15 +2,18 @@
 
 #include <array>
 #include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
 
-#include "catalog/catalog.h"
+#include "catalog/snapshot.h"
 
 namespace clickmill::catalog {
 
 /// An immutable set of ads, spread over shards by hash, each sorted by hash. A
 /// changed set shares every shard that wasn't touched, so that one put among a
 /// million ads copies about a thousand pointers.
-class Shards final : public Catalog::Snapshot {
+class Shards final : public Snapshot {
  public:
   const Ad* find(std::string_view ad_id) const override;
   size_t size() const override { return size_; }

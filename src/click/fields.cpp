@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/ip_address.h"
+#include "base/text.h"
 
 namespace clickmill::click {
 namespace {
@@ -179,44 +180,6 @@ bool valid_ad_id(std::string_view text) {
 bool valid_click_id(std::string_view text) {
   return !text.empty() && text.size() <= kIdCharsMax &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x21 && c <= 0x7e; });
-}
-
-bool valid_utf8(std::string_view text) {
-  // Unicode 15, table 3-7: well-formed byte sequences.
-  for (size_t i = 0; i < text.size();) {
-    const auto byte = [&](size_t at) {
-      return at < text.size() ? static_cast<uint8_t>(text[at]) : uint8_t{0};
-    };
-    const uint8_t lead = byte(i);
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    if (lead < 0xc2 || lead > 0xf4) return false;
-    const size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    const uint8_t second_min = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    const uint8_t second_max = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (byte(i + 1) < second_min || byte(i + 1) > second_max) return false;
-    for (size_t k = 2; k < length; ++k) {
-      if ((byte(i + k) & 0xc0) != 0x80) return false;
-    }
-    i += length;
-  }
-  return true;
-}
-
-std::string_view cut_utf8(std::string_view text, size_t bytes_most) {
-  if (text.size() <= bytes_most) return text;
-  // A character has at most three bytes behind its first one; what has more is no UTF-8.
-  size_t end = bytes_most;
-  while (end > 0 && bytes_most - end < 4 && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, bytes_most - end < 4 ? end : bytes_most);
-}
-
-std::string shown(std::string_view text) {
-  constexpr size_t kShownBytes = 80;
-  if (text.size() <= kShownBytes) return '"' + std::string(text) + '"';
-  return '"' + std::string(cut_utf8(text, kShownBytes)) + "…\"";
 }
 
 std::optional<FieldError> check_sent_by_server(const ParsedClick& click) {

@@ -6,6 +6,7 @@
 
 #include "base/query_params.h"
 #include "base/result.h"
+#include "base/text.h"
 #include "click/click.h"
 
 namespace clickmill::click {
@@ -62,14 +63,10 @@ std::string country_complaint(std::string_view text);
 /// The code, or ZZ when it isn't on the list: rows and records of older versions may
 /// hold any two capitals.
 Country listed_country(Country code);
-bool valid_utf8(std::string_view text);
 /// What is kept of a user agent and of a referrer, so that 10,000 clicks/s stay about 500
 /// bytes each: enough to tell visitors and pages apart.
 inline constexpr size_t kHeaderBytesKept = 1024;
-/// At most so many bytes of the front, without half a character at the end.
-std::string_view cut_utf8(std::string_view text, size_t bytes_most);
-/// `text` in quotes for an error's detail, cut when long.
-std::string shown(std::string_view text);
+using clickmill::shown;
 
 /// What a browser says of its device beside the agent, as the headers stand; empty: not sent.
 struct DeviceHints {

@@ -1,5 +1,16 @@
 #pragma once
 
+// collector/ takes clicks in and loses none that it answered. An endpoint (here, and
+// bulk_endpoint.h) reads a click, Intake says where its ad leads and appends it to the Spool
+// (spool.h: the node's journal), and the redirect goes out once that is durable or at its
+// deadline. A Forwarder per worker then brings what is spooled to the ad's partition, in
+// batches, at least once.
+// Endpoints run on io threads and never wait for the log or for counting; forwarders run on
+// the workers. Nobody outside reads the spool.
+// Promise: a click that was answered is forwarded until its partition has committed it, over
+// restarts too; what found no room is counted as dropped.
+// Begin with ClickEndpoint, then Spool.
+
 #include <memory>
 
 #include "base/metrics.h"

@@ -1,13 +1,12 @@
 #include "collector/intake.h"
 
 #include "base/random.h"
+#include "base/text.h"
 
 namespace clickmill::collector {
 namespace {
 
-std::string_view cut(std::string_view header) {
-  return click::cut_utf8(header, click::kHeaderBytesKept);
-}
+std::string_view cut(std::string_view header) { return cut_utf8(header, click::kHeaderBytesKept); }
 
 }  // namespace
 

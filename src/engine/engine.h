@@ -1,5 +1,15 @@
 #pragma once
 
+// engine/ makes a node out of the layers: config (config.h: every key, checked), data
+// directory and its lock (data_dir.h), partitions opened or rebuilt (partitions.h,
+// state_recovery.h), threads, pools, listeners, metrics. Whatever runs in a node is started
+// and stopped here.
+// start() builds bottom up and stop() takes down top down; both run on the caller's
+// thread. In between the engine only wires: work happens on io threads, the journal thread,
+// the workers, the query and background pools.
+// Promise: redirects are served once start() returns, and a clean stop loses nothing that
+// was answered. Begin with Engine::start, then config.h.
+
 #include <memory>
 #include <string>
 

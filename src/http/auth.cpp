@@ -6,6 +6,8 @@
 #include <array>
 #include <utility>
 
+#include "base/text.h"
+
 namespace clickmill::http {
 namespace {
 
@@ -15,11 +17,7 @@ constexpr size_t kHexDigits = 64;
 std::optional<std::string_view> bearer_token(std::string_view value) {
   constexpr std::string_view kScheme = "bearer ";
   if (value.size() <= kScheme.size()) return std::nullopt;
-  for (size_t i = 0; i < kScheme.size(); ++i) {
-    const char c = value[i];
-    const char lower = (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
-    if (lower != kScheme[i]) return std::nullopt;
-  }
+  if (!starts_without_case(value, kScheme)) return std::nullopt;
   const size_t start = value.find_first_not_of(' ', kScheme.size());
   if (start == std::string_view::npos) return std::nullopt;
   return value.substr(start, value.find_last_not_of(' ') + 1 - start);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
 #include "http/server.h"
 
 namespace clickmill::http {
@@ -29,9 +30,7 @@ bool loopback(const std::string& host) {
   if (::inet_pton(AF_INET6, host.c_str(), &v6) == 1) {
     return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
   }
-  std::string lower = host;
-  for (char& c : lower) c = (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
-  return lower == "localhost";
+  return same_without_case(host, "localhost");
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <boost/beast/http/error.hpp>
 #include <optional>
 
+#include "base/text.h"
+
 namespace clickmill::http {
 namespace {
 
@@ -24,13 +26,6 @@ bool is_piece_of_last_chunk(std::string_view bytes) {
   if (bytes.size() >= 5) return false;
   if (bytes.substr(0, 2) == "\r\n") bytes.remove_prefix(2);
   return !bytes.empty() && bytes.front() == '0';
-}
-
-char lower(char c) { return (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool same_without_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }

@@ -1,5 +1,15 @@
 #pragma once
 
+// http/ is the only folder that knows sockets: Beast and Asio appear in its source files
+// and nowhere else. It serves (server.h, router.h), asks other servers (client.h) and says
+// who is asking (auth.h); it has no idea what a click is.
+// Handlers see message.h alone: a Request, and a Responder that they call once, now or
+// later, from any thread. They run on io threads, and whoever blocks one delays every
+// redirect of that thread: anything that may take longer than a look into memory goes to
+// a pool. Promise: a request is answered once, in the order of its connection, or the
+// connection is closed.
+// Begin with message.h, then Server; one connection's life is connection.cpp.
+
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -1,32 +1,24 @@
 #pragma once
 
-#include <map>
+// query/ answers the two questions of an advertiser: clicks of an ad over time, and the top
+// ads. A request is parsed and checked (request.h), cut into buckets of its time zone
+// (buckets.h), planned onto minute, hour and day rows (plan.h), read from one version per
+// partition (rows.h) and rendered (render.cpp). raw_clicks.h streams the log itself.
+// Everything here runs on query threads and works on snapshots, so that neither the stream
+// nor a redirect waits for a query.
+// Promise: a click is in an answer once or not yet, never twice, while its row moves from
+// head to part. Begin with request.h, then aggregate_clicks.
+
 #include <span>
 #include <string>
-#include <vector>
 
 #include "base/result.h"
+#include "query/answer.h"
 #include "query/request.h"
 #include "store/version.h"
 
 namespace clickmill::query {
 
-/// One bucket (or the total) of an answer.
-struct Bucket {
-  int64_t start_ms = 0;
-  uint64_t clicks = 0;
-  uint64_t unique_users = 0;
-  bool complete = false;
-  std::array<uint64_t, click::kDevices> devices{};
-  std::map<click::Country, uint64_t> countries;
-};
-struct ClicksAnswer {
-  std::string advertiser_id;  ///< from the rows when the catalog knows none
-  bool any_rows = false;      ///< rows exist at all for the ad or advertiser, in range or not
-  std::vector<Bucket> data;
-  Bucket total;
-  int64_t as_of_ms = 0;
-};
 /// What to read of the versions: the finest table that the request needs.
 /// Unions sketches per bucket and over the range (invariant 6); reads hours
 /// and days from their tables where whole UTC hours and days are covered,
@@ -36,16 +28,6 @@ Result<ClicksAnswer> aggregate_clicks(const ClicksRequest& request,
 /// Body of the answer, JSON (or CSV, per the request) exactly as DESIGN §7 shows it.
 std::string render_clicks(const ClicksRequest& request, const ClicksAnswer& answer);
 
-struct TopAnswer {
-  struct Item {
-    std::string ad_id;
-    std::string advertiser_id;
-    uint64_t clicks = 0;
-  };
-  std::vector<Item> data;
-  uint64_t total_clicks = 0;
-  int64_t as_of_ms = 0;
-};
 Result<TopAnswer> aggregate_top(const TopRequest& request,
                                 std::span<const store::Version> versions);
 std::string render_top(const TopRequest& request, const TopAnswer& answer);

@@ -175,4 +175,14 @@ std::vector<int64_t> bucket_starts(const TimeZone& zone, Granularity granularity
   return starts;
 }
 
+size_t BucketIndex::of(int64_t at_ms) {
+  // Rows of an ad come in the order of time.
+  for (size_t step = 0; step < 2; ++step) {
+    const size_t next = last_ + step;
+    if (next < size() && begin_ms(next) <= at_ms && at_ms < end_ms(next)) return last_ = next;
+  }
+  const auto after = std::upper_bound(starts_.begin(), starts_.end(), at_ms);
+  return last_ = static_cast<size_t>(after - starts_.begin()) - 1;
+}
+
 }  // namespace clickmill::query

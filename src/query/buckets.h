@@ -52,4 +52,24 @@ uint64_t count_buckets(const TimeZone& zone, Granularity granularity, const Buck
 std::vector<int64_t> bucket_starts(const TimeZone& zone, Granularity granularity, int64_t from_ms,
                                    int64_t to_ms);
 
+/// Finds the bucket of an instant among rising starts. Quick for neighbours in time.
+class BucketIndex {
+ public:
+  /// `starts` is not empty and outlives this; `end_ms` ends the last bucket.
+  BucketIndex(const std::vector<int64_t>& starts, int64_t end_ms)
+      : starts_(starts), end_ms_(end_ms) {}
+  /// `at_ms` lies in one of the buckets.
+  size_t of(int64_t at_ms);
+  int64_t begin_ms(size_t index) const { return starts_[index]; }
+  int64_t end_ms(size_t index) const {
+    return index + 1 < starts_.size() ? starts_[index + 1] : end_ms_;
+  }
+  size_t size() const { return starts_.size(); }
+
+ private:
+  const std::vector<int64_t>& starts_;
+  int64_t end_ms_;
+  size_t last_ = 0;
+};
+
 }  // namespace clickmill::query

@@ -6,9 +6,8 @@
 #include <string_view>
 #include <variant>
 
-#include "base/query_params.h"
+#include "base/params.h"
 #include "click/click.h"
-#include "http/message.h"
 #include "query/buckets.h"
 #include "store/retention.h"
 
@@ -46,19 +45,12 @@ struct RawClicksRequest {
   uint64_t limit = 1000;
   int64_t wait_ms = 0;
 };
-/// A parameter to blame (400) and why.
-struct ParamError {
-  std::string field;
-  std::string detail;
-};
-
 /// All check everything of DESIGN §7 that needs no data: unknown and repeated
 /// parameters, missing ones, ranges, max_points (naming granularity and the
 /// finest that would fit).
-std::variant<ClicksRequest, ParamError> parse_clicks(const QueryParams& params,
-                                                     uint64_t max_points);
+std::variant<ClicksRequest, ParamError> parse_clicks(const QueryParams& query, uint64_t max_points);
 /// `now_ms` for `minutes=M`, which ends with the running minute.
-std::variant<TopRequest, ParamError> parse_top(const QueryParams& params, int64_t now_ms);
-std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const QueryParams& params);
+std::variant<TopRequest, ParamError> parse_top(const QueryParams& query, int64_t now_ms);
+std::variant<RawClicksRequest, ParamError> parse_raw_clicks(const QueryParams& query);
 
 }  // namespace clickmill::query

@@ -92,16 +92,6 @@ Result<uint64_t> estimate_all(const Rows& rows, const store::Scan& ids, const Pl
 
 }  // namespace
 
-size_t BucketIndex::of(int64_t at_ms) {
-  // Rows of an ad come in the order of time.
-  for (size_t step = 0; step < 2; ++step) {
-    const size_t next = last_ + step;
-    if (next < size() && begin_ms(next) <= at_ms && at_ms < end_ms(next)) return last_ = next;
-  }
-  const auto after = std::upper_bound(starts_.begin(), starts_.end(), at_ms);
-  return last_ = static_cast<size_t>(after - starts_.begin()) - 1;
-}
-
 Status fill_unique_users(const Rows& rows, const store::Scan& ids, const Plan& plan,
                          const store::TableTimes& deleted, BucketIndex& index,
                          const std::vector<uint32_t>& rows_of, ClicksAnswer& answer) {

@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 #include "stream/recount.h"
-#include "tools/recount_command.h"
+#include "tools/print.h"
 
 namespace clickmill::tools {
 

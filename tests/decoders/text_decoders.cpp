@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/text.h"
 #include "click/json.h"
 #include "click/parse.h"
 #include "click/sample_clicks.h"
@@ -25,7 +26,7 @@ void check_click_json(std::string_view bytes) {
     if (click::parse_json(bytes, connection_fields, parsed)) continue;
     CM_ASSERT(click::valid_ad_id(parsed.ad_id));
     CM_ASSERT(!parsed.click_id || click::valid_click_id(*parsed.click_id));
-    CM_ASSERT(click::valid_utf8(parsed.user_id) && parsed.user_id.size() <= 256);
+    CM_ASSERT(valid_utf8(parsed.user_id) && parsed.user_id.size() <= 256);
     click::ClickView view;
     view.ad_id = parsed.ad_id;
     view.click_id = parsed.click_id ? std::string_view(*parsed.click_id) : "x";

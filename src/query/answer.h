@@ -1,0 +1,40 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "click/click.h"
+
+namespace clickmill::query {
+
+/// One bucket (or the total) of an answer.
+struct Bucket {
+  int64_t start_ms = 0;
+  uint64_t clicks = 0;
+  uint64_t unique_users = 0;
+  bool complete = false;
+  std::array<uint64_t, click::kDevices> devices{};
+  std::map<click::Country, uint64_t> countries;
+};
+struct ClicksAnswer {
+  std::string advertiser_id;  ///< from the rows when the catalog knows none
+  bool any_rows = false;      ///< rows exist at all for the ad or advertiser, in range or not
+  std::vector<Bucket> data;
+  Bucket total;
+  int64_t as_of_ms = 0;
+};
+struct TopAnswer {
+  struct Item {
+    std::string ad_id;
+    std::string advertiser_id;
+    uint64_t clicks = 0;
+  };
+  std::vector<Item> data;
+  uint64_t total_clicks = 0;
+  int64_t as_of_ms = 0;
+};
+
+}  // namespace clickmill::query
