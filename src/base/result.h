@@ -1,5 +1,15 @@
 #pragma once
 
+// base/ is what every other folder stands on and nothing of it knows a click: results and
+// errors, numbers that can't be mixed (strong.h), bytes on disk (bytes.h, checksum.h),
+// text (text.h, query_params.h, params.h, ndjson.h), and the outside world as arguments:
+// Clock, FileSystem, Random. Give a simulated one and everything above runs on virtual
+// time and a disk that forgets.
+// Begin here: a function that can fail answers Result<T> or Status, TRY passes an error
+// up, and no byte from outside ever reaches an assertion (assert.h). What a class may be
+// called from stands in its contract as `Thread:`; mailbox.h and owned_by_thread.h are
+// how threads keep apart.
+
 #include <cstdint>
 #include <memory>
 #include <optional>

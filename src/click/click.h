@@ -1,5 +1,13 @@
 #pragma once
 
+// click/ is the click itself: what it has (ClickView), how a client may say it (parse.h:
+// JSON, form, query string), how spool and batches carry it (record.cpp, batch.h) and how
+// sealed blocks compress it (column_codec.cpp).
+// Pure functions on bytes without files or threads. Everything that comes from a client, a
+// peer or a disk is checked here before anyone believes it; a refusal names the field.
+// Promise: what encode made decode gives back, in every version ever written.
+// Begin with ClickView, then parse.h.
+
 #include <array>
 #include <cstdint>
 #include <string>

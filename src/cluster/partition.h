@@ -1,5 +1,16 @@
 #pragma once
 
+// cluster/ brings log and stream together: a Partition is one share of the ads on this
+// node, its log and the pipeline that applies it. Workers (worker.h) own partitions, worker
+// number p mod workers; everything about a partition happens in messages to its worker, so
+// there are no locks here.
+// Others come in by one door each: collector/ sends batches (batch.h), queries read a
+// version (reader.h), the api lists and decides reviews (review_desk.h), reads raw clicks
+// (log_reader.h, tail_readers.h) and recounts (recounter.h); they ask with ask.h and wait on
+// their own thread, never on the worker.
+// Promise: a batch told committed is counted once, and a partition that meets an error
+// stops and says why instead of counting on. Begin with Partition, then Owned.
+
 #include <deque>
 #include <functional>
 #include <memory>

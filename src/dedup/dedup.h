@@ -1,5 +1,15 @@
 #pragma once
 
+// dedup/ answers one question a million times a second: was this id there already? It
+// knows ids and log hours, no clicks.
+// Dedup decides. IdTable (id_table.h) holds a short fingerprint of every id kept and
+// answers "surely not" without the disk; StoredIds has the ids themselves, an hour in a
+// space of the state store; RecentIds those that no checkpoint holds yet. Sharpener makes
+// a table that has grown precise again; TableImages lets a start skip reading all ids;
+// IdSpaces drops hours that nobody needs.
+// Called by stream/ on the partition's worker; images are written in the background.
+// Promise: the verdict depends on the log alone. Begin with Dedup, then IdTable.
+
 #include <cstdint>
 #include <memory>
 #include <span>

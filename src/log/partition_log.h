@@ -1,5 +1,16 @@
 #pragma once
 
+// log/ keeps opaque records in order and loses none: it holds whatever the layers above
+// call a record, and could serve another product.
+// One Journal per node (journal.h: write-ahead files, group commit on the journal thread)
+// takes every byte first. A PartitionLog per partition gives entries their offsets, keeps
+// what is not sealed yet in memory, and seals what is committed into Segments (segments.h:
+// compressed blocks, manifest.h: the list of them). Upkeep (upkeep.h) deletes what is too
+// old and reads everything once a month.
+// Called by cluster/ on the partition's worker; sealing and upkeep run in the background.
+// Promise: what was told durable is there after kill -9 and power loss, or recovery names
+// file and byte. Begin with Journal, then PartitionLog, then Segments.
+
 #include <deque>
 #include <functional>
 #include <map>

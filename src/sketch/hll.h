@@ -1,5 +1,12 @@
 #pragma once
 
+// sketch/ counts distinct visitors in little space. The store keeps a sketch per minute
+// row, queries unite them, so that "unique users of any range" is the estimate of a union
+// and never a sum. Plain values without threads or files: copy, merge, serialize.
+// Promise: the same set of visitors gives the same bytes, whatever the order in which they
+// came, so that replicas and a recount can be compared byte by byte.
+// Begin with Hll; sparse.h holds few visitors exactly enough, dense.h any number.
+
 #include <cstdint>
 #include <memory>
 #include <span>

@@ -1,5 +1,13 @@
 #pragma once
 
+// state/ is where a stream keeps what it must know after a restart: named key spaces,
+// changed in atomic batches. RocksDB behind an interface (rocks_store.cpp), a map for tests
+// and simulation (memory_store.h). On top: an Overlay of writes since the last checkpoint,
+// and an Expiry that gives space back.
+// One store serves all partitions of a node; keys begin with the partition's number.
+// Promise: a batch is there as a whole or not at all; with `sync` it outlives power loss.
+// Begin with Store.
+
 #include <cstdint>
 #include <functional>
 #include <memory>

@@ -1,5 +1,14 @@
 #pragma once
 
+// store/ holds counts: Rows (row.h: clicks, devices, countries and a sketch of visitors per
+// ad and minute, hour or day) in immutable column files, the parts. A part is written once
+// (part_writer.h), read block by block (Part), and replaced by a merge of several
+// (merge.h); part_format.h is the file's frame, block.h its inside.
+// stream/ writes parts, query/ reads them on query threads while that goes on. Which parts
+// there are is not known here: the stream's checkpoint lists them (PartMeta).
+// Promise: every block read is checked; damage is an error with file and byte, never a
+// wrong count. Begin with row.h, then Part.
+
 #include <memory>
 #include <string>
 

@@ -1,5 +1,15 @@
 #pragma once
 
+// stream/ turns the committed log into counts: what arrives twice is dropped (dedup/), what
+// is late or odd goes to review, the rest is counted in the minute of its own timestamp.
+// A Pipeline per partition does it, entry by entry, on the partition's worker. Horizon says
+// how far back ids are kept, Head holds the minutes that are in no part yet, Parts the list
+// of part files, Review and Changes what people decide; Checkpoint is all of that at one
+// offset. recount.h counts the same log a second time, on purpose with other code.
+// Promise: state is a function of the entries alone, no clock and no config, so that a
+// replay and a replica come to the same digest. A checkpoint is one atomic step.
+// Begin with Pipeline::apply, then checkpoint.h.
+
 #include <memory>
 #include <string>
 #include <vector>
