@@ -270,12 +270,12 @@ class Killer:
         self.crowd.go()
         self.kill()
         self.node.spawn()
-        opened = wait_until("the node to open its data", lambda: self.open_data() or self.ready_line(), interval_s=0)
+        opened = wait_until("the node to open its data", self.open_data, interval_s=0)
         # Anywhere between the first file and readiness, which takes some tens of milliseconds.
         pause(self.random.random() * 0.05)
-        ready = self.ready_line() or self.answers_ready()
+        ready = self.answers_ready()
         self.kill()
-        if ready or self.ready_line() or opened is True:
+        if ready:
             return None
         return f"{len(opened)} files of the data directory open, not yet ready"
 
@@ -291,9 +291,6 @@ class Killer:
         except OSError:
             pass  # closed while we looked
         return found
-
-    def ready_line(self):
-        return "ready" in self.node.log_since_start()
 
     def answers_ready(self):
         try:
