@@ -18,9 +18,10 @@ constexpr JournalPos kNone(UINT64_MAX);
 constexpr ArrivalMs kNow(1'000'000);
 
 std::string record_of(const std::string& click_id, int64_t received_ms, uint8_t flags = 0) {
+  const std::string ad_id = "ad_of_" + click_id;
   click::ClickView click;
   click.click_id = click_id;
-  click.ad_id = "ad_of_" + click_id;
+  click.ad_id = ad_id;
   click.received_ms = ArrivalMs(received_ms);
   click.flags = flags;
   std::string record;
