@@ -250,7 +250,7 @@ CHROMIUM_ONLY = (a_speculative_prefetch, a_prerender)
 FLAGGED = (a_double_click,)
 
 
-def test_of(kind, case, double_click_ms):
+def check_of(kind, case, double_click_ms):
     def test(context):
         visit = world_of(context.binary, kind, double_click_ms).visit()
         visit.said = context.say
@@ -265,5 +265,5 @@ def test_of(kind, case, double_click_ms):
 
 for _kind in ("chromium", "firefox"):
     for _case in CASES + FLAGGED + (CHROMIUM_ONLY if _kind == "chromium" else ()):
-        _test = test_of(_kind, _case, DOUBLE_CLICK_MS if _case in FLAGGED else 0)
+        _test = check_of(_kind, _case, DOUBLE_CLICK_MS if _case in FLAGGED else 0)
         globals()[_test.__name__] = _test
