@@ -2,6 +2,7 @@
 
 import json
 import threading
+import uuid
 
 from harness import NoAnswer, check_equal, now_ms, pause, wait_until
 
@@ -14,6 +15,8 @@ class Users:
 
     def __init__(self, node, threads=4):
         self.node = node
+        # No two crowds send the same clicks.
+        self.crowd = uuid.uuid4().hex[:16]
         self.redirected = [0] * threads
         self.wrong = []
         self.stopping = threading.Event()
@@ -25,7 +28,7 @@ class Users:
         client = self.node.client("collector")
         while not self.stopping.is_set():
             number = self.redirected[thread]
-            body = json.dumps({"click_id": f"{id(self)}-{thread}-{number}", "ad_id": f"ad_{number % 50}",
+            body = json.dumps({"click_id": f"{self.crowd}-{thread}-{number}", "ad_id": f"ad_{number % 50}",
                                "timestamp_ms": now_ms(), "user_id": f"v{number}", "referrer": "x" * 500})
             try:
                 answer = client.request("POST", "/v1/click", body)
