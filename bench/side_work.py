@@ -6,6 +6,7 @@
 Wants a release build (BUILD=build/dev for another one). Loopback only; a node of its own for each line.
 """
 
+import argparse
 import hashlib
 import http.client
 import json
@@ -21,8 +22,10 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 BUILD = TOP / os.environ.get("BUILD", "build/release")
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-RATE = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
+ARGUMENTS = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+ARGUMENTS.add_argument("seconds", type=int, nargs="?", default=15)
+ARGUMENTS.add_argument("clicks_per_second", type=int, nargs="?", default=1000)
+SECONDS, RATE = vars(ARGUMENTS.parse_args()).values()
 KEY = "a key for the bench"
 
 
