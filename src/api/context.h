@@ -19,9 +19,9 @@
 #include "base/params.h"
 #include "catalog/catalog.h"
 #include "cluster/log_reader.h"
-#include "cluster/reader.h"
 #include "cluster/recounter.h"
 #include "cluster/review_desk.h"
+#include "cluster/version_reader.h"
 #include "collector/bulk_endpoint.h"
 #include "collector/click_endpoint.h"
 #include "http/auth.h"
@@ -38,7 +38,7 @@ struct Context {
   Pools& pools;
   const http::Authenticator& auth;
   catalog::Catalog& catalog;
-  cluster::Reader& reader;
+  cluster::VersionReader& reader;
   cluster::ReviewDesk& review;
   cluster::LogReader& log_reader;
   cluster::Recounter& recounter;

@@ -23,9 +23,9 @@ using Committed = std::function<void(Status)>;
 
 /// Brings a batch to the leader of its partition, wherever that is.
 /// Thread: worker of the partition, which also calls `committed`.
-class Router {
+class ClickRouter {
  public:
-  virtual ~Router() = default;
+  virtual ~ClickRouter() = default;
   virtual void send(PartitionId partition, Batch&& batch, Committed committed) = 0;
 };
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cluster/reader.h"
+#include "cluster/version_reader.h"
 #include "stream/changes.h"
 #include "stream/review.h"
 

@@ -94,13 +94,13 @@ void ClickEndpoint::handle(http::RequestPtr request, http::Responder respond) {
 
 void ClickEndpoint::ask_and_take(http::RequestPtr request, click::ParsedClick&& click,
                                  http::Responder respond) {
-  struct Held {
+  struct Waiting {
     http::RequestPtr request;
     click::ParsedClick click;
     http::Responder respond;
   };
   auto held =
-      std::make_shared<Held>(Held{std::move(request), std::move(click), std::move(respond)});
+      std::make_shared<Waiting>(Waiting{std::move(request), std::move(click), std::move(respond)});
   intake_.ask_target(held->click.ad_id, [this, held](const Intake::Target& target) {
     take(*held->request, held->click, target, std::move(held->respond));
   });

@@ -4,8 +4,8 @@
 
 namespace clickmill::collector {
 
-Forwarder::Forwarder(Spool& spool, cluster::Router& router, const Clock& clock, Options options,
-                     uint64_t jitter_seed)
+Forwarder::Forwarder(Spool& spool, cluster::ClickRouter& router, const Clock& clock,
+                     Options options, uint64_t jitter_seed)
     : spool_(spool),
       router_(router),
       clock_(clock),

@@ -28,7 +28,7 @@ class Forwarder {
     int64_t backoff_first_ms = 10;
     int64_t backoff_most_ms = 2'000;
   };
-  Forwarder(Spool& spool, cluster::Router& router, const Clock& clock, Options options,
+  Forwarder(Spool& spool, cluster::ClickRouter& router, const Clock& clock, Options options,
             uint64_t jitter_seed);
 
   /// Clicks of the partition may be ready: the next forward() looks. Thread: any.
@@ -54,7 +54,7 @@ class Forwarder {
   void on_answer(PartitionId partition, Status status);
 
   Spool& spool_;
-  cluster::Router& router_;
+  cluster::ClickRouter& router_;
   const Clock& clock_;
   const Options options_;
   Random jitter_;

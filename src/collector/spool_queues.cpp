@@ -129,7 +129,7 @@ std::optional<SpoolQueues::Taken> SpoolQueues::take_resolved(size_t count_most, 
   return taken;
 }
 
-void SpoolQueues::note_taken(const Held& held) {
+void SpoolQueues::note_taken(const Untaken& held) {
   if (taken_.empty() || taken_.back().position != held.position)
     taken_.push_back({held.position, held.received, 0, false, false});
   ++taken_.back().clicks;

@@ -96,12 +96,12 @@ class SpoolQueues {
   uint64_t memory_bytes() const { return memory_bytes_; }
 
  private:
-  struct Held {
+  struct Untaken {
     ArrivalMs received;
     JournalPos position;  ///< 0 until durable
   };
   struct Lane {
-    std::deque<Held> held;          ///< what is not taken, in order
+    std::deque<Untaken> held;       ///< what is not taken, in order
     std::deque<std::string> ready;  ///< records of the first ones of `held`: the durable ones
   };
   struct Aside {
@@ -113,7 +113,7 @@ class SpoolQueues {
   Lane& lane(Queue queue) { return lanes_[static_cast<size_t>(queue)]; }
   bool leaves_on_disk(JournalPos position, bool memory_full) const;
   std::optional<Taken> take_resolved(size_t count_most, size_t bytes_most);
-  void note_taken(const Held& held);
+  void note_taken(const Untaken& held);
   std::string pop_ready(Lane& lane);
 
   std::array<Lane, kInTurns> lanes_;  ///< by queue; the backlog's is empty

@@ -118,7 +118,7 @@ class Engine::Impl {
   std::unique_ptr<Machine> machine_;
 
   // What answers requests; borrowed by the routes, so it outlives the server.
-  std::unique_ptr<cluster::Reader> reader_;
+  std::unique_ptr<cluster::VersionReader> reader_;
   std::unique_ptr<cluster::ReviewDesk> review_;
   std::unique_ptr<cluster::LogReader> log_reader_;
   std::unique_ptr<cluster::Recounter> recounter_;
@@ -278,7 +278,7 @@ Status Engine::Impl::wait_until_counting() {
 
 void Engine::Impl::open_api() {
   cluster::Owned& owned = machine_->owned();
-  reader_ = std::make_unique<cluster::Reader>(owned);
+  reader_ = std::make_unique<cluster::VersionReader>(owned);
   review_ = std::make_unique<cluster::ReviewDesk>(owned);
   log_reader_ = std::make_unique<cluster::LogReader>(owned);
   recounter_ = std::make_unique<cluster::Recounter>(

@@ -24,7 +24,7 @@ Status try_to_write(FileSystem& files, const std::string& folder) {
 }
 
 /// A node alone leads every partition: the batch goes straight to its log.
-class LocalRouter final : public cluster::Router {
+class LocalRouter final : public cluster::ClickRouter {
  public:
   explicit LocalRouter(cluster::Owned& owned) : owned_(owned) {}
   void send(PartitionId partition, cluster::Batch&& batch, cluster::Committed committed) override {

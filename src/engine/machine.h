@@ -73,7 +73,7 @@ class Machine {
     std::function<void(PartitionId, collector::Spool::PendingId, const std::string& ad_id)>
         ask_for_ad;
     /// Brings batches to their leaders. Empty: this node leads every partition.
-    std::function<std::unique_ptr<cluster::Router>(cluster::Owned&)> router = nullptr;
+    std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
   };
   /// `files` and `clock` are borrowed and outlive it.
   Machine(FileSystem& files, const Clock& clock, Options options, Outside outside);
@@ -145,7 +145,7 @@ class Machine {
   /// stops: the destructor stops it first.
   std::unique_ptr<log::Journal> journal_;
   std::unique_ptr<collector::Spool> spool_;
-  std::unique_ptr<cluster::Router> router_;
+  std::unique_ptr<cluster::ClickRouter> router_;
   std::vector<std::unique_ptr<collector::Forwarder>> forwarders_;  ///< by worker
   std::unique_ptr<log::Upkeep> upkeep_;
 

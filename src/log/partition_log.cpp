@@ -76,13 +76,13 @@ Status RecoveredLog::replay(JournalPos position, const RecordView& record) {
   if (record.kind == RecordKind::copied_entry) {
     const auto at = entries_.find(first);
     if (at == entries_.end()) {
-      entries_.emplace(first, Held{std::move(entry), position});
+      entries_.emplace(first, Found{std::move(entry), position});
     } else if (at->second.entry.term == entry.term) {
       at->second.position = position;
     }
     return {};
   }
-  entries_.insert_or_assign(first, Held{std::move(entry), position});
+  entries_.insert_or_assign(first, Found{std::move(entry), position});
   return {};
 }
 
@@ -180,8 +180,9 @@ Offset PartitionLog::first() const {
 
 /// Index in held_ of the entry that holds `offset`; held_.size() when past the end.
 size_t PartitionLog::index_of(Offset offset) const {
-  const auto at = std::partition_point(
-      held_.begin(), held_.end(), [&](const Held& held) { return held.entry->last() < offset; });
+  const auto at = std::partition_point(held_.begin(), held_.end(), [&](const Unsealed& held) {
+    return held.entry->last() < offset;
+  });
   return static_cast<size_t>(at - held_.begin());
 }
 
@@ -311,7 +312,7 @@ void PartitionLog::take_in_positions() {
     }
     const size_t index = index_of(placed.first);
     if (index == held_.size()) continue;
-    Held& held = held_[index];
+    Unsealed& held = held_[index];
     if (held.entry->first != placed.first || held.entry->term != placed.term) continue;
     held.position = placed.position;
     held.copying = false;
@@ -323,7 +324,7 @@ JournalPos PartitionLog::oldest_needed() {
   take_in_positions();
   JournalPos oldest(UINT64_MAX);
   if (hard_state_position_ != JournalPos(0)) oldest = hard_state_position_;
-  for (const Held& held : held_) {
+  for (const Unsealed& held : held_) {
     // Position 0 is still on its way: it will be newer than all that is durable.
     if (held.position != JournalPos(0)) oldest = std::min(oldest, held.position);
   }
@@ -337,7 +338,7 @@ bool PartitionLog::copy_forward(JournalPos position, uint64_t max_bytes) {
     if (!set_hard_state(hard_state_)) return false;
   }
   uint64_t copied = 0;
-  for (Held& held : held_) {
+  for (Unsealed& held : held_) {
     if (held.position == JournalPos(0) || held.position >= position || held.copying) continue;
     const uint64_t bytes = held.entry->payload.size();
     // At least one: an entry longer than that would keep its file for ever.

@@ -48,12 +48,12 @@ class RecoveredLog {
 
  private:
   friend class PartitionLog;
-  struct Held {
+  struct Found {
     Entry entry;
     JournalPos position;
   };
   Offset sealed_;
-  std::map<Offset, Held> entries_;  // by first offset
+  std::map<Offset, Found> entries_;  // by first offset
   HardState hard_state_;
   JournalPos hard_state_position_;
 };
@@ -131,7 +131,7 @@ class PartitionLog {
   uint64_t memory_bytes() const { return memory_bytes_; }
 
  private:
-  struct Held {
+  struct Unsealed {
     EntryPtr entry;
     JournalPos position;  ///< 0 until durable
     bool copying = false;
@@ -149,7 +149,7 @@ class PartitionLog {
   Journal& journal_;
   const std::shared_ptr<const Callbacks> callbacks_;  // shared with waiters in the journal
   OwnedByThread owner_;
-  std::deque<Held> held_;  // unsealed entries, contiguous
+  std::deque<Unsealed> held_;  // unsealed entries, contiguous
   Offset last_;
   Term last_term_;
   LogMs last_append_ms_;

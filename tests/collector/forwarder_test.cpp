@@ -13,7 +13,7 @@ namespace {
 using Ids = std::vector<uint64_t>;
 
 /// Keeps what it is sent; the test answers when it likes.
-struct HeldRouter final : cluster::Router {
+struct HeldRouter final : cluster::ClickRouter {
   struct Sent {
     PartitionId partition;
     cluster::Batch batch;

@@ -5,9 +5,9 @@
 namespace clickmill::simulation {
 
 /// A node alone leads every partition; breaks what it is told to break.
-class Chain::Router final : public cluster::Router {
+class Chain::LossyRouter final : public cluster::ClickRouter {
  public:
-  Router(Chain& chain, cluster::Owned& owned) : chain_(chain), owned_(owned) {}
+  LossyRouter(Chain& chain, cluster::Owned& owned) : chain_(chain), owned_(owned) {}
   void send(PartitionId partition, cluster::Batch&& batch, cluster::Committed committed) override {
     const Break& broken = chain_.options_.broken;
     if (broken.never_again) batch.again = false;
@@ -37,7 +37,9 @@ SimNode::Options Chain::node_options() {
   options.spool_memory_bytes = options_.spool_memory_bytes;
   options.buffer_bytes = options_.buffer_bytes;
   options.reserve_bytes = options_.reserve_bytes;
-  options.router = [this](cluster::Owned& owned) { return std::make_unique<Router>(*this, owned); };
+  options.router = [this](cluster::Owned& owned) {
+    return std::make_unique<LossyRouter>(*this, owned);
+  };
   return options;
 }
 

@@ -73,7 +73,7 @@ class Chain {
   stream::Tally total() const { return node_.total(); }
 
  private:
-  class Router;
+  class LossyRouter;
   SimNode::Options node_options();
 
   const Options options_;

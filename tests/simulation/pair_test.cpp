@@ -28,7 +28,9 @@ class Pair {
       options.node_id = i == 0 ? "n1" : "n2";
       options.nodes = {"n1", "n2"};
       options.partitions = kPartitions;
-      options.router = [this, i](cluster::Owned&) { return std::make_unique<Router>(*this, i); };
+      options.router = [this, i](cluster::Owned&) {
+        return std::make_unique<LossyRouter>(*this, i);
+      };
       nodes_.push_back(std::make_unique<SimNode>(2 * seed + i, clock, options));
     }
   }
@@ -105,9 +107,9 @@ class Pair {
     uint64_t number;
     std::function<void()> arrive;
   };
-  class Router final : public cluster::Router {
+  class LossyRouter final : public cluster::ClickRouter {
    public:
-    Router(Pair& pair, size_t from) : pair_(pair), from_(from) {}
+    LossyRouter(Pair& pair, size_t from) : pair_(pair), from_(from) {}
     void send(PartitionId partition, cluster::Batch&& batch,
               cluster::Committed committed) override {
       pair_.ask(from_, partition, std::move(batch), std::move(committed));

@@ -39,7 +39,7 @@ class SimNode {
     uint64_t buffer_bytes = 1 << 20;
     uint64_t reserve_bytes = 0;
     /// Empty: it leads every partition.
-    std::function<std::unique_ptr<cluster::Router>(cluster::Owned&)> router = nullptr;
+    std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
   };
   /// `clock` is borrowed.
   SimNode(uint64_t seed, const Clock& clock, Options options);

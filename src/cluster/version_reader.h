@@ -9,9 +9,9 @@ namespace clickmill::cluster {
 
 /// Asks partitions for what a query needs, each in one step on its worker.
 /// Thread: query (blocks until the workers have answered).
-class Reader {
+class VersionReader {
  public:
-  explicit Reader(Owned& owned) : owned_(owned) {}
+  explicit VersionReader(Owned& owned) : owned_(owned) {}
   /// One version per partition asked for. Errc::busy: still replaying, or the
   /// workers did not answer in time; Errc::closed: a partition has stopped.
   Result<std::vector<store::Version>> read(const std::vector<PartitionId>& ids,

@@ -1,4 +1,4 @@
-#include "cluster/reader.h"
+#include "cluster/version_reader.h"
 
 #include <fmt/format.h>
 
@@ -36,8 +36,8 @@ Result<store::Version> version_of(const Partition& partition, const store::Scan&
 
 }  // namespace
 
-Result<std::vector<store::Version>> Reader::read(const std::vector<PartitionId>& ids,
-                                                 const store::Scan& scan) const {
+Result<std::vector<store::Version>> VersionReader::read(const std::vector<PartitionId>& ids,
+                                                        const store::Scan& scan) const {
   const auto own = std::make_shared<const OwnScan>(scan);
   auto answers = TRY(ask<Result<store::Version>>(
       owned_, ids, [own](const Partition& partition) { return version_of(partition, own->scan); }));
@@ -50,7 +50,7 @@ Result<std::vector<store::Version>> Reader::read(const std::vector<PartitionId>&
   return versions;
 }
 
-Error Reader::report(Error error) const {
+Error VersionReader::report(Error error) const {
   if (!is_damage(error)) return error;
   const std::string name = error.path().substr(error.path().rfind('/') + 1);
   const auto slot = stream::slot_of_part(name);
@@ -65,7 +65,7 @@ Error Reader::report(Error error) const {
                                        id.value(), error.text()));
 }
 
-Result<std::vector<Partition::State>> Reader::states() const {
+Result<std::vector<Partition::State>> VersionReader::states() const {
   return ask<Partition::State>(owned_, all(),
                                [](const Partition& partition) { return partition.state(); });
 }
