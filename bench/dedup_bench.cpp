@@ -122,7 +122,9 @@ class Bench {
   }
 
   /// As the pipeline has it: a spool is ten minutes behind at most.
-  int64_t first_hour() const { return (source_.now_ms() - 10 * kMinuteMs) / kHourMs - kDedupHours; }
+  LogHour first_hour() const {
+    return hour_of(LogMs(source_.now_ms() - 10 * kMinuteMs)) - kDedupHours;
+  }
 
   Status feed(uint64_t until) {
     while (source_.next() < until) {
@@ -171,7 +173,7 @@ class Bench {
     dedups_[p]->checkpoint_committed();
     checkpoints_.add(watch);
     since_checkpoint_[p] = 0;
-    int64_t oldest = dedups_[0]->oldest_durable_hour();
+    LogHour oldest = dedups_[0]->oldest_durable_hour();
     for (const auto& dedup : dedups_) oldest = std::min(oldest, dedup->oldest_durable_hour());
     (void)background_->submit([this, oldest] {
       if (auto done = spaces_->maintain(oldest); !done) {

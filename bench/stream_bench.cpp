@@ -81,19 +81,19 @@ class Bench {
     Random random(kSeed);
     std::vector<Identity> ids;
     std::vector<uint8_t> duplicate;
-    const int64_t first_hour = kBeginMs / kHourMs - kDedupHours;
+    const LogHour first_hour = hour_of(LogMs(kBeginMs)) - kDedupHours;
     for (uint32_t p = 0; p < options_.partitions; ++p) {
       auto dedup =
           Dedup::open(PartitionId(p), *store, {.dedup_hours = kDedupHours}, first_hour - 1);
       TRY(dedup->load());
       const uint64_t per_hour = options_.ids / options_.partitions / kDedupHours;
-      for (int64_t hour = first_hour; hour < first_hour + kDedupHours; ++hour) {
+      for (LogHour hour = first_hour; hour < first_hour + kDedupHours; ++hour) {
         ids.clear();
         for (uint64_t i = 0; i < per_hour; ++i) {
-          ids.push_back({{random.next(), random.next()}, ArrivalMs(hour * kHourMs)});
+          ids.push_back({{random.next(), random.next()}, ArrivalMs(hour.value() * kHourMs)});
         }
         duplicate.resize(ids.size());
-        TRY(dedup->classify(LogMs(hour * kHourMs), ids, duplicate));
+        TRY(dedup->classify(LogMs(hour.value() * kHourMs), ids, duplicate));
         state::Batch batch;
         TRY(dedup->checkpoint(batch));
         TRY(store->commit(batch, hour + 1 == first_hour + kDedupHours));

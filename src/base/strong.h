@@ -40,6 +40,8 @@ using EventMs = Strong<struct EventTag, int64_t>;
 using ArrivalMs = Strong<struct ArrivalTag, int64_t>;
 /// Log time, set by the partition's leader: ms since 1970, never decreasing.
 using LogMs = Strong<struct LogTag, int64_t>;
+/// An hour of log time, under which ids are filed: whole hours since 1970.
+using LogHour = Strong<struct LogHourTag, int64_t>;
 /// Byte position in the node's journal, counted since its first file.
 using JournalPos = Strong<struct JournalPosTag, uint64_t>;
 
@@ -52,6 +54,11 @@ constexpr int64_t floor_to(int64_t value, int64_t unit) {
   const int64_t rest = value % unit;
   return value - (rest < 0 ? rest + unit : rest);
 }
+
+constexpr LogHour hour_of(LogMs at) { return LogHour(floor_to(at.value(), kHourMs) / kHourMs); }
+/// The hour in which a click would be logged that goes to the log as it arrives: what
+/// was logged before that hour can hold no copy that came with it (DESIGN §5).
+constexpr LogHour hour_of(ArrivalMs at) { return hour_of(LogMs(at.value())); }
 
 }  // namespace clickmill
 

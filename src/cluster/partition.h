@@ -88,7 +88,7 @@ class Partition {
   /// Parts that are damaged, and can't be rebuilt.
   const std::set<std::string>& damaged_parts() const { return damaged_parts_; }
   /// Log hours before it are in no state that the stream will ever go on from.
-  int64_t oldest_durable_hour() const;
+  LogHour oldest_durable_hour() const;
 
   /// Whether submit() takes batches now.
   bool takes_clicks() const { return !log_failed_ && leads_; }

@@ -38,8 +38,8 @@ void Partition::met_damage(const std::string& path, const std::string& what) {
   if (news) log_error("partition", *damaged_parts_.rbegin());
 }
 
-int64_t Partition::oldest_durable_hour() const {
-  return lost() ? std::numeric_limits<int64_t>::max() : pipeline_->oldest_durable_hour();
+LogHour Partition::oldest_durable_hour() const {
+  return lost() ? LogHour(std::numeric_limits<int64_t>::max()) : pipeline_->oldest_durable_hour();
 }
 
 /// Begins what is damaged anew, once nothing of it is under way any more.

@@ -27,8 +27,6 @@ constexpr uint64_t kRecentIdBytes = 36;
 // In a batch, with its share of a key.
 constexpr uint64_t kBatchIdBytes = 28;
 
-constexpr int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; }
-
 /// An id stands in up to three places. The table (IdTable) knows all ids of the
 /// newest bands, approximately; the exact answer comes from the ids filed since
 /// the last committed checkpoint (RecentIds), and else from the state store
@@ -36,7 +34,7 @@ constexpr int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; 
 /// among the recent ones has its newest there.
 class PartitionDedup final : public Dedup {
  public:
-  PartitionDedup(state::Slot slot, state::Store& store, Options options, int64_t first_hour)
+  PartitionDedup(state::Slot slot, state::Store& store, Options options, LogHour first_hour)
       : store_(store),
         stored_(slot, store),
         images_(slot, options.images),
@@ -68,12 +66,12 @@ class PartitionDedup final : public Dedup {
                   std::span<uint8_t> duplicate) override {
     owner_.check();
     CM_ASSERT(identities.size() == duplicate.size());
-    const int64_t hour = hour_of(append_ms.value());
+    const LogHour hour = hour_of(append_ms);
     TRY(load());
     if (newest_hour_ && hour < *newest_hour_) {
       return Error(Errc::invalid, "dedup: log time went back from hour " +
-                                      std::to_string(*newest_hour_) + " to " +
-                                      std::to_string(hour));
+                                      std::to_string(newest_hour_->value()) + " to " +
+                                      std::to_string(hour.value()));
     }
     newest_hour_ = hour;
     if (!table_) TRY(build_table());
@@ -84,7 +82,7 @@ class PartitionDedup final : public Dedup {
     return done;
   }
 
-  Status classify_each(int64_t hour, std::span<const Identity> identities,
+  Status classify_each(LogHour hour, std::span<const Identity> identities,
                        std::span<uint8_t> duplicate) {
     for (size_t i = 0; i < std::min(kPrefetchAhead, identities.size()); ++i) {
       table_->prefetch(identities[i].id);
@@ -93,7 +91,7 @@ class PartitionDedup final : public Dedup {
       if (i + kPrefetchAhead < identities.size())
         table_->prefetch(identities[i + kPrefetchAhead].id);
       const auto& [id, received] = identities[i];
-      const int64_t from = std::max(first_hour_, hour_of(received.value()) - dedup_hours_);
+      const LogHour from = std::max(first_hour_, hour_of(received) - dedup_hours_);
       bool stands = false;
       const auto match = table_->find(id);
       if (!rules_out(match, from)) stands = TRY(look_up(id, from, match));
@@ -103,7 +101,7 @@ class PartitionDedup final : public Dedup {
     return {};
   }
 
-  void forget_before(int64_t first_hour) override {
+  void forget_before(LogHour first_hour) override {
     owner_.check();
     first_hour_ = std::max(first_hour_, first_hour);
     if (table_) table_->forget_before(band_of(first_hour_));
@@ -171,7 +169,7 @@ class PartitionDedup final : public Dedup {
     }
   }
 
-  int64_t oldest_durable_hour() const override { return durable_first_hour_; }
+  LogHour oldest_durable_hour() const override { return durable_first_hour_; }
 
   Usage usage() const override {
     Usage usage;
@@ -197,7 +195,7 @@ class PartitionDedup final : public Dedup {
     const int64_t hours = std::max<int64_t>(dedup_hours, 0) + 2;
     return (hours + IdTable::kBandsKept - 1) / IdTable::kBandsKept;
   }
-  int64_t band_of(int64_t hour) const { return floor_to(hour, hours_per_band_) / hours_per_band_; }
+  int64_t band_of(LogHour hour) const { return dedup::band_of(hour, hours_per_band_); }
 
   /// Fills the table from its image and the ids since, or else from the ids of
   /// the newest bands, oldest first as the table wants it.
@@ -235,7 +233,7 @@ class PartitionDedup final : public Dedup {
   }
 
   /// Adds the stored ids of an hour that an image doesn't cover.
-  Status read_ids(int64_t hour, const std::optional<ImageCover>& cover) {
+  Status read_ids(LogHour hour, const std::optional<ImageCover>& cover) {
     const int64_t band = band_of(hour);
     const auto add = [&](uint32_t sequence, std::span<const Hash128> ids) {
       if (cover && (hour < cover->hour || (hour == cover->hour && sequence < cover->sequence))) {
@@ -250,13 +248,13 @@ class PartitionDedup final : public Dedup {
   }
 
   /// Whether the table proves that the id stands in no hour from `from` on.
-  bool rules_out(const IdTable::Match& match, int64_t from) const {
+  bool rules_out(const IdTable::Match& match, LogHour from) const {
     const int64_t skip = band_of(from) - match.first_band;
     return skip >= 0 && (skip > 31 || match.bands >> skip == 0);
   }
 
   /// The exact answer. Newest hours first: copies mostly come soon.
-  Result<bool> look_up(const Hash128& id, int64_t from, const IdTable::Match& match) {
+  Result<bool> look_up(const Hash128& id, LogHour from, const IdTable::Match& match) {
     auto newest = recent_.newest_hour(id);
     if (!newest) newest = in_flight_.newest_hour(id);
     if (newest) return *newest >= from;
@@ -271,7 +269,7 @@ class PartitionDedup final : public Dedup {
     return false;
   }
 
-  void file(const Hash128& id, int64_t hour) {
+  void file(const Hash128& id, LogHour hour) {
     // No look-up will ever see a forgotten hour.
     if (hour < first_hour_) return;
     recent_.insert(id, hour);
@@ -291,12 +289,12 @@ class PartitionDedup final : public Dedup {
   bool sharpens_ = true;
   int64_t dedup_hours_;
   int64_t hours_per_band_;
-  int64_t first_hour_;
-  int64_t in_flight_first_hour_;  // of the last checkpoint()
+  LogHour first_hour_;
+  LogHour in_flight_first_hour_;  // of the last checkpoint()
   // Until load() knows better, nothing may be dropped.
-  int64_t durable_first_hour_ = std::numeric_limits<int64_t>::min();
+  LogHour durable_first_hour_{std::numeric_limits<int64_t>::min()};
   bool loaded_ = false;
-  std::optional<int64_t> newest_hour_;
+  std::optional<LogHour> newest_hour_;
   uint64_t store_lookups_ = 0;
   uint64_t read_ids_ = 0;
 };
@@ -304,7 +302,7 @@ class PartitionDedup final : public Dedup {
 }  // namespace
 
 std::unique_ptr<Dedup> Dedup::open(state::Slot slot, state::Store& store, Options options,
-                                   int64_t first_hour) {
+                                   LogHour first_hour) {
   return std::make_unique<PartitionDedup>(slot, store, options, first_hour);
 }
 

@@ -51,10 +51,10 @@ class Dedup {
     /// Borrowed; null: no images, every start reads all ids.
     TableImages* images = nullptr;
   };
-  /// `store` is borrowed. `first_hour` is F in hours since 1970: earlier hours are
-  /// forgotten. Reads nothing yet.
+  /// `store` is borrowed. `first_hour` is F: earlier hours are forgotten.
+  /// Reads nothing yet.
   static std::unique_ptr<Dedup> open(state::Slot slot, state::Store& store, Options options,
-                                     int64_t first_hour);
+                                     LogHour first_hour);
   virtual ~Dedup() = default;
 
   /// Reads what the rest needs: seconds, when there are many ids and no image of
@@ -65,7 +65,7 @@ class Dedup {
   virtual Status classify(LogMs append_ms, std::span<const Identity> identities,
                           std::span<uint8_t> duplicate) = 0;
   /// F moves up: no look-up sees earlier hours from now on.
-  virtual void forget_before(int64_t first_hour) = 0;
+  virtual void forget_before(LogHour first_hour) = 0;
   /// dedup_hours changed by a settings record.
   virtual void set_dedup_hours(int64_t hours) = 0;
   /// Adds what changed since the last checkpoint to `batch` (new ids, and range
@@ -85,7 +85,7 @@ class Dedup {
   virtual void maintain() = 0;
   /// Hours (log hours) that this partition's durable state may still hold;
   /// a space is dropped once no partition holds it. The least number until load().
-  virtual int64_t oldest_durable_hour() const = 0;
+  virtual LogHour oldest_durable_hour() const = 0;
 
   struct Usage {
     uint64_t ids = 0;  ///< in hours not forgotten, about

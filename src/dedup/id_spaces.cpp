@@ -11,14 +11,14 @@ constexpr int64_t kHoursOpen = 2;
 
 }  // namespace
 
-Status IdSpaces::maintain(int64_t oldest_durable_hour) {
+Status IdSpaces::maintain(LogHour oldest_durable_hour) {
   TRY(store_.maintain());
-  std::set<int64_t> hours;
+  std::set<LogHour> hours;
   for (const auto& space : store_.spaces()) {
     if (const auto hour = state::hour_of_ids_space(space)) hours.insert(*hour);
   }
-  const int64_t newest = hours.empty() ? 0 : *hours.rbegin();
-  for (const int64_t hour : hours) {
+  const LogHour newest = hours.empty() ? LogHour() : *hours.rbegin();
+  for (const LogHour hour : hours) {
     if (hour < oldest_durable_hour) {
       TRY(store_.drop_space(state::ids_space(hour)));
       settled_.erase(hour);

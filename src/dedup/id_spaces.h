@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/result.h"
+#include "base/strong.h"
 #include "state/store.h"
 
 namespace clickmill::dedup {
@@ -20,11 +21,11 @@ class IdSpaces {
   /// Drops the hours before `oldest_durable_hour`, the least of what the
   /// partitions say: one that has not said so yet keeps everything. A space that
   /// could not be dropped or settled is tried again by the next call.
-  Status maintain(int64_t oldest_durable_hour);
+  Status maintain(LogHour oldest_durable_hour);
 
  private:
   state::Store& store_;
-  std::set<int64_t> settled_;
+  std::set<LogHour> settled_;
 };
 
 }  // namespace clickmill::dedup

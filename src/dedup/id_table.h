@@ -10,8 +10,15 @@
 #include <vector>
 
 #include "base/checksum.h"
+#include "base/strong.h"
 
 namespace clickmill::dedup {
+
+/// Number of the band that an hour is in, since 1970. Bands of other lengths are
+/// other bands: their numbers must not meet.
+constexpr int64_t band_of(LogHour hour, int64_t hours_per_band) {
+  return floor_to(hour.value(), hours_per_band) / hours_per_band;
+}
 
 /// Proves that an id is new without a disk read: a table of 14-bit fingerprints
 /// in cache lines, each fingerprint tagged with the band (a few log hours) under

@@ -6,13 +6,6 @@
 #include "base/logging.h"
 
 namespace clickmill::dedup {
-namespace {
-
-int64_t newest_band_of(const ImageCover& cover) {
-  return floor_to(cover.hour, cover.hours_per_band) / cover.hours_per_band;
-}
-
-}  // namespace
 
 Status PartitionImages::load(state::Store& store) {
   if (images_ == nullptr) return {};
@@ -43,7 +36,8 @@ void PartitionImages::maintain(const IdTable& table, int64_t newest_band) {
   if (writer_->busy()) return;
   // An id of a later band, already copied, would stand behind those that a
   // start adds again, and bands must not decrease.
-  if (newest_band != newest_band_of(writer_->cover())) return give_up();
+  const ImageCover& covered = writer_->cover();
+  if (newest_band != band_of(covered.hour, covered.hours_per_band)) return give_up();
   if (const auto failure = writer_->failure()) {
     log_warn("dedup", "partition " + std::to_string(slot_.partition().value()) +
                           ": no table image: " + *failure);

@@ -8,7 +8,7 @@
 
 namespace clickmill::dedup {
 
-void RecentIds::insert(const Hash128& id, int64_t hour) {
+void RecentIds::insert(const Hash128& id, LogHour hour) {
   CM_ASSERT(ids_.size() < std::numeric_limits<uint32_t>::max());
   CM_DEBUG_ASSERT(starts_.empty() || starts_.back().hour <= hour);
   if (starts_.empty() || starts_.back().hour != hour) starts_.push_back({hour, ids_.size()});
@@ -17,7 +17,7 @@ void RecentIds::insert(const Hash128& id, int64_t hour) {
   ids_.push_back(id);
 }
 
-std::optional<int64_t> RecentIds::newest_hour(const Hash128& id) const {
+std::optional<LogHour> RecentIds::newest_hour(const Hash128& id) const {
   if (lists_.empty()) return {};
   const auto& list = lists_[list_of(id)];
   const uint32_t tag = tag_of(id);
@@ -27,7 +27,7 @@ std::optional<int64_t> RecentIds::newest_hour(const Hash128& id) const {
   return {};
 }
 
-int64_t RecentIds::hour_at(size_t index) const {
+LogHour RecentIds::hour_at(size_t index) const {
   auto start = starts_.rbegin();
   while (start->index > index) ++start;
   return start->hour;

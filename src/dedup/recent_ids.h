@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/checksum.h"
+#include "base/strong.h"
 
 namespace clickmill::dedup {
 
@@ -21,13 +22,13 @@ class RecentIds {
  public:
   /// Consecutive ids of one hour.
   struct Run {
-    int64_t hour;
+    LogHour hour;
     std::span<const Hash128> ids;
   };
 
-  void insert(const Hash128& id, int64_t hour);
+  void insert(const Hash128& id, LogHour hour);
   /// The newest hour under which the id stands here.
-  std::optional<int64_t> newest_hour(const Hash128& id) const;
+  std::optional<LogHour> newest_hour(const Hash128& id) const;
   /// Oldest hour first.
   std::vector<Run> runs() const;
   size_t size() const { return ids_.size(); }
@@ -43,7 +44,7 @@ class RecentIds {
  private:
   static constexpr unsigned kListBits = 6;
   struct Start {
-    int64_t hour;
+    LogHour hour;
     size_t index;
   };
   struct Entry {
@@ -53,7 +54,7 @@ class RecentIds {
   using Lists = std::vector<std::vector<Entry>>;
   static size_t list_of(const Hash128& id) { return id.high >> (64 - kListBits); }
   static uint32_t tag_of(const Hash128& id) { return static_cast<uint32_t>(id.high); }
-  int64_t hour_at(size_t index) const;
+  LogHour hour_at(size_t index) const;
 
   std::vector<Hash128> ids_;
   std::vector<Start> starts_;

@@ -12,24 +12,21 @@ namespace {
 // (864 M over 64) is through with a shard in 20 s, at twenty steps a second.
 constexpr size_t kIdsPerStep = 1024;
 
-int64_t band_of(int64_t hour, int64_t hours_per_band) {
-  return floor_to(hour, hours_per_band) / hours_per_band;
-}
-
 }  // namespace
 
-void Sharpener::begin(const IdTable& table, const RecentIds& recent, int64_t first_hour,
+void Sharpener::begin(const IdTable& table, const RecentIds& recent, LogHour first_hour,
                       int64_t hours_per_band) {
   const auto shard = table.bluntest_shard();
   if (!shard) return;
   work_.emplace(Work{*shard, table.empty_like(*shard), {}, stored_.next_sequence(), {}});
-  work_->place.hour = std::max(first_hour, work_->fresh.first_band(*shard) * hours_per_band);
+  work_->place.hour =
+      std::max(first_hour, LogHour(work_->fresh.first_band(*shard) * hours_per_band));
   for (const auto& run : recent.runs()) {
     for (const Hash128& id : run.ids) filed(id, band_of(run.hour, hours_per_band));
   }
 }
 
-Status Sharpener::step(IdTable& table, const RecentIds& recent, int64_t first_hour,
+Status Sharpener::step(IdTable& table, const RecentIds& recent, LogHour first_hour,
                        int64_t hours_per_band) {
   if (!work_) {
     begin(table, recent, first_hour, hours_per_band);
@@ -37,7 +34,7 @@ Status Sharpener::step(IdTable& table, const RecentIds& recent, int64_t first_ho
   }
   IdTable& fresh = work_->fresh;
   fresh.forget_before(band_of(first_hour, hours_per_band));
-  const auto insert = [&](int64_t hour, std::span<const Hash128> ids) {
+  const auto insert = [&](LogHour hour, std::span<const Hash128> ids) {
     const int64_t band = band_of(hour, hours_per_band);
     for (const Hash128& id : ids) fresh.prefetch(id);
     for (const Hash128& id : ids) fresh.insert(id, band);

@@ -29,7 +29,7 @@ class Sharpener {
   /// Begins with the bluntest shard of `table`, if there is one, or goes on.
   /// `recent`: all ids that are not in the state store. `first_hour`: earlier ones are
   /// forgotten. An error gives the shard up; nothing has changed then.
-  Status step(IdTable& table, const RecentIds& recent, int64_t first_hour, int64_t hours_per_band);
+  Status step(IdTable& table, const RecentIds& recent, LogHour first_hour, int64_t hours_per_band);
   /// An id went to the table.
   void filed(const Hash128& id, int64_t band) {
     if (work_ && IdTable::shard_of(id) == work_->shard) work_->filed.emplace_back(id, band);
@@ -48,7 +48,7 @@ class Sharpener {
     uint32_t sequence_end;  ///< what is stored with later ones stands in `filed`
     std::vector<std::pair<Hash128, int64_t>> filed;  ///< id, band
   };
-  void begin(const IdTable& table, const RecentIds& recent, int64_t first_hour,
+  void begin(const IdTable& table, const RecentIds& recent, LogHour first_hour,
              int64_t hours_per_band);
 
   StoredIds& stored_;

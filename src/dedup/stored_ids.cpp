@@ -38,7 +38,7 @@ uint64_t bucket_of(const Hash128& id, unsigned bits) {
 /// Above every key that begins with `prefix`.
 std::string end_of(std::string prefix) { return prefix.append(kKeyBytes, '\xff'); }
 
-Error corrupt(int64_t hour) {
+Error corrupt(LogHour hour) {
   return Error(Errc::corrupt,
                "state store: " + state::ids_space(hour).name + " has a malformed entry");
 }
@@ -82,7 +82,7 @@ Status StoredIds::open() {
 }
 
 /// Goes from the first key of one number of bits to the first of the next in use.
-Status StoredIds::learn(int64_t hour) {
+Status StoredIds::learn(LogHour hour) {
   const auto space = state::ids_space(hour);
   Hour found;
   for (unsigned bits = 0; bits <= kBitsMax; ++bits) {
@@ -102,7 +102,7 @@ Status StoredIds::learn(int64_t hour) {
   return {};
 }
 
-Result<bool> StoredIds::contains(int64_t hour, const Hash128& id) {
+Result<bool> StoredIds::contains(LogHour hour, const Hash128& id) {
   const auto known = hours_.find(hour);
   if (known == hours_.end()) return false;
   bool found = false;
@@ -121,7 +121,7 @@ Result<bool> StoredIds::contains(int64_t hour, const Hash128& id) {
   return found;
 }
 
-Status StoredIds::for_each(int64_t hour, const Visit& visit) {
+Status StoredIds::for_each(LogHour hour, const Visit& visit) {
   bool whole = true;
   std::vector<Hash128> ids;
   const auto read = [&](std::string_view key, std::string_view value) {
@@ -188,7 +188,7 @@ Result<bool> StoredIds::read_buckets(HashPrefix share, uint32_t sequence_end, si
   return done;
 }
 
-void StoredIds::write(state::Batch& batch, int64_t hour, std::span<const Hash128> ids) {
+void StoredIds::write(state::Batch& batch, LogHour hour, std::span<const Hash128> ids) {
   if (ids.empty()) return;
   const unsigned bits = bits_for(ids.size());
   hours_[hour].bucketings |= 1u << bits;
@@ -213,7 +213,7 @@ void StoredIds::write(state::Batch& batch, int64_t hour, std::span<const Hash128
   ++next_sequence_;
 }
 
-void StoredIds::remove_before(state::Batch& batch, int64_t hour) {
+void StoredIds::remove_before(state::Batch& batch, LogHour hour) {
   removed_.clear();
   while (!hours_.empty() && hours_.begin()->first < hour) {
     batch.remove_range(state::ids_space(hours_.begin()->first), partition_key_,

@@ -30,26 +30,26 @@ class StoredIds {
 
   /// Hours that may hold ids of this partition, oldest first.
   const auto& hours() const { return hours_; }
-  Result<bool> contains(int64_t hour, const Hash128& id);
+  Result<bool> contains(LogHour hour, const Hash128& id);
   /// Every id of the hour, some at a time, with the sequence of the write() that
   /// added them. Must be called for the newest hour after open(), before
   /// write() adds to it.
   using Visit = std::function<void(uint32_t sequence, std::span<const Hash128> ids)>;
-  Status for_each(int64_t hour, const Visit& visit);
+  Status for_each(LogHour hour, const Visit& visit);
   /// Some of the ids whose high half begins with certain bits, and where their reading is.
   struct HashPrefix {
     unsigned bits;   ///< how many, at most 8
     uint64_t value;  ///< of these bits
   };
   struct ReadPosition {
-    int64_t hour = 0;  ///< the first one to be read
+    LogHour hour;  ///< the first one to be read
     unsigned bits = 0;
     std::string key = {};
   };
   /// Visits ids of the share, hour by hour, that writes before `sequence_end` have
   /// added: about `ids_most` of them from `place` on, which moves on. True: there are
   /// no more.
-  using VisitHour = std::function<void(int64_t hour, std::span<const Hash128> ids)>;
+  using VisitHour = std::function<void(LogHour hour, std::span<const Hash128> ids)>;
   Result<bool> read_some(HashPrefix share, uint32_t sequence_end, size_t ids_most,
                          ReadPosition& place, const VisitHour& visit);
   /// Of the next write(). They never decrease while the object lives.
@@ -57,8 +57,8 @@ class StoredIds {
   void skip_sequences_before(uint32_t sequence) {
     next_sequence_ = std::max(next_sequence_, sequence);
   }
-  void write(state::Batch& batch, int64_t hour, std::span<const Hash128> ids);
-  void remove_before(state::Batch& batch, int64_t hour);
+  void write(state::Batch& batch, LogHour hour, std::span<const Hash128> ids);
+  void remove_before(state::Batch& batch, LogHour hour);
   /// The batch of the last remove_before() was not committed.
   void removal_failed() { hours_.merge(removed_); }
 
@@ -66,7 +66,7 @@ class StoredIds {
   struct Hour {
     uint32_t bucketings = 0;  // bit b: there are values in 2^b buckets
   };
-  Status learn(int64_t hour);
+  Status learn(LogHour hour);
   Result<bool> read_buckets(HashPrefix share, uint32_t sequence_end, size_t ids_most, size_t& read,
                             ReadPosition& place, const VisitHour& visit);
   std::string prefix(unsigned bits) const;
@@ -75,8 +75,8 @@ class StoredIds {
   state::Store* store_;
   std::string partition_key_;
   uint32_t next_sequence_ = 0;
-  std::map<int64_t, Hour> hours_;
-  std::map<int64_t, Hour> removed_;  // by the last remove_before()
+  std::map<LogHour, Hour> hours_;
+  std::map<LogHour, Hour> removed_;  // by the last remove_before()
 };
 
 }  // namespace clickmill::dedup

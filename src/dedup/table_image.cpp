@@ -64,7 +64,7 @@ std::string header_of(state::Slot slot, const ImageCover& cover) {
   writer.u32(kVersion);
   writer.u32(slot.value());
   writer.i64(cover.hours_per_band);
-  writer.i64(cover.hour);
+  writer.i64(cover.hour.value());
   writer.u32(cover.sequence);
   writer.u32(static_cast<uint32_t>(IdTable::kShards));
   writer.u64(xxh64_of(header));
@@ -72,10 +72,6 @@ std::string header_of(state::Slot slot, const ImageCover& cover) {
 }
 
 uint64_t u64_at(std::string_view bytes, size_t at) { return ByteCursor(bytes.substr(at)).u64(); }
-
-int64_t band_of(const ImageCover& cover) {
-  return floor_to(cover.hour, cover.hours_per_band) / cover.hours_per_band;
-}
 
 /// The shard as it stands in the file; `checksum` goes on.
 void append_shard(const IdTable& table, size_t shard, uint64_t& checksum, std::string& out) {
@@ -140,7 +136,7 @@ void put_image_record(state::Slot slot, const ImageRecord& record, state::Batch&
   writer.u64(record.bytes);
   writer.u64(record.checksum);
   writer.i64(record.cover.hours_per_band);
-  writer.i64(record.cover.hour);
+  writer.i64(record.cover.hour.value());
   writer.u32(record.cover.sequence);
   writer.u64(xxh64_of(value));
   batch.put(state::kMetaSpace, record_key(slot), std::move(value));
@@ -158,7 +154,7 @@ Result<std::optional<ImageRecord>> read_image_record(state::Slot slot, state::St
   record.bytes = cursor.u64();
   record.checksum = cursor.u64();
   record.cover.hours_per_band = cursor.i64();
-  record.cover.hour = cursor.i64();
+  record.cover.hour = LogHour(cursor.i64());
   record.cover.sequence = cursor.u32();
   if (!cursor.done() || record.cover.hours_per_band < 1) return std::optional<ImageRecord>();
   return std::optional<ImageRecord>(record);
@@ -276,7 +272,7 @@ Result<IdTable> TableImages::read(state::Slot slot, const ImageRecord& record,
   const uint64_t size = TRY(file->size());
   if (size != record.bytes) return reader.corrupt("has another length");
   TRY(reader.header(slot, record.cover));
-  const int64_t newest_band = band_of(record.cover);
+  const int64_t newest_band = band_of(record.cover.hour, record.cover.hours_per_band);
   IdTable table(forgotten_before);
   for (size_t shard = 0; shard < IdTable::kShards; ++shard) {
     const auto block = TRY(reader.shard());

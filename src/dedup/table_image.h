@@ -21,7 +21,7 @@ namespace clickmill::dedup {
 /// More does no harm: a match is only where to look.
 struct ImageCover {
   int64_t hours_per_band = 1;
-  int64_t hour = 0;
+  LogHour hour;
   uint32_t sequence = 0;
   friend bool operator==(const ImageCover&, const ImageCover&) = default;
 };

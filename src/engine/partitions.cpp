@@ -68,9 +68,9 @@ PartitionStatus::Share PartitionStatus::share(size_t partition) const {
   return shares_[partition];
 }
 
-int64_t PartitionStatus::oldest_durable_hour() const {
+LogHour PartitionStatus::oldest_durable_hour() const {
   std::lock_guard lock(mutex_);
-  int64_t oldest = std::numeric_limits<int64_t>::max();
+  LogHour oldest(std::numeric_limits<int64_t>::max());
   for (const Share& share : shares_) oldest = std::min(oldest, share.oldest_durable_hour);
   return oldest;
 }

@@ -30,7 +30,7 @@ class PartitionStatus {
     size_t tail_readers = 0;
     bool rebuilding = false;
     std::vector<std::string> damaged_parts;
-    int64_t oldest_durable_hour = std::numeric_limits<int64_t>::min();
+    LogHour oldest_durable_hour{std::numeric_limits<int64_t>::min()};
     cluster::Partition::Pauses pauses;
     cluster::Partition::Upkeep upkeep;
     std::array<size_t, stream::Parts::kLevels> parts{};  ///< by size class
@@ -47,7 +47,7 @@ class PartitionStatus {
   JournalPos oldest_needed() const;
   Share share(size_t partition) const;
   /// Log hours before it are in no partition's durable state.
-  int64_t oldest_durable_hour() const;
+  LogHour oldest_durable_hour() const;
   /// Sum over partitions of what `read` takes from each.
   double sum(const std::function<double(const Share&)>& read) const;
   /// Highest of what `read` takes from each.

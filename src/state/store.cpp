@@ -7,15 +7,17 @@ namespace {
 constexpr std::string_view kIdsPrefix = "ids-";
 }
 
-Space ids_space(int64_t hour) { return Space{std::string(kIdsPrefix) + std::to_string(hour)}; }
+Space ids_space(LogHour hour) {
+  return Space{std::string(kIdsPrefix) + std::to_string(hour.value())};
+}
 
-std::optional<int64_t> hour_of_ids_space(const Space& space) {
+std::optional<LogHour> hour_of_ids_space(const Space& space) {
   if (!space.name.starts_with(kIdsPrefix)) return {};
   const char* end = space.name.data() + space.name.size();
   int64_t hour = 0;
   const auto read = std::from_chars(space.name.data() + kIdsPrefix.size(), end, hour);
   if (read.ec != std::errc() || read.ptr != end) return {};
-  return hour;
+  return LogHour(hour);
 }
 
 }  // namespace clickmill::state

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/strong.h"
 
 namespace clickmill::state {
 
@@ -32,9 +33,9 @@ inline const Space kRowsSpace{"rows"};        // minute rows not yet in a part
 inline const Space kReviewSpace{"review"};    // flagged clicks by offset
 inline const Space kChangesSpace{"changes"};  // what was done by hand, by time
 /// Ids of one log hour (hours since 1970): "ids-<hour>".
-Space ids_space(int64_t hour);
+Space ids_space(LogHour hour);
 /// The hour of such a space; empty for any other.
-std::optional<int64_t> hour_of_ids_space(const Space& space);
+std::optional<LogHour> hour_of_ids_space(const Space& space);
 
 /// Writes that become visible and durable together or not at all.
 class Batch {

@@ -52,7 +52,7 @@ void Horizon::settle(int64_t dedup_hours, int64_t stale_after_hours) {
   const int64_t reach = low_water(stale_after_hours).value() - kSlackMs;
   stale_before_ =
       std::max(stale_before_, ArrivalMs(floor_to(std::max<int64_t>(reach, 0), kHourMs)));
-  first_kept_hour_ = std::max(first_kept_hour_, stale_before_.value() / kHourMs - dedup_hours);
+  first_kept_hour_ = std::max(first_kept_hour_, hour_of(stale_before_) - dedup_hours);
 }
 
 void Horizon::encode(std::string& out) const {
@@ -60,7 +60,7 @@ void Horizon::encode(std::string& out) const {
   writer.svarint(log_time_.value());
   writer.svarint(age_ms_);
   writer.svarint(stale_before_.value());
-  writer.svarint(first_kept_hour_);
+  writer.svarint(first_kept_hour_.value());
   writer.varint(nodes_.size());
   for (const auto& [name, node] : nodes_) {
     writer.bytes(name);
@@ -74,7 +74,7 @@ Result<Horizon> Horizon::decode(ByteCursor& cursor) {
   horizon.log_time_ = LogMs(cursor.svarint());
   horizon.age_ms_ = cursor.svarint();
   horizon.stale_before_ = ArrivalMs(cursor.svarint());
-  horizon.first_kept_hour_ = cursor.svarint();
+  horizon.first_kept_hour_ = LogHour(cursor.svarint());
   const uint64_t nodes = cursor.varint();
   if (nodes > kNodesMost) return Error(Errc::corrupt, "horizon names too many nodes");
   for (uint64_t i = 0; i < nodes; ++i) {

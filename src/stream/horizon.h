@@ -42,8 +42,7 @@ class Horizon {
   /// so many days is measured by it, so that a clock that jumped deletes nothing.
   int64_t age_ms() const { return age_ms_; }
   ArrivalMs stale_before() const { return stale_before_; }
-  /// Hours since 1970.
-  int64_t first_kept_hour() const { return first_kept_hour_; }
+  LogHour first_kept_hour() const { return first_kept_hour_; }
   /// Minimum of the low-waters of nodes not silent, at most log time.
   ArrivalMs low_water(int64_t stale_after_hours) const;
 
@@ -59,7 +58,7 @@ class Horizon {
   LogMs log_time_;
   int64_t age_ms_ = 0;
   ArrivalMs stale_before_;
-  int64_t first_kept_hour_ = 0;
+  LogHour first_kept_hour_;
 };
 
 }  // namespace clickmill::stream

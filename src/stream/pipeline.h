@@ -97,7 +97,7 @@ class Pipeline {
   /// What a checkpoint under way holds, about.
   uint64_t in_flight_bytes() const { return dedup_->in_flight_bytes() + 2 * head_.frozen_bytes(); }
   /// Log hours before it are in no durable state of this partition.
-  int64_t oldest_durable_hour() const { return dedup_->oldest_durable_hour(); }
+  LogHour oldest_durable_hour() const { return dedup_->oldest_durable_hour(); }
 
   /// Merging parts takes long and changes no row: the owner runs what is due on
   /// another thread and brings it back. It counts from the next checkpoint on.

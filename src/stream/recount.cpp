@@ -24,7 +24,6 @@ constexpr uint64_t kIdentitySeed = 0x7265636f756e74;  // not the stream's
 constexpr int64_t kSlackMs = 10 * kMinuteMs;
 constexpr int64_t kReviewDaysMs = 90 * kDayMs;
 
-int64_t hour_of(int64_t ms) { return floor_to(ms, kHourMs) / kHourMs; }
 int64_t minute_of(const click::ClickView& click) {
   return floor_to(click.timestamp_ms.value(), kMinuteMs);
 }
@@ -72,11 +71,11 @@ class NaiveHorizon {
     stale_before_ms_ =
         std::max(stale_before_ms_, floor_to(std::max<int64_t>(low - kSlackMs, 0), kHourMs));
     first_kept_hour_ =
-        std::max(first_kept_hour_, stale_before_ms_ / kHourMs - settings_.dedup_hours);
+        std::max(first_kept_hour_, hour_of(LogMs(stale_before_ms_)) - settings_.dedup_hours);
   }
   const Settings& settings() const { return settings_; }
   int64_t stale_before_ms() const { return stale_before_ms_; }
-  int64_t first_kept_hour() const { return first_kept_hour_; }
+  LogHour first_kept_hour() const { return first_kept_hour_; }
   /// Log time as silence counts it; what is flagged expires by it.
   int64_t age_ms() const { return age_ms_; }
 
@@ -89,7 +88,7 @@ class NaiveHorizon {
   std::map<std::string, Node, std::less<>> nodes_;
   int64_t log_ms_ = 0;
   int64_t stale_before_ms_ = 0;
-  int64_t first_kept_hour_ = 0;
+  LogHour first_kept_hour_;
   int64_t age_ms_ = 0;
 };
 
@@ -238,11 +237,11 @@ class IdentityShare {
                                                      horizon_.settings().double_click_ms);
           const auto at = newest_hour_.find(id_of(click));
           if (at == newest_hour_.end()) return {};
-          const int64_t received_hour = hour_of(click.received_ms.value());
-          const int64_t oldest =
-              std::max(horizon_.first_kept_hour(), received_hour - horizon_.settings().dedup_hours);
+          const LogHour oldest =
+              std::max(horizon_.first_kept_hour(),
+                       hour_of(click.received_ms) - horizon_.settings().dedup_hours);
           if (at->second && *at->second >= oldest) return {};
-          at->second = hour_of(entry.append_ms.value());
+          at->second = hour_of(entry.append_ms);
           if (!wanted(click)) return {};
           if (counts(click, again_soon)) {
             TRY(add(click));
@@ -305,7 +304,7 @@ class IdentityShare {
   const uint64_t index_;
   uint64_t shares_;
   /// Of each identity the log hour under which it was filed last; empty: not yet.
-  std::unordered_map<Hash128, std::optional<int64_t>, IdHash> newest_hour_;
+  std::unordered_map<Hash128, std::optional<LogHour>, IdHash> newest_hour_;
   NaiveHorizon horizon_;
   Visits visits_;
   /// Of the range and not decided yet.

@@ -445,7 +445,7 @@ TEST_CASE("partition: one whose state is damaged and whose log is cut is left ou
     REQUIRE(fixture.partition_->failure());
     CHECK(fixture.partition_->failure()->message().find("partition 7") != std::string::npos);
     CHECK(fixture.clicks().error().code() == Errc::closed);
-    CHECK(fixture.partition_->oldest_durable_hour() == INT64_MAX);
+    CHECK(fixture.partition_->oldest_durable_hour() == LogHour(INT64_MAX));
     const Offset last = fixture.partition_->log().last();
     CHECK(fixture.send(5));  // they stand in the log for the day it is restored
     CHECK(fixture.partition_->log().last() >= last + 5);

@@ -66,7 +66,7 @@ class Fixture {
     dedup_.reset();
     images_.emplace(files_, TableImages::Options{"ids", {}, 1, 24});
     dedup_ = Dedup::open(kPartition, store_, {checkpointed_.dedup_hours, &*images_},
-                         checkpointed_.first_hour);
+                         LogHour(checkpointed_.first_hour));
     current_ = checkpointed_;
   }
   std::vector<uint8_t> classify(LogMs append_ms, const std::vector<Identity>& identities) {
@@ -129,7 +129,7 @@ class Fixture {
   }
   void apply(const Step& step) {
     if (step.kind == Step::Kind::forget) {
-      dedup_->forget_before(step.hours);
+      dedup_->forget_before(LogHour(step.hours));
       current_.first_hour = step.hours;
     } else {
       dedup_->set_dedup_hours(step.hours);
@@ -286,7 +286,7 @@ TEST_CASE("dedup: verdicts stay right while the tables grow and hours go", "[ded
 TEST_CASE("dedup: a table that has grown sends few new ids to the store once it is sharp",
           "[dedup]") {
   state::MemoryStore store;
-  const auto dedup = Dedup::open(kPartition, store, {24, nullptr}, 0);
+  const auto dedup = Dedup::open(kPartition, store, {24, nullptr}, LogHour(0));
   Random random(9);
   std::vector<Identity> batch(1'000);
   std::vector<uint8_t> verdicts(batch.size());
@@ -334,7 +334,9 @@ class StoredFixture {
       dedup->checkpoint_committed();
     }
   }
-  std::unique_ptr<Dedup> open() { return Dedup::open(kPartition, store, {24, nullptr}, 0); }
+  std::unique_ptr<Dedup> open() {
+    return Dedup::open(kPartition, store, {24, nullptr}, LogHour(0));
+  }
   /// Of a copy of all ids: an Error or whether all are duplicates.
   static Result<bool> all_known(Dedup& dedup) {
     for (int64_t hour = 0; hour < 3; ++hour) {
@@ -406,7 +408,7 @@ TEST_CASE("dedup: entries that are not in the format are an error that names the
       {partition + std::string("\0\0\0\0\0\0\1", 7), std::string(15, 'x')},    // no whole id
   }));
   state::Batch batch;
-  batch.put(state::ids_space(StoredFixture::kHour + 1), key, value);
+  batch.put(state::ids_space(LogHour(StoredFixture::kHour + 1)), key, value);
   REQUIRE(fixture.store.commit(batch, true));
   const auto dedup = fixture.open();
   const auto known = StoredFixture::all_known(*dedup);

@@ -20,7 +20,7 @@ constexpr int64_t kDedupHours = 3;
 std::vector<int64_t> hours_in(const state::Store& store) {
   std::vector<int64_t> hours;
   for (const auto& space : store.spaces()) {
-    if (const auto hour = state::hour_of_ids_space(space)) hours.push_back(*hour);
+    if (const auto hour = state::hour_of_ids_space(space)) hours.push_back(hour->value());
   }
   std::sort(hours.begin(), hours.end());
   return hours;
@@ -38,8 +38,8 @@ class Node {
     for (uint32_t p = 0; p < partitions_.size(); ++p) {
       auto& partition = partitions_[p];
       partition.dedup.reset();
-      partition.dedup =
-          Dedup::open(PartitionId(p), store_, {kDedupHours, nullptr}, partition.durable_first_hour);
+      partition.dedup = Dedup::open(PartitionId(p), store_, {kDedupHours, nullptr},
+                                    LogHour(partition.durable_first_hour));
       // Replays what the last checkpoint had not.
       for (const auto& [hour, n] : partition.since) apply(partition, hour, n, true);
     }
@@ -59,7 +59,7 @@ class Node {
     partition.durable_first_hour = partition.first_hour;
   }
   void maintain() {
-    int64_t oldest = INT64_MAX;
+    LogHour oldest(INT64_MAX);
     for (const auto& each : partitions_)
       oldest = std::min(oldest, each.dedup->oldest_durable_hour());
     const auto done = spaces_.maintain(oldest);
@@ -93,7 +93,7 @@ class Node {
     std::vector<uint8_t> verdict(1, 2);
     partition.hour = hour;
     partition.first_hour = std::max(partition.first_hour, hour - kDedupHours);
-    partition.dedup->forget_before(partition.first_hour);
+    partition.dedup->forget_before(LogHour(partition.first_hour));
     const auto done = partition.dedup->classify(LogMs(hour * kHourMs), batch, verdict);
     if (!done) FAIL(done.error().text());
     if (verdict[0] != (is_new ? 0 : 1)) FAIL("id " << n << " in hour " << hour);
@@ -133,8 +133,8 @@ TEST_CASE("id spaces: an hour goes once every partition's durable state is past 
 TEST_CASE("id spaces: a drop that fails is an error and is tried again", "[dedup]") {
   state::MemoryStore store;
   state::Batch batch;
-  batch.put(state::ids_space(5), "k", "v");
-  batch.put(state::ids_space(9), "k", "v");
+  batch.put(state::ids_space(LogHour(5)), "k", "v");
+  batch.put(state::ids_space(LogHour(9)), "k", "v");
   batch.put(state::kMetaSpace, "k", "v");
   REQUIRE(store.commit(batch, true));
   IdSpaces spaces(store);
@@ -142,13 +142,14 @@ TEST_CASE("id spaces: a drop that fails is an error and is tried again", "[dedup
     if (call != state::MemoryStore::Call::drop) return {};
     return Error(Errc::io, "disk on fire");
   });
-  const auto failed = spaces.maintain(9);
+  const auto failed = spaces.maintain(LogHour(9));
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code() == Errc::io);
   CHECK(hours_in(store) == std::vector<int64_t>{5, 9});
   store.set_fail({});
-  REQUIRE(spaces.maintain(9));
-  CHECK(store.spaces() == std::vector<state::Space>{state::ids_space(9), state::kMetaSpace});
+  REQUIRE(spaces.maintain(LogHour(9)));
+  CHECK(store.spaces() ==
+        std::vector<state::Space>{state::ids_space(LogHour(9)), state::kMetaSpace});
 }
 
 TEST_CASE("id spaces: their number stays bounded and no id is lost, crashes included", "[dedup]") {

@@ -14,7 +14,7 @@ namespace {
 
 const std::string kGolden = std::string(kSourceDir) + "/tests/data/table_image_v2";
 constexpr PartitionId kPartition{5};
-constexpr ImageCover kCover{1, 500'030, 9};
+constexpr ImageCover kCover{1, LogHour(500'030), 9};
 constexpr ImageRecord kRecord{1, 4400, 1706901679601869372U, kCover};
 
 /// Written out here so that no other test's generator can change it. All of one shard.

@@ -37,7 +37,7 @@ class Fixture {
   void open(int64_t dedup_hours = 24) {
     dedup_.reset();
     images_.emplace(files, options);
-    dedup_ = Dedup::open(partition_, store, {dedup_hours, &*images_}, 0);
+    dedup_ = Dedup::open(partition_, store, {dedup_hours, &*images_}, LogHour(0));
     REQUIRE(dedup_->load());
   }
   /// New ids, in the hours that follow each other.

@@ -130,7 +130,8 @@ TEST_CASE("state store: whichever write fails, what was committed stays and noth
   Random random(seed);
   Fixture f;
   REQUIRE(f.open());
-  const std::vector<Space> spaces{kRowsSpace, kMetaSpace, ids_space(5), ids_space(6)};
+  const std::vector<Space> spaces{kRowsSpace, kMetaSpace, ids_space(LogHour(5)),
+                                  ids_space(LogHour(6))};
   std::string committed;
   for (int round = 0; round < 12; ++round) {
     f.why = random.one_in(2) ? Errc::no_space : Errc::io;
@@ -144,7 +145,7 @@ TEST_CASE("state store: whichever write fails, what was committed stays and noth
       }
       if (f.store().commit(batch, random.one_in(2))) committed = value;
       if (random.one_in(8)) (void)f.store().settle_space(spaces[random.below(4)]);
-      if (random.one_in(16)) (void)f.store().drop_space(ids_space(7));
+      if (random.one_in(16)) (void)f.store().drop_space(ids_space(LogHour(7)));
     }
     f.mend();
     if (random.one_in(3)) REQUIRE(f.open());

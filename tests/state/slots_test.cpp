@@ -26,7 +26,7 @@ TEST_CASE("slots: a rebuild stands beside what was until it takes its place", "[
   const auto write = [&](Slot slot) {
     Batch batch;
     batch.put(kRowsSpace, key_in(slot, "row"), "x");
-    batch.put(ids_space(1000), key_in(slot, "id"), "x");
+    batch.put(ids_space(LogHour(1000)), key_in(slot, "id"), "x");
     REQUIRE(store.commit(batch, true));
   };
   const Slot first = read_standing(partition, store)->current();
@@ -54,7 +54,7 @@ TEST_CASE("slots: a rebuild stands beside what was until it takes its place", "[
   CHECK_FALSE(there(first));
   CHECK(there(second));
   CHECK(there(Slot(PartitionId(8))));
-  CHECK_FALSE(store.get(ids_space(1000), key_in(first, "id"))->has_value());
+  CHECK_FALSE(store.get(ids_space(LogHour(1000)), key_in(first, "id"))->has_value());
 
   REQUIRE(give_up_slot(partition, "the log is cut", store));
   CHECK(read_standing(partition, store)->lost == "the log is cut");

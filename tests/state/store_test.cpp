@@ -79,7 +79,7 @@ Batch random_batch(Random& random, Model& model) {
   Batch batch;
   for (uint64_t i = random.below(8); i > 0; --i) {
     const Space space =
-        random.one_in(3) ? kMetaSpace : ids_space(static_cast<int64_t>(random.below(3)));
+        random.one_in(3) ? kMetaSpace : ids_space(LogHour(static_cast<int64_t>(random.below(3))));
     auto key = random_key(random);
     auto& keys = model[space];
     const auto kind = random.below(6);
@@ -122,16 +122,16 @@ TEST_CASE("state store: a batch reaches all its spaces", "[state]") {
   Batch batch;
   batch.put(kMetaSpace, "a", "1");
   batch.put(kRowsSpace, "a", "2");
-  batch.put(ids_space(-3), "b", std::string("\0x", 2));
+  batch.put(ids_space(LogHour(-3)), "b", std::string("\0x", 2));
   fixture.commit(batch);
   CHECK(fixture.get(kMetaSpace, "a") == "1");
   CHECK(fixture.get(kRowsSpace, "a") == "2");
-  CHECK(fixture.get(ids_space(-3), "b") == std::string("\0x", 2));
+  CHECK(fixture.get(ids_space(LogHour(-3)), "b") == std::string("\0x", 2));
   CHECK(fixture.get(kMetaSpace, "b") == "nothing");
   CHECK(fixture.get(kReviewSpace, "a") == "nothing");
-  CHECK(fixture.has(ids_space(-3)));
+  CHECK(fixture.has(ids_space(LogHour(-3))));
   CHECK_FALSE(fixture.has(kReviewSpace));
-  CHECK(ids_space(-3).name == "ids--3");
+  CHECK(ids_space(LogHour(-3)).name == "ids--3");
 }
 
 TEST_CASE("state store: operations of a batch apply in their order", "[state]") {
@@ -196,27 +196,28 @@ TEST_CASE("state store: a visitor may read and commit", "[state]") {
 TEST_CASE("state store: a dropped space is empty, gone after reopening, and can come again",
           "[state]") {
   Fixture fixture(GENERATE(false, true));
-  fixture.put(ids_space(5), "a", "1");
-  fixture.put(ids_space(6), "a", "2");
-  REQUIRE(fixture.store().drop_space(ids_space(5)));
-  REQUIRE(fixture.store().drop_space(ids_space(7)));
-  CHECK(fixture.get(ids_space(5), "a") == "nothing");
+  fixture.put(ids_space(LogHour(5)), "a", "1");
+  fixture.put(ids_space(LogHour(6)), "a", "2");
+  REQUIRE(fixture.store().drop_space(ids_space(LogHour(5))));
+  REQUIRE(fixture.store().drop_space(ids_space(LogHour(7))));
+  CHECK(fixture.get(ids_space(LogHour(5)), "a") == "nothing");
   fixture.reopen();
-  CHECK_FALSE(fixture.has(ids_space(5)));
-  CHECK(fixture.get(ids_space(6), "a") == "2");
-  fixture.put(ids_space(5), "b", "3");
-  CHECK(fixture.keys(ids_space(5), "", "z") == "b ");
+  CHECK_FALSE(fixture.has(ids_space(LogHour(5))));
+  CHECK(fixture.get(ids_space(LogHour(6)), "a") == "2");
+  fixture.put(ids_space(LogHour(5)), "b", "3");
+  CHECK(fixture.keys(ids_space(LogHour(5)), "", "z") == "b ");
 }
 
 TEST_CASE("state store: many spaces survive reopening", "[state]") {
   Fixture fixture(GENERATE(false, true));
   Batch batch;
-  for (int64_t hour = 0; hour < 30; ++hour) batch.put(ids_space(hour), "k", std::to_string(hour));
+  for (int64_t hour = 0; hour < 30; ++hour)
+    batch.put(ids_space(LogHour(hour)), "k", std::to_string(hour));
   fixture.commit(batch);
   fixture.reopen();
   CHECK(fixture.store().spaces().size() == 30);
   for (int64_t hour = 0; hour < 30; ++hour) {
-    CHECK(fixture.get(ids_space(hour), "k") == std::to_string(hour));
+    CHECK(fixture.get(ids_space(LogHour(hour)), "k") == std::to_string(hour));
   }
   CHECK(fixture.store().memory_bytes() < (64u << 20));
 }
@@ -231,8 +232,8 @@ TEST_CASE("state store: random batches, drops and reopenings agree with a map of
     for (int step = 0; step < 60; ++step) {
       fixture.commit(random_batch(random, model));
       if (random.one_in(20)) {
-        model.erase(ids_space(1));
-        REQUIRE(fixture.store().drop_space(ids_space(1)));
+        model.erase(ids_space(LogHour(1)));
+        REQUIRE(fixture.store().drop_space(ids_space(LogHour(1))));
       }
       if (random.one_in(rocks ? 25 : 10)) fixture.reopen();
       if (!random.one_in(6)) continue;
@@ -251,9 +252,9 @@ TEST_CASE("state store: threads may commit, read and make spaces at once", "[sta
       for (int64_t i = 0; i < 40; ++i) {
         Batch batch;
         const auto key = std::to_string(thread);
-        batch.put(ids_space(i / 10), key, std::to_string(i));
+        batch.put(ids_space(LogHour(i / 10)), key, std::to_string(i));
         if (!fixture.store().commit(batch, false)) ++failures[thread];
-        auto value = fixture.store().get(ids_space(i / 10), key);
+        auto value = fixture.store().get(ids_space(LogHour(i / 10)), key);
         if (!value || *value != std::to_string(i)) ++failures[thread];
       }
     });

@@ -36,7 +36,7 @@ TEST_CASE("horizon: T is the lowest low-water less ten minutes, cut to its hour"
   REQUIRE(horizon.stale_before() == ArrivalMs(hour - kHourMs));
   step(horizon, hour + 10 * kMinuteMs, {{"n1", kStart + kHourMs}});
   REQUIRE(horizon.stale_before() == ArrivalMs(hour));
-  REQUIRE(horizon.first_kept_hour() == hour / kHourMs - 24);
+  REQUIRE(horizon.first_kept_hour() == LogHour(hour / kHourMs - 24));
   step(horizon, hour + 5 * kHourMs, {{"n2", hour + 2 * kHourMs + 10 * kMinuteMs - 1}});
   REQUIRE(horizon.stale_before() == ArrivalMs(hour));  // n1 has said nothing newer yet
   step(horizon, hour + 5 * kHourMs, {{"n1", hour + 5 * kHourMs}});

@@ -200,7 +200,7 @@ class Stream {
     const auto version = pipeline_->version(everything());
     if (!(pipeline_->tally() == model_.tally())) return "another tally";
     if (pipeline_->horizon().stale_before().value() != model_.t()) return "another stale_before";
-    if (pipeline_->horizon().first_kept_hour() != model_.first_hour())
+    if (pipeline_->horizon().first_kept_hour() != LogHour(model_.first_hour()))
       return "another first_kept_hour";
     if (auto text = difference(rows_of(version, store::Table::minute), model_.minutes());
         !text.empty()) {
