@@ -106,6 +106,11 @@ class [[nodiscard]] Result<void> {
 
 using Status = Result<void>;
 
+/// Drops an answer, and says to whoever reads it why nobody needs to know. There is no
+/// other way: a cast to void gives no reason (tests/tidy).
+template <typename T>
+constexpr void ignore(const T& /*answer*/, const char* /*why*/) {}
+
 }  // namespace clickmill
 
 /// Takes the value of a Result or returns its error from the calling function.

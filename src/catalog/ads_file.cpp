@@ -254,7 +254,7 @@ Status AdsFile::append(std::string_view body) {
   if (!synced) {
     // The record's pages may be lost though clean, and so may the file's length:
     // no later sync says anything about this file.
-    static_cast<void>(file_->truncate(end_));
+    ignore(file_->truncate(end_), "the file is given up in any case");
     file_ = nullptr;
     return synced;
   }

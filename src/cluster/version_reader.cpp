@@ -57,10 +57,11 @@ Error VersionReader::report(Error error) const {
   if (!slot || slot->partition().value() >= owned_.partitions.size()) return error;
   const PartitionId id = slot->partition();
   Partition* partition = owned_.partitions[id.value()].get();
-  // When its worker has too much to do, the next reader tells it.
-  (void)owned_.worker_of(id).try_post([partition, path = error.path(), what = error.message()] {
-    partition->met_damage(path, what);
-  });
+  const bool taken =
+      owned_.worker_of(id).try_post([partition, path = error.path(), what = error.message()] {
+        partition->met_damage(path, what);
+      });
+  ignore(taken, "when its worker has too much to do, the next reader tells it");
   return Error(Errc::busy, fmt::format("partition {}: what it has stored is damaged: {}",
                                        id.value(), error.text()));
 }

@@ -184,7 +184,7 @@ struct ImageWriter::Job {
         writing(std::move(writing_in)) {}
   ~Job() {
     file.reset();
-    if (!taken) (void)files.remove(path);
+    if (!taken) ignore(files.remove(path), "keep_only() removes it at the next start");
     writing->store(false);
   }
   void check(const Status& done) {
@@ -286,10 +286,11 @@ Result<IdTable> TableImages::read(state::Slot slot, const ImageRecord& record,
 }
 
 void TableImages::remove(state::Slot slot, uint64_t number) {
-  // What stays is removed by the next start.
-  (void)run([files = &files_, path = options_.directory + "/" + name_of(slot, number)] {
-    (void)files->remove(path);
-  });
+  constexpr auto kLater = "what stays is removed by the next start";
+  const auto task = [files = &files_, path = options_.directory + "/" + name_of(slot, number)] {
+    ignore(files->remove(path), kLater);
+  };
+  ignore(run(task), kLater);
 }
 
 void TableImages::keep_only(state::Slot slot, std::optional<uint64_t> number) {
@@ -298,7 +299,7 @@ void TableImages::keep_only(state::Slot slot, std::optional<uint64_t> number) {
   const auto keep = number ? name_of(slot, *number) : std::string();
   for (const auto& name : *names) {
     if (!name.starts_with(prefix_of(slot)) || name == keep) continue;
-    (void)files_.remove(options_.directory + "/" + name);
+    ignore(files_.remove(options_.directory + "/" + name), "it costs only its space");
   }
 }
 

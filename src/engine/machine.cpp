@@ -270,12 +270,13 @@ void Machine::maintain_ids() {
   });
   if (auto alarm = memory_alarm_.check(static_cast<uint64_t>(table_bytes)))
     log_warn("dedup", *alarm);
-  // When the queue is full, the next period does it. What is asked now may be wrong by
-  // then: a partition that is rebuilt files ids of hours that were forgotten before.
-  (void)outside_.in_background([this] {
+  // What is asked now may be wrong by then: a partition that is rebuilt files ids of hours
+  // that were forgotten before.
+  const bool taken = outside_.in_background([this] {
     if (auto done = id_spaces_->maintain(status_.oldest_durable_hour()); !done)
       log_warn("dedup", done.error().text());
   });
+  ignore(taken, "when the queue is full, the next period does it");
 }
 
 void Machine::post_checkpoints() {

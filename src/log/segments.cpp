@@ -222,8 +222,8 @@ Status FileSegments::drop(Offset before, LogMs older_than) {
   TRY(manifest_->append(edits));
   publish();
   for (const auto& edit : edits) {
-    // A file that stays is no longer listed, so the next open removes it.
-    static_cast<void>(files_.remove(path_of(edit.segment)).has_value());
+    ignore(files_.remove(path_of(edit.segment)),
+           "a file that stays is no longer listed, so the next open removes it");
   }
   return {};
 }
@@ -379,8 +379,7 @@ Status FileSegments::remove_leftovers() {
     const auto first = parse_segment_name(name);
     const bool passed = first && *first <= contents.last() && !listed(*first);
     if (!passed && name != "manifest.tmp") continue;
-    // One that can't be removed costs only its space.
-    static_cast<void>(files_.remove(directory_ + "/" + name).has_value());
+    ignore(files_.remove(directory_ + "/" + name), "it costs only its space");
   }
   return {};
 }

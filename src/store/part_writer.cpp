@@ -152,7 +152,7 @@ Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
   const std::string path = directory + "/" + name;
   auto written = write_file(files, path, name, table, rows);
   // On a full disk, half a file each time it is tried again would be the rest of it.
-  if (!written) (void)files.remove(path);
+  if (!written) ignore(files.remove(path), "the caller hears why the part was not written");
   return written;
 }
 

@@ -162,8 +162,8 @@ Status Parts::Flush::run() {
   if (done) return done;
   parts_.clear();
   metas_.clear();
-  // What can't be removed either is removed at the next start, or replaced.
-  for (const std::string& name : names_) (void)disk_->remove(directory_ + "/" + name);
+  for (const std::string& name : names_)
+    ignore(disk_->remove(directory_ + "/" + name), "the next start removes it, or it is replaced");
   return done;
 }
 
@@ -222,7 +222,10 @@ Result<store::Row> Parts::Rewrite::stored_row(const store::Row& key) const {
 Status Parts::Rewrite::run(const std::vector<store::Row>& minute_rows) {
   auto done = write(minute_rows);
   if (done) return done;
-  for (const auto& part : added_) (void)disk_->remove(directory_ + "/" + part->meta().name);
+  for (const auto& part : added_) {
+    ignore(disk_->remove(directory_ + "/" + part->meta().name),
+           "the next start removes it, or it is replaced");
+  }
   return done;
 }
 

@@ -80,12 +80,12 @@ Status Rebuilder::finish() {
   return {};
 }
 
-/// One that stays behind is removed at the next start.
 void Rebuilder::remove_parts_of(state::Slot slot) const {
   const auto names = files_.list(options_.store_directory);
   if (!names) return;
   for (const auto& name : *names) {
-    if (slot_of_part(name) == slot) (void)files_.remove(options_.store_directory + "/" + name);
+    if (slot_of_part(name) != slot) continue;
+    ignore(files_.remove(options_.store_directory + "/" + name), "the next start removes it");
   }
 }
 

@@ -93,7 +93,7 @@ class PartitionFixture {
   void live(int64_t ms) {
     for (int64_t gone = 0; gone < ms; gone += 50) {
       wall_.advance_ms(50);
-      (void)partition_->replay_slice();
+      ignore(partition_->replay_slice(), "the next one goes on");
       partition_->maintain();
       settle();
     }

@@ -119,6 +119,7 @@ enum class Harm {
 
 /// Does the harm; what must be told of it is `named`.
 void harm(Wreck& wreck, Harm what, std::string& named) {
+  constexpr auto kHarmed = "without the harm the test fails";
   const uint64_t bad = wreck.record_in(2, 2);
   const JournalPos position = wreck.records[bad].position;
   const auto flip = [&](JournalPos at) {
@@ -133,18 +134,18 @@ void harm(Wreck& wreck, Harm what, std::string& named) {
       return flip(wreck.records[wreck.record_in(2, 7)].position);
     case Harm::file_header: return wreck.sim.flip_bit(wreck.path(2), 12);
     case Harm::missing_file:
-      static_cast<void>(wreck.sim.remove(wreck.path(2)).has_value());
+      ignore(wreck.sim.remove(wreck.path(2)), kHarmed);
       return wreck.expect_lost([](JournalPos of) { return of.value() / kFileBytes == 2; });
     case Harm::cut_off: {
       auto file = wreck.sim.open(wreck.path(2), FileSystem::Open::write);
-      static_cast<void>((*file)->truncate(position.value() % kFileBytes + 70).has_value());
-      static_cast<void>((*file)->sync().has_value());
+      ignore((*file)->truncate(position.value() % kFileBytes + 70), kHarmed);
+      ignore((*file)->sync(), kHarmed);
       return wreck.expect_lost(
           [=](JournalPos of) { return of >= position && of.value() / kFileBytes == 2; });
     }
     case Harm::zero_length: {
       auto file = wreck.sim.open(wreck.path(2), FileSystem::Open::truncate);
-      static_cast<void>((*file)->sync().has_value());
+      ignore((*file)->sync(), kHarmed);
       return wreck.expect_lost([](JournalPos of) { return of.value() / kFileBytes == 2; });
     }
     case Harm::newest_group:

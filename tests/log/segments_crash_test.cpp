@@ -80,7 +80,7 @@ TEST_CASE("segments: a crash while opening for the first time leaves an empty lo
   for (uint64_t operation = 1; operation < 10; ++operation) {
     SealedLog log(operation, 2, kOptions);
     log.files.crash_at_operation(operation);
-    static_cast<void>(log.try_open().has_value());
+    ignore(log.try_open(), "it may crash before its end");
     log.crash();
     log.open();
     log.check_all();
@@ -141,7 +141,7 @@ TEST_CASE("segments: a crash while a failed seal is retried loses nothing listed
       log.files.fail_sync_after(2);
       REQUIRE_FALSE(log.try_seal(4));
       log.files.crash_at_operation(operation);
-      static_cast<void>(log.try_seal(4).has_value());
+      ignore(log.try_seal(4), "it may crash before its end");
       log.crash();
       log.open();
       log.accept_what_is_there();

@@ -283,7 +283,7 @@ TEST_CASE("hll: damaged bytes are refused or are another sketch's", "[sketch]") 
   const auto try_bytes = [&](const std::string& damaged) {
     const auto parsed = Hll::parse(damaged);
     if (parsed) {
-      static_cast<void>(parsed->estimate());
+      ignore(parsed->estimate(), "any will do, it must only come to an end");
       if (parsed->serialize() != damaged) wrong.push_back(damaged);
       return;
     }
@@ -313,7 +313,7 @@ TEST_CASE("hll: garbage is refused or canonical", "[sketch]") {
     if (!bytes.empty() && i % 2 == 0) bytes[0] = static_cast<char>(0x10 | (bytes[0] & 0x0f));
     const auto parsed = Hll::parse(bytes);
     if (!parsed) continue;
-    static_cast<void>(parsed->estimate());
+    ignore(parsed->estimate(), "any will do, it must only come to an end");
     if (parsed->serialize() != bytes) ++wrong;
   }
   CHECK(wrong == 0);
