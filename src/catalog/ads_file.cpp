@@ -34,26 +34,25 @@
 #include <optional>
 
 #include "base/bytes.h"
+#include "base/checksum.h"
+#include "base/file_header.h"
 #include "base/logging.h"
 
 namespace clickmill::catalog {
 namespace {
 
-constexpr std::string_view kMagic = "CMADSCAT";
-constexpr uint32_t kVersion = 1;
+constexpr FileFormat kFormat{"catalog", "CMADSCAT", 1};
 constexpr size_t kHeaderBytes = 32;
 constexpr std::string_view kRecordMagic = "CMAR";
 constexpr size_t kRecordHeaderBytes = 16;
 constexpr uint64_t kBodyBytesMax = uint64_t{1} << 30;
 
 std::string header_bytes(uint64_t born_bytes) {
-  std::string out;
+  std::string out = begin_file_header(kFormat);
   ByteWriter writer(out);
-  writer.raw(kMagic);
-  writer.u32(kVersion);
   writer.u32(0);
   writer.u64(born_bytes);
-  writer.u64(xxh64_of(out));
+  append_checksum(out);
   return out;
 }
 
@@ -155,21 +154,9 @@ Status AdsFile::reopen() {
 }
 
 Status AdsFile::replay(std::string_view bytes, const std::function<void(AdsChange&&)>& on_change) {
-  ByteCursor header(bytes.substr(0, kHeaderBytes));
-  header.raw(kMagic.size());
-  const uint32_t version = header.u32();
-  header.u32();
-  const uint64_t born_bytes = header.u64();
-  if (!header.ok() || !bytes.starts_with(kMagic)) {
-    return Error(Errc::corrupt, "it doesn't begin like a catalog", path_);
-  }
-  if (xxh64_of(bytes.substr(0, kHeaderBytes - 8)) != header.u64()) {
-    return Error(Errc::corrupt, "the header's checksum is wrong", path_);
-  }
-  if (version != kVersion) {
-    return Error(Errc::invalid,
-                 "catalog version " + std::to_string(version) + ", this program reads 1", path_);
-  }
+  auto header = TRY(read_file_header(kFormat, bytes.substr(0, kHeaderBytes), path_));
+  header.fields.u32();
+  const uint64_t born_bytes = header.fields.u64();
   uint64_t position = kHeaderBytes;
   while (position < bytes.size()) {
     const auto body = record_at(bytes, position);

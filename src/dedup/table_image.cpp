@@ -33,13 +33,13 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/file_header.h"
 #include "base/logging.h"
 
 namespace clickmill::dedup {
 namespace {
 
-constexpr uint64_t kMagic = 0x00676d6964696d63;  // "cmidimg\0"
-constexpr uint32_t kVersion = 2;
+constexpr FileFormat kFormat{"table image", {"cmidimg\0", 8}, 2};
 constexpr size_t kHeaderBytes = 48;
 constexpr uint8_t kRecordVersion = 1;
 constexpr std::string_view kSuffix = ".ids";
@@ -58,16 +58,14 @@ std::string name_of(state::Slot slot, uint64_t number) {
 }
 
 std::string header_of(state::Slot slot, const ImageCover& cover) {
-  std::string header;
+  std::string header = begin_file_header(kFormat);
   ByteWriter writer(header);
-  writer.u64(kMagic);
-  writer.u32(kVersion);
   writer.u32(slot.value());
   writer.i64(cover.hours_per_band);
   writer.i64(cover.hour.value());
   writer.u32(cover.sequence);
   writer.u32(static_cast<uint32_t>(IdTable::kShards));
-  writer.u64(xxh64_of(header));
+  append_checksum(header);
   return header;
 }
 
@@ -101,6 +99,7 @@ class ImageReader {
   }
   Status header(state::Slot slot, const ImageCover& cover) {
     const auto found = TRY(take(kHeaderBytes));
+    TRY(read_file_header(kFormat, found, file_.path()));
     if (found != header_of(slot, cover)) return corrupt("has another header");
     checksum_ = u64_at(found, kHeaderBytes - 8);
     return {};
@@ -138,16 +137,15 @@ void put_image_record(state::Slot slot, const ImageRecord& record, state::Batch&
   writer.i64(record.cover.hours_per_band);
   writer.i64(record.cover.hour.value());
   writer.u32(record.cover.sequence);
-  writer.u64(xxh64_of(value));
+  append_checksum(value);
   batch.put(state::kMetaSpace, record_key(slot), std::move(value));
 }
 
 Result<std::optional<ImageRecord>> read_image_record(state::Slot slot, state::Store& store) {
   const auto value = TRY(store.get(state::kMetaSpace, record_key(slot)));
-  if (!value || value->size() < 8) return std::optional<ImageRecord>();
-  const auto body = std::string_view(*value).substr(0, value->size() - 8);
-  if (u64_at(*value, body.size()) != xxh64_of(body)) return std::optional<ImageRecord>();
-  ByteCursor cursor(body);
+  const auto body = value ? before_checksum(*value) : std::nullopt;
+  if (!body) return std::optional<ImageRecord>();
+  ByteCursor cursor(*body);
   if (cursor.u8() != kRecordVersion) return std::optional<ImageRecord>();
   ImageRecord record;
   record.number = cursor.u64();

@@ -92,7 +92,7 @@ class TableImages {
   /// Null while another image is being written, or when the file can't be made.
   std::unique_ptr<ImageWriter> begin(state::Slot slot, uint64_t number, const ImageCover& cover);
   /// The table, checked against `record`; bands before `forgotten_before` need not
-  /// be found. Errc::not_found, corrupt or io: do without.
+  /// be found. An error, whichever: do without.
   Result<IdTable> read(state::Slot slot, const ImageRecord& record, int64_t forgotten_before);
   /// Removes a file that no checkpoint names any more, in the background.
   void remove(state::Slot slot, uint64_t number);

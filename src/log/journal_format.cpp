@@ -30,14 +30,15 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/file_header.h"
 
 namespace clickmill::log {
 namespace {
 
-constexpr std::string_view kFileMagic = "CMJRNL01";
+constexpr FileFormat kFormat{"journal file", "CMJRNL01", 0};
 constexpr uint32_t kGroupMagic = 0x31474d43;  // "CMG1"
 constexpr size_t kChecksumAt = 56;
-constexpr size_t kFileHeaderBody = 40;
+constexpr size_t kFileHeaderBytes = 48;
 
 uint64_t group_checksum(uint64_t journal_id, uint64_t file_number, std::string_view header,
                         std::string_view payload) {
@@ -48,32 +49,25 @@ uint64_t group_checksum(uint64_t journal_id, uint64_t file_number, std::string_v
 }  // namespace
 
 std::string encode_file_header(const FileHeader& header) {
-  std::string out;
+  std::string out = begin_file_header(kFormat);
   ByteWriter writer(out);
-  writer.raw(kFileMagic);
   writer.u64(header.journal_id);
   writer.u64(header.number);
   writer.u64(header.file_bytes);
   writer.u64(header.takes_over_from.value());
-  writer.u64(xxh64_of(out));
+  append_checksum(out);
   out.resize(kJournalAlign, '\0');
   return out;
 }
 
 Result<FileHeader> decode_file_header(std::string_view bytes) {
-  if (bytes.size() < kFileHeaderBody + 8) return Error(Errc::corrupt, "file header is cut off");
-  ByteCursor cursor(bytes);
-  if (cursor.raw(kFileMagic.size()) != kFileMagic) {
-    return Error(Errc::corrupt, "not a journal file of this version");
-  }
+  if (bytes.size() < kFileHeaderBytes) return Error(Errc::corrupt, "file header is cut off");
+  auto [version, fields] = TRY(read_file_header(kFormat, bytes.substr(0, kFileHeaderBytes)));
   FileHeader header;
-  header.journal_id = cursor.u64();
-  header.number = cursor.u64();
-  header.file_bytes = cursor.u64();
-  header.takes_over_from = JournalPos(cursor.u64());
-  if (cursor.u64() != xxh64_of(bytes.substr(0, kFileHeaderBody))) {
-    return Error(Errc::corrupt, "file header fails its checksum");
-  }
+  header.journal_id = fields.u64();
+  header.number = fields.u64();
+  header.file_bytes = fields.u64();
+  header.takes_over_from = JournalPos(fields.u64());
   if (!is_file_size(header.file_bytes)) {
     return Error(Errc::corrupt, "file header names an impossible file size");
   }

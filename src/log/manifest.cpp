@@ -35,12 +35,12 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/file_header.h"
 
 namespace clickmill::log {
 namespace {
 
-constexpr std::string_view kMagic = "CMMANIFT";
-constexpr uint32_t kVersion = 1;
+constexpr FileFormat kFormat{"manifest", "CMMANIFT", 1};
 constexpr size_t kHeaderBytes = 32;
 constexpr size_t kEditBytes = 104;
 constexpr size_t kEditChecked = 96;
@@ -48,13 +48,11 @@ constexpr size_t kEditChecked = 96;
 constexpr uint64_t kRewriteBytes = 64 * 1024;
 
 std::string encode_header(uint64_t durable_upto) {
-  std::string out;
+  std::string out = begin_file_header(kFormat);
   ByteWriter writer(out);
-  writer.raw(kMagic);
-  writer.u32(kVersion);
   writer.u32(0);
   writer.u64(durable_upto);
-  writer.u64(xxh64_of(out));
+  append_checksum(out);
   return out;
 }
 
@@ -185,22 +183,11 @@ std::string encode_whole(const Contents& contents) {
 
 /// The header's durable_upto.
 Result<uint64_t> parse_header(std::string_view bytes, const std::string& path) {
-  ByteCursor cursor(bytes);
-  const auto magic = cursor.raw(kMagic.size());
-  const uint32_t version = cursor.u32();
-  const uint32_t zero = cursor.u32();
-  const uint64_t durable_upto = cursor.u64();
-  const uint64_t checksum = cursor.u64();
-  if (!cursor.ok() || magic != kMagic) {
-    return Error(Errc::corrupt, "manifest: wrong magic or shorter than its header", path, 0);
-  }
-  if (checksum != xxh64_of(bytes.substr(0, 24))) {
-    return Error(Errc::corrupt, "manifest: header: wrong checksum", path, 0);
-  }
-  if (version != kVersion || zero != 0) {
-    return Error(Errc::invalid,
-                 fmt::format("manifest: version {}, this program reads {}", version, kVersion),
-                 path, 8);
+  auto header = TRY(read_file_header(kFormat, bytes.substr(0, kHeaderBytes), path));
+  const uint32_t zero = header.fields.u32();
+  const uint64_t durable_upto = header.fields.u64();
+  if (zero != 0 || !header.fields.done()) {
+    return Error(Errc::invalid, "manifest: file header of another shape", path, 12);
   }
   if (durable_upto > bytes.size()) {
     return Error(Errc::corrupt,

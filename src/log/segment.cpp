@@ -54,15 +54,15 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/file_header.h"
 
 namespace clickmill::log {
 namespace {
 
-constexpr std::string_view kHeaderMagic = "CMSEGMNT";
+constexpr FileFormat kFormat{"segment", "CMSEGMNT", 1};
 constexpr std::string_view kTrailerMagic = "CMSEGEND";
 constexpr std::string_view kBlockMagic = "CMB1";
 constexpr std::string_view kFooterMagic = "CMFT";
-constexpr uint32_t kVersion = 1;
 constexpr size_t kBlockHeaderBytes = 72;
 constexpr size_t kBlockHeaderChecked = 64;
 constexpr size_t kTrailerBytes = 24;
@@ -273,13 +273,11 @@ Result<std::unique_ptr<SegmentWriter>> SegmentWriter::create(FileSystem& files,
                                                              Offset first) {
   auto file = TRY(files.open(path, FileSystem::Open::truncate));
   std::unique_ptr<SegmentWriter> writer(new SegmentWriter(std::move(file), first));
-  std::string header;
+  std::string header = begin_file_header(kFormat);
   ByteWriter out(header);
-  out.raw(kHeaderMagic);
-  out.u32(kVersion);
   out.u32(0);
   out.u64(first.value());
-  out.u64(xxh64_of(header));
+  append_checksum(header);
   TRY(writer->file_->write_at(0, header));
   writer->end_ = header.size();
   return writer;
@@ -443,18 +441,12 @@ Result<std::vector<BlockInfo>> SegmentReader::read_footer(const SegmentInfo& inf
 }
 
 Status SegmentReader::check_header() const {
-  const std::string header = TRY(read(0, kSegmentHeaderBytes));
-  ByteCursor cursor(header);
-  if (cursor.raw(kHeaderMagic.size()) != kHeaderMagic) return corrupt(0, "header: wrong magic");
-  const uint32_t version = cursor.u32();
-  cursor.u32();
-  const Offset first(cursor.u64());
-  if (cursor.u64() != xxh64_of(std::string_view(header).substr(0, 24))) {
-    return corrupt(0, "header: wrong checksum");
-  }
-  if (version != kVersion) {
-    return corrupt(8, fmt::format("header: version {}, this program reads {}", version, kVersion));
-  }
+  const std::string bytes = TRY(read(0, kSegmentHeaderBytes));
+  auto header = read_file_header(kFormat, bytes);
+  // The manifest would have refused a newer version: this one is damage.
+  if (!header) return corrupt(header.error().position(), header.error().message());
+  header->fields.u32();
+  const Offset first(header->fields.u64());
   if (first != first_) {
     return corrupt(16, fmt::format("header: first offset {}, its name says {}", first.value(),
                                    first_.value()));

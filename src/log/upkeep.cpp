@@ -24,14 +24,14 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/file_header.h"
 #include "base/give_way.h"
 #include "base/logging.h"
 
 namespace clickmill::log {
 namespace {
 
-constexpr std::string_view kMagic = "CMUPKEEP";
-constexpr uint32_t kVersion = 2;
+constexpr FileFormat kFormat{"upkeep", "CMUPKEEP", 2, 1};
 constexpr int64_t kRoundNs = 1'000'000'000;
 // Between reads of a scrub; short enough that a sweep or a stop isn't kept waiting.
 constexpr int64_t kPauseMostNs = 1'000'000'000;
@@ -79,37 +79,32 @@ Result<Upkeep::Saved> Upkeep::load() const {
   const std::string path = options_.directory + "/upkeep";
   if (!files_.exists(path)) return saved;
   const std::string bytes = TRY(read_file(files_, path));
-  const std::string_view checked =
-      std::string_view(bytes).substr(0, bytes.size() - std::min<size_t>(bytes.size(), 8));
-  ByteCursor cursor(checked);
-  const bool magic = cursor.raw(kMagic.size()) == kMagic;
-  const uint32_t version = cursor.u32();
-  const uint32_t partitions = cursor.u32();
-  AgeGuard::State guard{cursor.i64(), cursor.i64()};
-  std::vector<int64_t> times(segments_.size());
-  for (auto& time : times) time = cursor.i64();
-  std::vector<std::string> damage(segments_.size());
-  if (version == kVersion) {
-    for (auto& text : damage) text = cursor.bytes();
+  if (auto read = decode(bytes)) return *std::move(read);
+  log_warn("log", path + ": damaged or of another version; nothing is deleted by age for now");
+  saved.guard = AgeGuard::State{0, AgeGuard::kHoldMs};
+  return saved;
+}
+
+std::optional<Upkeep::Saved> Upkeep::decode(std::string_view bytes) const {
+  auto header = read_file_header(kFormat, bytes);
+  if (!header) return std::nullopt;
+  ByteCursor& fields = header->fields;
+  if (fields.u32() != segments_.size()) return std::nullopt;
+  Saved saved;
+  saved.guard = AgeGuard::State{fields.i64(), fields.i64()};
+  saved.checked_ms.resize(segments_.size());
+  for (auto& time : saved.checked_ms) time = fields.i64();
+  saved.damage.resize(segments_.size());
+  if (header->version > 1) {
+    for (auto& text : saved.damage) text = fields.bytes();
   }
-  ByteCursor checksum(std::string_view(bytes).substr(checked.size()));
-  if (!magic || version == 0 || version > kVersion || partitions != segments_.size() ||
-      !cursor.done() || checksum.u64() != xxh64_of(checked)) {
-    log_warn("log", path + ": damaged or of another version; nothing is deleted by age for now");
-    saved.guard = AgeGuard::State{0, AgeGuard::kHoldMs};
-    return saved;
-  }
-  saved.guard = guard;
-  saved.checked_ms = std::move(times);
-  saved.damage = std::move(damage);
+  if (!fields.done()) return std::nullopt;
   return saved;
 }
 
 Status Upkeep::save() const {
-  std::string bytes;
+  std::string bytes = begin_file_header(kFormat);
   ByteWriter writer(bytes);
-  writer.raw(kMagic);
-  writer.u32(kVersion);
   writer.u32(static_cast<uint32_t>(segments_.size()));
   writer.i64(guard_->state().trusted_ms);
   writer.i64(guard_->state().hold_left_ms);
@@ -118,7 +113,7 @@ Status Upkeep::save() const {
     const std::lock_guard lock(mutex_);
     for (const auto& text : damage_) writer.bytes(text);
   }
-  writer.u64(xxh64_of(bytes));
+  append_checksum(bytes);
   return write_file_atomically(files_, options_.directory + "/upkeep", bytes);
 }
 

@@ -4,7 +4,9 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -70,6 +72,8 @@ class Upkeep {
   Upkeep(FileSystem& files, const Clock& clock, std::vector<Segments*> segments, Options options);
   struct Saved;
   Result<Saved> load() const;
+  /// None of a damaged file or one of another version.
+  std::optional<Saved> decode(std::string_view bytes) const;
   Status save() const;
   void take_in_marker();
   void sweep_if_due();

@@ -28,7 +28,7 @@ void put(PartitionId partition, const Standing& standing, Batch& batch) {
   writer.u32(standing.live.value());
   writer.u32(standing.current().value());
   writer.bytes(standing.lost);
-  writer.u64(xxh64_of(out));
+  append_checksum(out);
   batch.put(kSlotsSpace, key_of(partition.value()), std::move(out));
 }
 
@@ -50,11 +50,9 @@ Result<Standing> read_standing(PartitionId partition, Store& store) {
   Standing standing{partition, std::nullopt, {}};
   const auto value = TRY(store.get(kSlotsSpace, key_of(partition.value())));
   if (!value) return standing;
-  if (value->size() < 8) return damaged(partition);
-  const auto body = std::string_view(*value).substr(0, value->size() - 8);
-  if (ByteCursor(std::string_view(*value).substr(body.size())).u64() != xxh64_of(body))
-    return damaged(partition);
-  ByteCursor cursor(body);
+  const auto body = before_checksum(*value);
+  if (!body) return damaged(partition);
+  ByteCursor cursor(*body);
   if (cursor.u8() != kVersion) return damaged(partition);
   standing.live = Slot::of_number(cursor.u32());
   const Slot building = Slot::of_number(cursor.u32());

@@ -49,22 +49,17 @@
 #include <functional>
 
 #include "base/checksum.h"
+#include "base/file_header.h"
 #include "store/encoding.h"
 
 namespace clickmill::store {
 namespace {
 
-constexpr std::string_view kMagic = "clkmpart";
-constexpr uint32_t kPartVersion = 1;
+constexpr FileFormat kFormat{"part", "clkmpart", 1};
 constexpr size_t kDirectoryGroup = 256;
 constexpr unsigned kChecksumBits = 32;
 
 using Column = std::vector<uint64_t>;
-
-std::string version_text(uint32_t version) {
-  return "version " + std::to_string(version) + ", this program reads " +
-         std::to_string(kPartVersion);
-}
 
 /// A block's entry as one row of the directory's columns.
 constexpr size_t kDirectoryColumns = 6 + click::kDevices + kRegions;
@@ -155,27 +150,22 @@ bool decode_group(BitReader& in, const Footer& footer, size_t size, Bounds& boun
 }  // namespace
 
 std::string encode_header() {
-  std::string out;
-  ByteWriter writer(out);
-  writer.raw(kMagic);
-  writer.u32(kPartVersion);
-  writer.u32(0);
+  std::string out = begin_file_header(kFormat);
+  ByteWriter(out).u32(0);
   return out;
 }
 
 std::string check_header(std::string_view bytes) {
-  ByteCursor cursor(bytes);
-  if (cursor.raw(kMagic.size()) != kMagic) return "not a part: no magic";
-  const uint32_t version = cursor.u32();
-  if (version != kPartVersion) return version_text(version);
-  const uint32_t zero = cursor.u32();
-  return zero == 0 && cursor.done() ? "" : "header damaged";
+  auto header = read_unchecked_file_header(kFormat, bytes);
+  if (!header) return header.error().message();
+  const uint32_t zero = header->fields.u32();
+  return zero == 0 && header->fields.done() ? "" : "header damaged";
 }
 
 std::string encode_footer(const Footer& footer) {
   std::string out;
   ByteWriter writer(out);
-  writer.u32(kPartVersion);
+  writer.u32(kFormat.version);
   writer.u32(static_cast<uint32_t>(footer.table));
   writer.u64(footer.rows);
   writer.u64(footer.blocks);
@@ -188,8 +178,8 @@ std::string encode_footer(const Footer& footer) {
   writer.u64(footer.directory.checksum);
   writer.u64(footer.directory.position + footer.directory.size + kFooterBytes);
   writer.u64(0);
-  writer.raw(kMagic);
-  writer.u64(xxh64_of(out));
+  writer.raw(kFormat.magic);
+  append_checksum(out);
   return out;
 }
 
@@ -214,9 +204,9 @@ std::string decode_footer(std::string_view bytes, uint64_t file_bytes, Footer& f
   }
   const uint64_t whole = cursor.u64();
   const uint64_t zero = cursor.u64();
-  if (cursor.raw(kMagic.size()) != kMagic) return "no footer: torn or not a part";
-  if (xxh64_of(bytes.substr(0, cursor.position())) != cursor.u64()) return "footer: checksum";
-  if (version != kPartVersion) return version_text(version);
+  if (cursor.raw(kFormat.magic.size()) != kFormat.magic) return "no footer: torn or not a part";
+  if (!before_checksum(bytes)) return "footer: checksum";
+  if (version != kFormat.version) return "footer: version " + std::to_string(version);
   if (table >= kTables || zero != 0) return "footer: no such table";
   footer.table = static_cast<Table>(table);
   if (whole != file_bytes) {

@@ -15,32 +15,29 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/file_header.h"
 #include "base/logging.h"
 #include "base/time_text.h"
 
 namespace clickmill::store {
 namespace {
 
-constexpr std::string_view kMagic = "clkmkept";
-constexpr uint32_t kVersion = 1;
+constexpr FileFormat kFormat{"retention", "clkmkept", 1};
 
 std::string encode(const TableTimes& times) {
-  std::string bytes;
+  std::string bytes = begin_file_header(kFormat);
   ByteWriter writer(bytes);
-  writer.raw(kMagic);
-  writer.u32(kVersion);
   for (const int64_t time : times) writer.i64(time);
-  writer.u64(xxh64_of(bytes));
+  append_checksum(bytes);
   return bytes;
 }
 
 std::optional<TableTimes> decode(std::string_view bytes) {
-  ByteCursor cursor(bytes);
-  const bool known = cursor.raw(kMagic.size()) == kMagic && cursor.u32() == kVersion;
+  auto header = read_file_header(kFormat, bytes);
+  if (!header) return std::nullopt;
   TableTimes times;
-  for (int64_t& time : times) time = cursor.i64();
-  const uint64_t checksum = xxh64_of(bytes.substr(0, cursor.position()));
-  if (!known || cursor.u64() != checksum || !cursor.done()) return std::nullopt;
+  for (int64_t& time : times) time = header->fields.i64();
+  if (!header->fields.done()) return std::nullopt;
   return times;
 }
 

@@ -47,11 +47,9 @@ Tally decode_tally(ByteCursor& cursor, size_t reasons) {
 
 Result<Checkpoint> decode(std::string_view bytes) {
   if (bytes.size() < 8) return Error(Errc::corrupt, "checkpoint is cut off");
-  const auto body = bytes.substr(0, bytes.size() - 8);
-  if (ByteCursor(bytes.substr(body.size())).u64() != xxh64_of(body)) {
-    return Error(Errc::corrupt, "checkpoint fails its checksum");
-  }
-  ByteCursor cursor(body);
+  const auto body = before_checksum(bytes);
+  if (!body) return Error(Errc::corrupt, "checkpoint fails its checksum");
+  ByteCursor cursor(*body);
   const uint8_t version = cursor.u8();
   if (version < kVersionOfFourReasons || version > kVersion)
     return Error(Errc::corrupt, "checkpoint is of another version");
@@ -101,7 +99,7 @@ void put_checkpoint(state::Slot slot, const Checkpoint& checkpoint, state::Batch
     store::encode_part_meta(part, piece);
     writer.bytes(piece);
   }
-  writer.u64(xxh64_of(out));
+  append_checksum(out);
   batch.put(state::kMetaSpace, key_of(slot), std::move(out));
 }
 

@@ -30,11 +30,9 @@ Status DoubleClicks::load(state::Store& store) {
   const auto value = TRY(store.get(state::kMetaSpace, key_of(slot_)));
   stored_ = value.has_value();
   if (!value) return {};
-  if (value->size() < 8) return damaged();
-  const auto body = std::string_view(*value).substr(0, value->size() - 8);
-  if (ByteCursor(std::string_view(*value).substr(body.size())).u64() != xxh64_of(body))
-    return damaged();
-  ByteCursor cursor(body);
+  const auto body = before_checksum(*value);
+  if (!body) return damaged();
+  ByteCursor cursor(*body);
   const uint8_t version = cursor.u8();
   const uint64_t count = cursor.varint();
   if (version != kVersion || count > kMost) return damaged();
@@ -93,7 +91,7 @@ void DoubleClicks::checkpoint(state::Batch& batch) {
     writer.u64(visit.who);
     before_ms = visit.append_ms.value();
   }
-  writer.u64(xxh64_of(out));
+  append_checksum(out);
   batch.put(state::kMetaSpace, key_of(slot_), std::move(out));
 }
 

@@ -91,7 +91,7 @@ TEST_CASE_METHOD(DamageFixture, "part: a newer version is refused by number", "[
   auto part = Part::open(files, directory, meta);
   REQUIRE_FALSE(part);
   CHECK(part.error().text() ==
-        directory + "/1.part: byte 0: version 2, this program reads 1 (corrupt)");
+        directory + "/1.part: byte 0: part: version 2, this program reads 1 (corrupt)");
 }
 
 TEST_CASE_METHOD(DamageFixture, "part: wrong bytes under right checksums crash nothing",
