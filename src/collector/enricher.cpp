@@ -1,34 +1,34 @@
 #include "collector/enricher.h"
 
+#include <utility>
+
 namespace clickmill::collector {
 
-Enricher::Enricher(catalog::Service& service, const Clock& clock, Options options, Resolve resolve,
-                   Metrics& metrics)
+Enricher::Enricher(catalog::Service& service, const Clock& clock, Options options, Metrics& metrics)
     : service_(service),
       clock_(clock),
       options_(options),
-      resolve_(std::move(resolve)),
       enriched_(metrics.counter("clickmill_spool_enriched_total",
                                 "Clicks whose ad was told while they stood in the spool.")),
       given_up_(metrics.counter(
           "clickmill_spool_ad_not_told_total",
           "Clicks sent as unknown_ad because the configuration service never told their ad.")) {}
 
-void Enricher::add(PartitionId partition, Spool::PendingId click, const std::string& ad_id) {
+void Enricher::find(const std::string& ad_id, Done done) {
   const int64_t now = clock_.monotonic_ns();
   const int64_t give_up = now + options_.patience_ms * 1'000'000;
   {
     std::lock_guard lock(mutex_);
     if (give_ups_.size() < options_.clicks_most) {
       const auto [at, is_new] = ads_.try_emplace(ad_id);
-      at->second.clicks.push_back({partition, click, give_up});
+      at->second.clicks.push_back({std::move(done), give_up});
       give_ups_.emplace_back(give_up, ad_id);
       if (is_new) asks_.emplace(now, ad_id);
       return;
     }
   }
   given_up_.add();
-  resolve_(partition, click, nullptr);
+  done(nullptr);
 }
 
 void Enricher::tick() {
@@ -42,7 +42,7 @@ void Enricher::tick() {
       if (at == ads_.end()) continue;
       auto& clicks = at->second.clicks;
       for (; !clicks.empty() && clicks.front().give_up_ns <= now; clicks.pop_front())
-        late.push_back(clicks.front());
+        late.push_back(std::move(clicks.front()));
       if (clicks.empty() && !at->second.asked) ads_.erase(at);
     }
     for (; !asks_.empty() && asks_.begin()->first <= now && asked_ < options_.asked_most;
@@ -55,7 +55,7 @@ void Enricher::tick() {
     }
   }
   given_up_.add(late.size());
-  for (const Click& click : late) resolve_(click.partition, click.click, nullptr);
+  for (const Click& click : late) click.done(nullptr);
   for (const std::string& ad_id : due) {
     service_.look_up(
         ad_id, [this, ad_id](const catalog::Finding& finding) { on_finding(ad_id, finding); });
@@ -77,7 +77,7 @@ void Enricher::on_finding(const std::string& ad_id, const catalog::Finding& find
     ads_.erase(at);
   }
   if (finding.ad != nullptr) enriched_.add(clicks.size());
-  for (const Click& click : clicks) resolve_(click.partition, click.click, finding.ad.get());
+  for (const Click& click : clicks) click.done(finding.ad.get());
 }
 
 }  // namespace clickmill::collector

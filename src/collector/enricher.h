@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -10,7 +11,6 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "catalog/service.h"
-#include "collector/spool.h"
 
 namespace clickmill::collector {
 
@@ -22,7 +22,7 @@ namespace clickmill::collector {
 /// `asked_most` ads are asked for at a time, so that people whose redirect waits
 /// come first.
 /// Thread: any. The mutex guards the clicks that wait, which the journal adds and
-/// the service's answers take away; neither service nor spool is called under it.
+/// the service's answers take away; neither the service nor who waits is called under it.
 class Enricher {
  public:
   struct Options {
@@ -31,20 +31,19 @@ class Enricher {
     size_t asked_most = 64;
     size_t clicks_most = 20'000;
   };
-  /// Spool::resolve.
-  using Resolve = std::function<void(PartitionId, Spool::PendingId, const catalog::Ad*)>;
+  /// The click's ad; null: it goes on as a click of an unknown ad.
+  using Done = std::function<void(const catalog::Ad*)>;
   /// `service` is borrowed.
-  Enricher(catalog::Service& service, const Clock& clock, Options options, Resolve resolve,
-           Metrics& metrics);
+  Enricher(catalog::Service& service, const Clock& clock, Options options, Metrics& metrics);
 
-  void add(PartitionId partition, Spool::PendingId click, const std::string& ad_id);
+  /// Calls `done` once, at once or from tick() or the service's thread.
+  void find(const std::string& ad_id, Done done);
   /// Asks what is due, gives up on what waited too long. Call a few times a second or more.
   void tick();
 
  private:
   struct Click {
-    PartitionId partition;
-    Spool::PendingId click;
+    Done done;
     int64_t give_up_ns;
   };
   struct Ad {
@@ -56,7 +55,6 @@ class Enricher {
   catalog::Service& service_;
   const Clock& clock_;
   const Options options_;
-  const Resolve resolve_;
   Counter& enriched_;
   Counter& given_up_;
 

@@ -153,10 +153,15 @@ void Spool::set_pending_aside(PartitionId partition, Share& share, Taken& taken)
     pending = share.queues.set_aside(taken);
   }
   pending_.add(static_cast<int64_t>(pending.size()));
-  for (const auto& click : pending) options_.on_pending(partition, click.id, click.ad_id);
+  for (const auto& click : pending) {
+    options_.ask_for_ad(click.ad_id, [this, partition, id = click.id](const catalog::Ad* ad) {
+      resolve(partition, id, ad);
+    });
+  }
 }
 
-void Spool::resolve(PartitionId partition, PendingId click, const catalog::Ad* ad) {
+/// The click can be taken now: of that ad, or of an unknown one.
+void Spool::resolve(PartitionId partition, SpoolQueues::PendingId click, const catalog::Ad* ad) {
   pending_.add(-1);
   Share& share = *shares_[partition.value()];
   {

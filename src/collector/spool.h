@@ -34,8 +34,8 @@ class ClickAnswer {
 /// partition are given out and committed in the order of each queue, the queues
 /// in turns, so that what is new doesn't wait for what an outage has left. Those whose ad
 /// is pending (click::kAdPending: the configuration service is still to be asked) are set
-/// aside when their turn comes, so that nobody waits for them, and given out once resolve()
-/// has said which ad it is. What a partition holds is SpoolQueues' matter; here is the
+/// aside when their turn comes, so that nobody waits for them, and given out once ask_for_ad
+/// has told their ad. What a partition holds is SpoolQueues' matter; here is the
 /// traffic with the journal.
 ///
 /// Holds up to `memory_bytes` of clicks; what goes beyond stays in the journal
@@ -48,15 +48,19 @@ class Spool {
  public:
   using Queue = SpoolQueues::Queue;
   using Taken = SpoolQueues::Taken;
-  using PendingId = SpoolQueues::PendingId;
+  /// Finds an ad and calls `told` with it, or with null when there is none: once, at once or
+  /// later, from any thread, never after the spool is gone. Until then the click holds back
+  /// low-water and journal.
+  using AskForAd =
+      std::function<void(const std::string& ad_id, std::function<void(const catalog::Ad*)> told)>;
   struct Options {
     uint32_t partitions = 64;
-    /// Called for each such click by take(); resolve() must follow.
-    std::function<void(PartitionId, PendingId, const std::string& ad_id)> on_pending = nullptr;
+    /// Called by take() for each click whose ad is pending.
+    AskForAd ask_for_ad = nullptr;
     /// Beyond it a partition that has more than its share leaves clicks on disk.
     uint64_t memory_bytes = 64 << 20;
   };
-  /// `ready(partition)` is called (journal thread, or who calls resolve()) when clicks can be
+  /// `ready(partition)` is called (journal thread, or who tells an ad) when clicks can be
   /// taken.
   Spool(log::Journal& journal, NodeClock& clock, Options options,
         std::function<void(PartitionId)> ready);
@@ -72,9 +76,6 @@ class Spool {
 
   /// Whether a bulk click that found its lane full finds room before long.
   bool takes_bulk() const;
-
-  /// The click's ad, or null for a click of an unknown ad. It can be taken now.
-  void resolve(PartitionId partition, PendingId click, const catalog::Ad* ad);
 
   /// Clicks of one queue, oldest first: at most `count_most` and about `bytes_most`,
   /// but at least one; of the backlog whole groups. Empty when there are none, or
@@ -144,6 +145,7 @@ class Spool {
   size_t read_runs(PartitionId partition, const std::vector<Backlog::Run>& runs, size_t bytes_most,
                    log::GroupReader& journal, Taken& taken);
   void set_pending_aside(PartitionId partition, Share& share, Taken& taken);
+  void resolve(PartitionId partition, SpoolQueues::PendingId click, const catalog::Ad* ad);
   void copy_oldest(PartitionId partition, JournalPos before);
   void moved(PartitionId partition, JournalPos from, const Backlog::Run& copy);
 

@@ -78,8 +78,7 @@ class Engine::Impl {
   void open_catalog_service();
   void reload_catalog();
   Status open_machine();
-  void ask_for_ad(PartitionId partition, collector::Spool::PendingId click,
-                  const std::string& ad_id);
+  void find_ad(const std::string& ad_id, collector::Enricher::Done told);
   void open_api();
   Status bind();
   void serve();
@@ -197,22 +196,17 @@ void Engine::Impl::open_catalog_service() {
   };
   catalog_service_ = std::make_unique<catalog::Service>(*catalog_source_, *catalog_, clock_,
                                                         options, in_background, metrics_);
-  const auto resolve = [this](PartitionId partition, collector::Spool::PendingId click,
-                              const catalog::Ad* ad) {
-    machine_->spool().resolve(partition, click, ad);
-  };
-  enricher_ = std::make_unique<collector::Enricher>(
-      *catalog_service_, clock_, collector::Enricher::Options{}, resolve, metrics_);
+  enricher_ = std::make_unique<collector::Enricher>(*catalog_service_, clock_,
+                                                    collector::Enricher::Options{}, metrics_);
   catalog_client_->every(kDeadlineSweepMs, [this] { catalog_service_->tick(); });
   catalog_client_->every(kEnrichMs, [this] { enricher_->tick(); });
 }
 
-void Engine::Impl::ask_for_ad(PartitionId partition, collector::Spool::PendingId click,
-                              const std::string& ad_id) {
-  if (enricher_) return enricher_->add(partition, click, ad_id);
+void Engine::Impl::find_ad(const std::string& ad_id, collector::Enricher::Done told) {
+  if (enricher_) return enricher_->find(ad_id, std::move(told));
   // Left by a run with another catalog.source.
   const auto ads = catalog_->snapshot();
-  machine_->spool().resolve(partition, click, ads->find(ad_id));
+  told(ads->find(ad_id));
 }
 
 Status Engine::Impl::open_machine() {
@@ -224,8 +218,9 @@ Status Engine::Impl::open_machine() {
   outside.in_commit = [this](std::function<void()> task) {
     return commits_->submit(std::move(task));
   };
-  outside.ask_for_ad = [this](PartitionId partition, collector::Spool::PendingId click,
-                              const std::string& ad_id) { ask_for_ad(partition, click, ad_id); };
+  outside.ask_for_ad = [this](const std::string& ad_id, collector::Enricher::Done told) {
+    find_ad(ad_id, std::move(told));
+  };
   machine_ = std::make_unique<Machine>(files_, clock_, TRY(machine_options(config_, files_, *dir_)),
                                        std::move(outside));
   return machine_->open_journal();

@@ -85,7 +85,7 @@ Status Machine::open_journal() {
 void Machine::open_spool() {
   collector::Spool::Options of_spool = options_.spool;
   of_spool.partitions = options_.partitions;
-  of_spool.on_pending = outside_.ask_for_ad;
+  of_spool.ask_for_ad = outside_.ask_for_ad;
   spool_ = std::make_unique<collector::Spool>(
       *journal_, clock_, std::move(of_spool),
       [this](PartitionId id) { forwarders_[id.value() % forwarders_.size()]->ready(id); });

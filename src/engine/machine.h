@@ -69,9 +69,8 @@ class Machine {
     std::function<bool(std::function<void()>)> in_background;
     /// The same for the writing of checkpoints. Empty: they are written on the worker.
     std::function<bool(std::function<void()>)> in_commit = nullptr;
-    /// A click's ad must be asked for: Spool::resolve must follow.
-    std::function<void(PartitionId, collector::Spool::PendingId, const std::string& ad_id)>
-        ask_for_ad;
+    /// Finds the ads of clicks that came while nobody knew them.
+    collector::Spool::AskForAd ask_for_ad;
     /// Brings batches to their leaders. Empty: this node leads every partition.
     std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
   };

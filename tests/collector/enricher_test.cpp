@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "click/click.h"
+#include "collector/spool.h"
 #include "simulation/sim_file_system.h"
 
 namespace clickmill::collector {
@@ -70,16 +71,12 @@ struct Fixture {
     service = std::make_unique<catalog::Service>(
         source, *copy, clock, catalog::Service::Options{},
         [](const std::function<void()>&) { return true; }, metrics);
-    enricher = std::make_unique<Enricher>(
-        *service, clock, Enricher::Options{60'000, 500, 2, 4},
-        [this](PartitionId id, Spool::PendingId click, const catalog::Ad* ad) {
-          spool->resolve(id, click, ad);
-        },
-        metrics);
+    enricher =
+        std::make_unique<Enricher>(*service, clock, Enricher::Options{60'000, 500, 2, 4}, metrics);
     Spool::Options options;
     options.partitions = kPartitions;
-    options.on_pending = [this](PartitionId id, Spool::PendingId click, const std::string& ad_id) {
-      enricher->add(id, click, ad_id);
+    options.ask_for_ad = [this](const std::string& ad_id, Enricher::Done told) {
+      enricher->find(ad_id, std::move(told));
     };
     spool = std::make_unique<Spool>(*journal, node_clock, options, [](PartitionId) {});
     spool->recover(std::move(recovered));
