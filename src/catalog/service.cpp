@@ -23,12 +23,11 @@ Finding finding_of(std::shared_ptr<const Ad> ad) {
 }  // namespace
 
 Service::Service(Source& source, Catalog& copy, const Clock& clock, Options options,
-                 InBackground in_background, Metrics& metrics)
+                 Metrics& metrics)
     : source_(source),
       copy_(copy),
       clock_(clock),
-      options_(options),
-      in_background_(std::move(in_background)),
+      options_(std::move(options)),
       found_(metrics.counter("clickmill_catalog_answers_total",
                              "Answers of the configuration service.", "result=\"ad\"")),
       absent_(metrics.counter("clickmill_catalog_answers_total",
@@ -226,7 +225,7 @@ void Service::tick() {
   }
   for (const std::string& ad_id : due) ask(ad_id);
   for (Caller& caller : late) caller.done({});
-  if (writes && !in_background_([this] { write_changes(); })) {
+  if (writes && !options_.in_background([this] { write_changes(); })) {
     std::lock_guard lock(mutex_);
     writing_ = false;
   }

@@ -44,6 +44,8 @@ struct Finding {
 /// run outside.
 class Service {
  public:
+  /// Runs a task that may wait for the disk; false: not now.
+  using InBackground = std::function<bool(std::function<void()>)>;
   struct Options {
     int64_t timeout_ms = 200;  ///< a caller waits no longer
     int64_t ttl_ms = 60'000;
@@ -54,14 +56,12 @@ class Service {
     size_t absent_most = 100'000;
     size_t questions_most = 4'096;
     size_t callers_most = 16'384;
+    InBackground in_background = nullptr;  ///< must be given
   };
   using Done = std::function<void(Finding)>;
-  /// Runs a task that may wait for the disk; false: not now.
-  using InBackground = std::function<bool(std::function<void()>)>;
 
   /// All but the options are borrowed.
-  Service(Source& source, Catalog& copy, const Clock& clock, Options options,
-          InBackground in_background, Metrics& metrics);
+  Service(Source& source, Catalog& copy, const Clock& clock, Options options, Metrics& metrics);
 
   /// What is known without asking: an ad or no_ad; empty: look_up() must ask.
   std::optional<Finding> known(std::string_view ad_id);
@@ -111,7 +111,6 @@ class Service {
   Catalog& copy_;
   const Clock& clock_;
   const Options options_;
-  const InBackground in_background_;
   Counter& found_;
   Counter& absent_;
   Counter& failed_;

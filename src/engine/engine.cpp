@@ -190,12 +190,12 @@ void Engine::Impl::open_catalog_service() {
   options.timeout_ms = config_.catalog.timeout_ms;
   options.ttl_ms = int64_t{config_.catalog.ttl_s} * 1000;
   options.absent_ttl_ms = std::min(options.ttl_ms, options.absent_ttl_ms);
-  const auto in_background = [this](std::function<void()> task) {
+  options.in_background = [this](std::function<void()> task) {
     // An ad that was learned is to be known after a restart.
     return background_->submit(std::move(task), TaskPool::AtStop::run);
   };
   catalog_service_ = std::make_unique<catalog::Service>(*catalog_source_, *catalog_, clock_,
-                                                        options, in_background, metrics_);
+                                                        std::move(options), metrics_);
   enricher_ = std::make_unique<collector::Enricher>(*catalog_service_, clock_,
                                                     collector::Enricher::Options{}, metrics_);
   catalog_client_->every(kDeadlineSweepMs, [this] { catalog_service_->tick(); });

@@ -38,7 +38,11 @@ class ManualSource final : public Source {
 };
 
 struct Fixture {
-  explicit Fixture(Service::Options options = {}) : options_(options) {
+  explicit Fixture(Service::Options options = {}) : options_(std::move(options)) {
+    options_.in_background = [](const std::function<void()>& task) {
+      task();
+      return true;
+    };
     REQUIRE(files.create_directories("/data"));
     restart();
   }
@@ -46,13 +50,7 @@ struct Fixture {
     service.reset();
     copy = Catalog::open(files, "/data").value();
     metrics = std::make_unique<Metrics>();
-    service = std::make_unique<Service>(
-        source, *copy, clock, options_,
-        [](const std::function<void()>& task) {
-          task();
-          return true;
-        },
-        *metrics);
+    service = std::make_unique<Service>(source, *copy, clock, options_, *metrics);
   }
   /// What the caller heard will stand at the answer's place.
   std::shared_ptr<std::vector<Finding>> look_up(const std::string& ad_id) {

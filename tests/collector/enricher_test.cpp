@@ -69,8 +69,8 @@ struct Fixture {
                                  })
                   .value();
     service = std::make_unique<catalog::Service>(
-        source, *copy, clock, catalog::Service::Options{},
-        [](const std::function<void()>&) { return true; }, metrics);
+        source, *copy, clock,
+        catalog::Service::Options{.in_background = [](const auto&) { return true; }}, metrics);
     enricher =
         std::make_unique<Enricher>(*service, clock, Enricher::Options{60'000, 500, 2, 4}, metrics);
     Spool::Options options;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cctype>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -72,6 +73,18 @@ size_t layer_of(const std::string& path) {
 }
 
 using Complaints = std::vector<std::string>;
+
+/// How many arguments stand between a parenthesis, which ends before `at`, and its partner.
+int arguments_at(const std::string& text, size_t at) {
+  int commas = 0;
+  for (int depth = 1; depth > 0 && at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '(' || c == '<' || c == '{' || c == '[') ++depth;
+    if (c == ')' || c == '>' || c == '}' || c == ']') --depth;
+    if (c == ',' && depth == 1) ++commas;
+  }
+  return commas + 1;
+}
 
 /// What a shell command prints.
 std::string output_of(const std::string& command) {
@@ -175,6 +188,23 @@ TEST_CASE("tidy: no file is longer than 500 lines, and none holds unfinished mar
     if (lines > 500) complaints.push_back(file.path + ": " + std::to_string(lines) + " lines");
     if (std::regex_search(file.text, unfinished))
       complaints.push_back(file.path + ": unfinished mark");
+  }
+  CHECK(complaints == Complaints{});
+}
+
+TEST_CASE("tidy: a constructor with more than five arguments takes Options", "[tidy]") {
+  static const std::regex type("\\b(?:class|struct)\\s+([A-Z]\\w*)[^;(){]*\\{");
+  Complaints complaints;
+  for (const auto& file : sources("src")) {
+    for (std::sregex_iterator at(file.text.begin(), file.text.end(), type), end; at != end; ++at) {
+      const std::string name = (*at)[1].str() + '(';
+      for (size_t found = file.text.find(name); found != std::string::npos;
+           found = file.text.find(name, found + 1)) {
+        const bool starts = std::isalnum(static_cast<unsigned char>(file.text[found - 1])) == 0;
+        if (starts && arguments_at(file.text, found + name.size()) > 5)
+          complaints.push_back(file.path + ": " + (*at)[1].str());
+      }
+    }
   }
   CHECK(complaints == Complaints{});
 }
