@@ -30,8 +30,14 @@ class LineReport {
   size_t accepted() const { return accepted_; }
   size_t rejected() const { return rejected_; }
   std::string to_json() const;
+  /// The same, and where nothing was accepted a "detail" that says why, for a sender that
+  /// looks at the first lines of an answer only. `rule`: what each line is to be.
+  std::string to_json_with_reason(std::string_view rule) const;
 
  private:
+  std::string why_none(std::string_view rule) const;
+  std::string json(std::string_view more) const;
+
   size_t accepted_ = 0;
   size_t rejected_ = 0;
   struct Reason {

@@ -8,13 +8,13 @@
 #include <utility>
 #include <vector>
 
-#include "base/text.h"
+#include "base/ndjson.h"
 #include "http/content_encoding.h"
 
 namespace clickmill::collector {
 namespace {
 
-constexpr size_t kRejectedListed = 1000;
+constexpr std::string_view kRule = "each click is a line of JSON";
 constexpr int64_t kPatienceMs = 10'000;
 /// Bodies that go on at a time once there is room: they would take it from each other.
 constexpr size_t kResumedMost = 8;
@@ -61,30 +61,8 @@ class BulkEndpoint::Answer final : public ClickAnswer {
     response.headers.emplace_back("Retry-After", "1");
     respond_(std::move(response));
   }
-  void reject(size_t line, click::FieldError error) {
-    ++rejected_count_;
-    rejected_.emplace(line, std::move(error));
-    if (rejected_.size() > kRejectedListed) rejected_.erase(std::prev(rejected_.end()));
-  }
-  std::string report(size_t accepted) const {
-    const std::string why = accepted == 0 ? ",\"detail\":" + json_quoted(why_none()) : "";
-    std::string list;
-    for (const auto& [line, error] : rejected_) {
-      list += fmt::format("{}{{\"line\":{},\"field\":{},\"detail\":{}}}", list.empty() ? "" : ",",
-                          line, json_quoted(error.field), json_quoted(error.detail));
-    }
-    return fmt::format("{{\"accepted\":{},\"rejected_count\":{},\"rejected\":[{}]{}}}", accepted,
-                       rejected_count_, list, why);
-  }
 
  private:
-  /// For a sender that looks at the first lines of an answer only.
-  std::string why_none() const {
-    if (rejected_count_ == 0) return "the body holds no line; each click is a line of JSON";
-    const auto& [line, error] = *rejected_.begin();
-    return fmt::format("none of {} lines was accepted; the first, line {}: {}{}{}", rejected_count_,
-                       line, error.field, error.field.empty() ? "" : ": ", error.detail);
-  }
   void done_one() {
     if (waiting_.fetch_sub(1) != 1 || answered_.exchange(true)) return;
     respond_(http::json_response(std::move(body_), 202));
@@ -95,8 +73,6 @@ class BulkEndpoint::Answer final : public ClickAnswer {
   std::atomic<size_t> waiting_{1};
   std::atomic<bool> answered_{false};
   std::string body_;
-  std::map<size_t, click::FieldError> rejected_;  ///< by line: the first so many
-  size_t rejected_count_ = 0;
 };
 
 /// One body on its way. Its lines are looked at by one thread at a time.
@@ -107,7 +83,7 @@ struct BulkEndpoint::Body {
   std::string decoded;  ///< of a compressed request
   bool backfill = false;
   std::shared_ptr<Answer> answer;
-  size_t accepted = 0;
+  LineReport report;
   /// Ads asked for. Each is answered into a place of its own; the last one goes on.
   std::map<std::string, Intake::Target, std::less<>> asked;
   bool all_answered = false;
@@ -165,7 +141,7 @@ std::optional<Intake::Target> BulkEndpoint::target_of(Body& body, size_t number,
 BulkEndpoint::Fate BulkEndpoint::take_line(Body& body, size_t number, std::string_view line) {
   click::ParsedClick click;
   if (auto error = parse_line(line, body.backfill, click)) {
-    body.answer->reject(number, *std::move(error));
+    body.report.reject(number, std::move(error->field), std::move(error->detail));
     return Fate::looked_at;
   }
   const auto target = target_of(body, number, line, click.ad_id);
@@ -175,7 +151,7 @@ BulkEndpoint::Fate BulkEndpoint::take_line(Body& body, size_t number, std::strin
       target->ad_pending ? "the configuration service does not say whether there is such an ad; "
                            "send this line again later: "
                          : "no such ad: ";
-  body.answer->reject(number, {"ad_id", why + click.ad_id});
+  body.report.reject(number, "ad_id", why + click.ad_id);
   return Fate::looked_at;
 }
 
@@ -185,7 +161,7 @@ BulkEndpoint::Fate BulkEndpoint::spool(Body& body, const click::ParsedClick& cli
   const uint8_t flags = body.backfill ? click::kBackfill : 0;
   const auto taken = intake_.spool(click, {}, target, flags, log::Lane::bulk, body.answer);
   if (taken) {
-    ++body.accepted;
+    body.report.accept();
     return Fate::looked_at;
   }
   body.answer->forget_one();
@@ -210,7 +186,7 @@ void BulkEndpoint::go_on(const std::shared_ptr<Body>& body) {
   while (!body->answer->refused()) {
     const auto line = body->line();
     if (!line && !body->all_answered && !body->put_off.empty()) return ask(body);
-    if (!line) return body->answer->all_taken(body->answer->report(body->accepted));
+    if (!line) return body->answer->all_taken(body->report.to_json_with_reason(kRule));
     if (take_line(*body, line->first, line->second) == Fate::no_room) return wait_for_room(body);
     body->done_with_line();
   }

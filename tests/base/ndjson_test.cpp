@@ -48,4 +48,19 @@ TEST_CASE("ndjson: a report lists the first thousand of all that was rejected", 
   CHECK(json.find(R"("line":1999,)") == std::string::npos);
 }
 
+TEST_CASE("ndjson: where nothing was accepted the report says why, if asked", "[base]") {
+  LineReport report;
+  CHECK(report.to_json_with_reason("each is a line") ==
+        R"({"accepted":0,"rejected_count":0,"rejected":[],)"
+        R"("detail":"the body holds no line; each is a line"})");
+  report.reject(7, "ad_id", "is missing");
+  report.reject(3, "", "no JSON");
+  CHECK(report.to_json_with_reason("").find(
+            R"(],"detail":"none of 2 lines was accepted; the first, line 3: no JSON"})") !=
+        std::string::npos);
+  CHECK(report.to_json().find("none of") == std::string::npos);
+  report.accept();
+  CHECK(report.to_json_with_reason("each is a line") == report.to_json());
+}
+
 }  // namespace clickmill
