@@ -7,6 +7,7 @@
 
 #include "base/logging.h"
 #include "base/random.h"
+#include "engine/orphaned_parts.h"
 
 namespace clickmill::engine {
 namespace {
@@ -265,7 +266,7 @@ void Machine::maintain_ids() {
   const int64_t now = clock_.system().monotonic_ns();
   if (now < next_ids_ns_) return;
   next_ids_ns_ = now + kIdsPeriodNs;
-  const double table_bytes = status_.sum([](const PartitionStatus::Share& share) {
+  const double table_bytes = status_.sum([](const cluster::PartitionStatus::Share& share) {
     return static_cast<double>(share.dedup.memory_bytes);
   });
   if (auto alarm = memory_alarm_.check(static_cast<uint64_t>(table_bytes)))

@@ -12,12 +12,12 @@
 #include "base/node_clock.h"
 #include "click/batch.h"
 #include "cluster/owned.h"
+#include "cluster/partition_status.h"
 #include "collector/forwarder.h"
 #include "collector/spool.h"
 #include "dedup/id_spaces.h"
 #include "engine/data_dir.h"
 #include "engine/memory_alarm.h"
-#include "engine/partitions.h"
 #include "log/journal.h"
 #include "log/upkeep.h"
 #include "state/store.h"
@@ -106,7 +106,7 @@ class Machine {
   const log::Journal& journal() const { return *journal_; }
   collector::Spool& spool() { return *spool_; }
   const collector::Spool& spool() const { return *spool_; }
-  const PartitionStatus& status() const { return status_; }
+  const cluster::PartitionStatus& status() const { return status_; }
   /// After recover().
   log::Upkeep& upkeep() { return *upkeep_; }
   const state::Store& state() const { return *state_; }
@@ -139,7 +139,7 @@ class Machine {
   cluster::Owned owned_;
   /// What the workers told last of their partitions; all zero before their first step,
   /// so that no journal file goes before every partition has said what it needs.
-  PartitionStatus status_;
+  cluster::PartitionStatus status_;
   /// Its waiters point to spool and partitions, and are answered at the latest when it
   /// stops: the destructor stops it first.
   std::unique_ptr<log::Journal> journal_;

@@ -5,7 +5,7 @@
 namespace clickmill::engine {
 namespace {
 
-using Share = PartitionStatus::Share;
+using Share = cluster::PartitionStatus::Share;
 
 void add_click_counters(Metrics& metrics, const cluster::Owned& owned) {
   using stream::Tally;
@@ -32,7 +32,7 @@ void add_click_counters(Metrics& metrics, const cluster::Owned& owned) {
       [](const Tally& tally) { return tally.resent; });
 }
 
-void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
+void add_stream_gauges(Metrics& metrics, const cluster::PartitionStatus& status) {
   const auto add = [&](const char* name, const char* help, double (*read)(const Share&)) {
     metrics.gauge_from(name, help, [&status, read] { return status.sum(read); });
   };
@@ -68,7 +68,7 @@ void add_stream_gauges(Metrics& metrics, const PartitionStatus& status) {
                      [] { return static_cast<double>(memory_limit_here()); });
 }
 
-void add_checkpoint_metrics(Metrics& metrics, const PartitionStatus& status) {
+void add_checkpoint_metrics(Metrics& metrics, const cluster::PartitionStatus& status) {
   metrics.counter_from(
       "clickmill_checkpoints_total", "Checkpoints committed since the start.", [&status] {
         return status.sum(
@@ -88,7 +88,7 @@ void add_checkpoint_metrics(Metrics& metrics, const PartitionStatus& status) {
                      });
 }
 
-void add_upkeep_metrics(Metrics& metrics, const PartitionStatus& status) {
+void add_upkeep_metrics(Metrics& metrics, const cluster::PartitionStatus& status) {
   const auto add = [&](const char* name, const char* help, double (*read)(const Share&)) {
     metrics.counter_from(name, help, [&status, read] { return status.sum(read); });
   };

@@ -1,38 +1,12 @@
-#include "engine/partitions.h"
+#include "cluster/partition_status.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
-#include "base/logging.h"
+namespace clickmill::cluster {
 
-namespace clickmill::engine {
-
-Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
-                             const cluster::Owned& owned) {
-  std::set<std::string> named;
-  for (const auto& partition : owned.partitions) {
-    for (const auto& meta : partition->pipeline().part_metas()) named.insert(meta.name);
-  }
-  const auto may_go = [&](const std::string& name) {
-    const auto slot = stream::slot_of_part(name);
-    if (!slot || named.count(name) != 0) return false;
-    if (slot->partition().value() >= owned.partitions.size()) return false;
-    const cluster::Partition& partition = *owned.partitions[slot->partition().value()];
-    return !partition.lost() && !partition.rebuilding() && *slot <= partition.pipeline().slot();
-  };
-  for (const std::string& name : TRY(files.list(paths.store()))) {
-    if (!may_go(name)) continue;
-    log_info("store", fmt::format("removing {}, which no checkpoint names", name));
-    // One that can't be removed costs only its space.
-    if (auto gone = files.remove(paths.store() + "/" + name); !gone)
-      log_warn("store", gone.error().text());
-  }
-  return {};
-}
-
-void PartitionStatus::update(cluster::Partition& partition, JournalPos current_begin) {
+void PartitionStatus::update(Partition& partition, JournalPos current_begin) {
   Share share;
   share.dedup = partition.pipeline().dedup_usage();
   share.head_rows = partition.pipeline().head_rows();
@@ -122,4 +96,4 @@ std::vector<std::string> PartitionStatus::warnings() const {
   return warnings;
 }
 
-}  // namespace clickmill::engine
+}  // namespace clickmill::cluster

@@ -1,23 +1,16 @@
 #pragma once
 
-#include <atomic>
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <limits>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "cluster/owned.h"
-#include "engine/data_dir.h"
 
-namespace clickmill::engine {
-
-/// Deletes part files that no checkpoint names: left by a crash between writing
-/// a part and the checkpoint, or by one before an unlink. What is no part file of ours,
-/// and those of a partition that is lost or being rebuilt, stay.
-Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
-                             const cluster::Owned& owned);
+namespace clickmill::cluster {
 
 /// What other threads may know of the partitions, told by their workers.
 /// Thread: any. The mutex guards the copies between workers and readers.
@@ -31,8 +24,8 @@ class PartitionStatus {
     bool rebuilding = false;
     std::vector<std::string> damaged_parts;
     LogHour oldest_durable_hour{std::numeric_limits<int64_t>::min()};
-    cluster::Partition::Pauses pauses;
-    cluster::Partition::Upkeep upkeep;
+    Partition::Pauses pauses;
+    Partition::Upkeep upkeep;
     std::array<size_t, stream::Parts::kLevels> parts{};  ///< by size class
     JournalPos oldest_needed;
     Offset checkpointed;  ///< covered by the stream's durable checkpoint
@@ -43,7 +36,7 @@ class PartitionStatus {
   };
   explicit PartitionStatus(size_t partitions) : shares_(partitions) {}
   /// `current_begin`: begin of the journal's current file, taken before this call.
-  void update(cluster::Partition& partition, JournalPos current_begin);
+  void update(Partition& partition, JournalPos current_begin);
   JournalPos oldest_needed() const;
   Share share(size_t partition) const;
   /// Log hours before it are in no partition's durable state.
@@ -62,4 +55,4 @@ class PartitionStatus {
   std::vector<Share> shares_;
 };
 
-}  // namespace clickmill::engine
+}  // namespace clickmill::cluster

@@ -1,0 +1,35 @@
+#include "engine/orphaned_parts.h"
+
+#include <fmt/format.h>
+
+#include <set>
+#include <string>
+
+#include "base/logging.h"
+
+namespace clickmill::engine {
+
+Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
+                             const cluster::Owned& owned) {
+  std::set<std::string> named;
+  for (const auto& partition : owned.partitions) {
+    for (const auto& meta : partition->pipeline().part_metas()) named.insert(meta.name);
+  }
+  const auto may_go = [&](const std::string& name) {
+    const auto slot = stream::slot_of_part(name);
+    if (!slot || named.count(name) != 0) return false;
+    if (slot->partition().value() >= owned.partitions.size()) return false;
+    const cluster::Partition& partition = *owned.partitions[slot->partition().value()];
+    return !partition.lost() && !partition.rebuilding() && *slot <= partition.pipeline().slot();
+  };
+  for (const std::string& name : TRY(files.list(paths.store()))) {
+    if (!may_go(name)) continue;
+    log_info("store", fmt::format("removing {}, which no checkpoint names", name));
+    // One that can't be removed costs only its space.
+    if (auto gone = files.remove(paths.store() + "/" + name); !gone)
+      log_warn("store", gone.error().text());
+  }
+  return {};
+}
+
+}  // namespace clickmill::engine
