@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "base/logging.h"
-#include "http/connection.h"
 #include "http/io_thread.h"
+#include "http/tcp_connection.h"
 
 namespace clickmill::http {
 namespace {

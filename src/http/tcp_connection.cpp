@@ -1,4 +1,4 @@
-#include "http/connection.h"
+#include "http/tcp_connection.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,7 +16,6 @@
 #include <optional>
 
 #include "base/logging.h"
-#include "http/io_thread.h"
 #include "http/wire.h"
 
 namespace clickmill::http {

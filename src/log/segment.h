@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "log/compression.h"
 #include "log/entry.h"
-#include "log/segments.h"
 
 namespace clickmill {
 class ByteCursor;

@@ -8,11 +8,10 @@
 
 #include "base/file_system.h"
 #include "base/metrics.h"
+#include "log/compression.h"
 #include "log/entry.h"
 
 namespace clickmill::log {
-
-enum class Compression : uint8_t { none = 0, lz4 = 1, zstd = 2 };
 
 /// The sealed part of one partition's log: files of checksummed, compressed
 /// blocks, found through a manifest. Committed entries only; immutable.

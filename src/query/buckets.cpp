@@ -5,7 +5,6 @@
 
 #include "base/strong.h"
 #include "query/tzif.h"
-#include "query/zone_files.h"
 
 namespace clickmill::query {
 namespace {
@@ -128,10 +127,6 @@ std::shared_ptr<const TimeZone> TimeZone::utc() {
   static const std::shared_ptr<const TimeZone> zone =
       std::make_shared<TableZone>("UTC", ZoneTable{});
   return zone;
-}
-
-Result<std::shared_ptr<const TimeZone>> TimeZone::load(std::string_view name) {
-  return ZoneFiles::system().load(name);
 }
 
 std::shared_ptr<const TimeZone> TimeZone::of(std::string name, ZoneTable table) {

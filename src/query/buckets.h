@@ -6,8 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
-
 namespace clickmill::query {
 
 struct ZoneTable;
@@ -15,14 +13,12 @@ struct ZoneTable;
 enum class Granularity : uint8_t { minute, hour, day, total };
 std::string_view to_string(Granularity granularity);  ///< "1m", "1h", "1d", "total"
 
-/// An IANA time zone, read from the system's zoneinfo (TZif, RFC 8536), its
+/// An IANA time zone as its TZif file tells it (RFC 8536; ZoneFiles reads those), the
 /// POSIX footer rule used after the last transition. Thread: any (immutable).
 class TimeZone {
  public:
   virtual ~TimeZone() = default;
   static std::shared_ptr<const TimeZone> utc();
-  /// Of the system's zone files: ZoneFiles::load.
-  static Result<std::shared_ptr<const TimeZone>> load(std::string_view name);
   static std::shared_ptr<const TimeZone> of(std::string name, ZoneTable table);
   virtual const std::string& name() const = 0;
   virtual bool is_utc() const = 0;

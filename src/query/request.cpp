@@ -9,6 +9,7 @@
 #include "base/params.h"
 #include "base/strong.h"
 #include "click/params.h"
+#include "query/zone_files.h"
 
 namespace clickmill::query {
 namespace {
@@ -52,7 +53,7 @@ void read_zone(Params& params, ClicksRequest& out) {
   // A '+' in a query string decodes to a space, which no name has: Etc/GMT+5.
   std::string name = *text;
   std::replace(name.begin(), name.end(), ' ', '+');
-  auto zone = TimeZone::load(name);
+  auto zone = ZoneFiles::system().load(name);
   if (zone) {
     out.zone = *std::move(zone);
     params.read_local_times(

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "base/strong.h"
 #include "base/time_text.h"
+#include "query/zone_files.h"
 
 namespace clickmill::query {
 namespace {
@@ -15,7 +16,7 @@ int64_t ms(std::string_view text) { return *parse_time_ms(text); }
 
 /// Null, with a warning, on a machine without the zone database.
 std::shared_ptr<const TimeZone> zone_or_skip(const std::string& name) {
-  auto zone = TimeZone::load(name);
+  auto zone = ZoneFiles::system().load(name);
   if (zone) return *std::move(zone);
   WARN("SKIPPED: there is no " << name << " in /usr/share/zoneinfo");
   return nullptr;
@@ -172,15 +173,16 @@ TEST_CASE("buckets: zone names are checked before a file is opened", "[query]") 
   for (const std::string name : {"", "/etc/localtime", "../zoneinfo/UTC", "Europe/../UTC", "a b",
                                  "zone.tab", "Europe", "Europe/", "Nowhere/Land"}) {
     CAPTURE(name);
-    const auto zone = TimeZone::load(name);
+    const auto zone = ZoneFiles::system().load(name);
     REQUIRE_FALSE(zone);
     REQUIRE(zone.error().code() == Errc::invalid);
   }
-  REQUIRE_FALSE(TimeZone::load(std::string(100'000, 'x')));
-  REQUIRE_FALSE(TimeZone::load(std::string_view("UTC\0x", 5)));
-  REQUIRE(*TimeZone::load("UTC") == TimeZone::utc());
+  REQUIRE_FALSE(ZoneFiles::system().load(std::string(100'000, 'x')));
+  REQUIRE_FALSE(ZoneFiles::system().load(std::string_view("UTC\0x", 5)));
+  REQUIRE(*ZoneFiles::system().load("UTC") == TimeZone::utc());
   if (zone_or_skip("Europe/Berlin")) {
-    REQUIRE(*TimeZone::load("Europe/Berlin") == *TimeZone::load("Europe/Berlin"));
+    REQUIRE(*ZoneFiles::system().load("Europe/Berlin") ==
+            *ZoneFiles::system().load("Europe/Berlin"));
   }
 }
 

@@ -7,6 +7,7 @@
 #include "query/aggregate.h"
 #include "query/memory_store.h"
 #include "query/plan.h"
+#include "query/zone_files.h"
 
 namespace clickmill::query {
 namespace {
@@ -79,7 +80,7 @@ TEST_CASE("kept: what a longer table has is answered from it, else refused by na
 }
 
 TEST_CASE("kept: days of a zone need its hours", "[query]") {
-  if (!TimeZone::load("Asia/Kolkata")) {
+  if (!ZoneFiles::system().load("Asia/Kolkata")) {
     WARN("SKIPPED: there is no zone data");
     return;
   }

@@ -4,6 +4,7 @@
 
 #include "base/query_params.h"
 #include "base/time_text.h"
+#include "query/zone_files.h"
 
 namespace clickmill::query {
 namespace {
@@ -169,7 +170,8 @@ TEST_CASE("request: more buckets than allowed name the granularity that would fi
 TEST_CASE("request: all of time by minute, hour or day is refused without counting it out",
           "[query]") {
   const std::string all = "ad_id=a&from=0&to=9999-12-31T23:59:59.999Z";
-  const std::string zone = TimeZone::load("America/New_York") ? "&timezone=America/New_York" : "";
+  const std::string zone =
+      ZoneFiles::system().load("America/New_York") ? "&timezone=America/New_York" : "";
   for (const std::string granularity : {"1m", "1h", "1d"}) {
     CAPTURE(granularity);
     REQUIRE(detail(all + "&granularity=" + granularity, kPoints).find("total would fit") !=
@@ -179,7 +181,7 @@ TEST_CASE("request: all of time by minute, hour or day is refused without counti
 }
 
 TEST_CASE("request: dates and times without Z are the zone's", "[query]") {
-  if (!TimeZone::load("America/New_York")) {
+  if (!ZoneFiles::system().load("America/New_York")) {
     WARN("SKIPPED: there is no zone data");
     return;
   }
@@ -207,7 +209,7 @@ TEST_CASE("request: dates and times without Z are the zone's", "[query]") {
 
 TEST_CASE("request: a from that an answer shows can be sent back", "[query]") {
   for (const std::string zone : {"UTC", "Asia/Tokyo", "America/Los_Angeles", "Asia/Kathmandu"}) {
-    if (!TimeZone::load(zone)) continue;
+    if (!ZoneFiles::system().load(zone)) continue;
     for (const std::string granularity : {"1m", "1h", "1d", "total"}) {
       std::string from = granularity == "total" ? "0" : "1969-12-31T15:00:00Z";
       for (int i = 0; i < 4; ++i) {
@@ -258,7 +260,7 @@ TEST_CASE("request: defaults, and a plus sign that became a space", "[query]") {
   REQUIRE(request.fill_zero);
   REQUIRE_FALSE(request.device);
   REQUIRE_FALSE(request.country);
-  if (TimeZone::load("Etc/GMT+5")) {
+  if (ZoneFiles::system().load("Etc/GMT+5")) {
     REQUIRE(clicks("ad_id=a&timezone=Etc/GMT+5" + kHour).zone->name() == "Etc/GMT+5");
   }
 }

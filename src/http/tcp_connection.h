@@ -1,0 +1,28 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "http/io_thread.h"
+#include "http/message.h"
+#include "http/request_parser.h"
+
+namespace clickmill::http {
+
+/// What the connections of one listener have in common. Outlives them.
+struct Site {
+  BodyLimits limits;
+  Handler handler;
+  /// Called on every answer before it is written, refused requests' included; may be empty.
+  Finish finish;
+  bool v6 = false;
+  std::atomic<uint32_t> open{0};  ///< connections
+};
+
+/// Takes over the connected, non-blocking socket `fd`: reads a request, has it answered,
+/// writes the answer, and so on. One request is under way at a time; those behind it wait
+/// in the buffer, so answers keep the order of the requests. Thread: `thread`'s.
+void open_connection(IoThread& thread, Site& site, int fd, std::string peer_ip);
+
+}  // namespace clickmill::http
