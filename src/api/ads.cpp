@@ -43,6 +43,7 @@ http::Response put_ad(Context& context, const http::Request& request, const std:
 http::Response get_ad(Context& context, const http::Principal& who, const std::string& ad_id) {
   const auto ads = context.catalog.snapshot();
   const catalog::Ad* ad = ads->find(ad_id);
+  // To another's key it doesn't exist: a 403 would tell that it does.
   const bool hidden =
       ad != nullptr && who.role == http::Role::advertiser && who.advertiser_id != ad->advertiser_id;
   if (ad == nullptr || hidden) return no_such_ad(ad_id);
@@ -83,6 +84,7 @@ http::Response list_ads(Context& context, const http::Principal& who,
     }
     list.advertiser_id = who.advertiser_id;
   }
+  // One more than asked for shows whether there is a next page.
   const auto ads = context.catalog.snapshot()->list(list.advertiser_id, list.after, list.limit + 1);
   std::string body = "{\"data\":[";
   for (size_t i = 0; i < ads.size() && i < list.limit; ++i) {
@@ -95,6 +97,8 @@ http::Response list_ads(Context& context, const http::Principal& who,
   return http::json_response(std::move(body));
 }
 
+/// Good lines are stored in one durable write, so that a sender whose connection breaks has
+/// either all of them or none.
 http::Response bulk_ads(Context& context, const http::Request& request) {
   std::vector<catalog::Ad> ads;
   std::string decoded;

@@ -19,9 +19,12 @@ void add_bulk_route(http::Router& router, Context& context) {
                params.expect_only({"mode"});
                const bool backfill = params.word("mode", false, kModes);
                if (params.failure()) return respond(problem_of(*params.failure()));
+               // What is backfilled is on time however long ago that was: it changes days that
+               // may have been billed.
                if (backfill && who->role != http::Role::admin) {
                  return respond(http::Authenticator::forbidden("admin"));
                }
+               // A body takes tens of milliseconds: on an io thread, redirects would wait.
                auto shared = std::make_shared<http::Responder>(std::move(respond));
                const bool taken = context.pools.bulk.submit([&context, request, shared, backfill] {
                  context.bulk.handle(request, backfill, std::move(*shared));

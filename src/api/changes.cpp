@@ -135,6 +135,8 @@ ChangePosition begin_of(const ChangesParams& params, PartitionId partition) {
   return std::max(from, behind);
 }
 
+/// One page. Each partition lists its own changes in order, so the page is a merge of their
+/// heads; a source reads on only when its piece, about its share of the page, is used up.
 Result<std::string> merged(Context& context, const ChangesParams& params) {
   const LogMs to(std::max<int64_t>(params.range.to_ms, 0));
   const size_t piece =

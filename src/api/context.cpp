@@ -24,6 +24,7 @@ std::optional<http::Principal> admit(const Context& context, const http::Request
   return principal;
 }
 
+/// The same roles as the routes' own: whoever may not upload is not to fill memory first.
 std::optional<http::Response> refuse_large_body(const Context& context,
                                                 const http::Request& request) {
   const auto who = context.auth.authenticate(request);
@@ -66,6 +67,7 @@ http::Response problem_of(const Error& error) {
     case Errc::corrupt:
     case Errc::io: break;
   }
+  // Nobody who asks can do anything about it: it is the operator's.
   log_error("api", error.text());
   return http::problem(500, error.message());
 }

@@ -45,8 +45,10 @@ struct Context {
   collector::ClickEndpoint& clicks;
   collector::BulkEndpoint& bulk;
   std::string node_id;
+  /// Of the data directory, fixed at its first start: which partition an ad is in, and which
+  /// numbers are ids of partitions, follows from it.
   uint32_t partitions = 64;
-  uint64_t max_points = 100'000;
+  uint64_t max_points = 100'000;  ///< of one answer
   /// Why the node is not ready; empty: it is. Thread: any.
   std::function<std::vector<std::string>()> not_ready;
   /// What an operator should know though the node is ready. Thread: any.

@@ -31,6 +31,8 @@ std::string zone_metric() {
 
 }  // namespace
 
+/// Neither asks for a key: balancers and scrapers have none, and the api listener is not
+/// the public one.
 void add_operation_routes(http::Router& router, Context& context) {
   router.add(http::Method::get, "/readyz",
              [&context](http::RequestPtr, http::Router::Params, http::Responder respond) {

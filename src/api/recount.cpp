@@ -14,6 +14,7 @@ using cluster::RecountRequest;
 
 constexpr uint64_t kListMost = 1000;
 
+/// Widened to whole minutes: part of a stored minute can't be compared with anything.
 std::optional<ParamError> parse(const http::Request& request, RecountRequest& out) {
   Params params(request.query);
   params.expect_only({"from", "to", "ad_id", "repair"});
@@ -27,6 +28,7 @@ std::optional<ParamError> parse(const http::Request& request, RecountRequest& ou
 }
 
 std::string to_json(const Recounter::Found& found) {
+  // Cut as in every other answer: an estimate may be above what it counted.
   const auto side = [](const Recounter::Found::Side& of) {
     return fmt::format("{{\"click_count\":{},\"unique_users\":{}}}", of.clicks,
                        std::min(of.unique_users, of.clicks));
@@ -46,6 +48,7 @@ std::string to_json(const Recounter::Report& report, size_t after) {
     if (!data.empty()) data += ',';
     data += to_json(found);
   }
+  // Minutes before it may lack clicks, or ids, that the log no longer holds.
   const bool partly = report.judged_from_ms > request.from_ms;
   return fmt::format(
       "{{\"id\":{},\"state\":\"{}\",\"detail\":{},\"from\":\"{}\",\"to\":\"{}\",\"ad_id\":{},"
@@ -68,6 +71,7 @@ void begin(Context& context, const http::Request& request, const std::string& wh
   RecountRequest wanted;
   if (const auto wrong = parse(request, wanted)) return respond(problem_of(*wrong));
   wanted.by = who;
+  // Each deleted minute would differ, and a repair bring it back.
   if (const int64_t deleted_ms = context.deleted_before()[0]; wanted.from_ms < deleted_ms) {
     return respond(http::problem(
         400,
@@ -91,6 +95,7 @@ http::Response describe(Context& context, const http::Request& request,
   const uint64_t limit = params.number("limit", 100, 1, kListMost);
   if (params.failure()) return problem_of(*params.failure());
   const auto id = parse_number(id_text);
+  // No recount has the id 0, so that what is no number is answered as one that is not there.
   const auto report = context.recounter.report(id.value_or(0), after, limit);
   if (!report) return problem_of(report.error());
   return http::json_response(to_json(*report, after));

@@ -200,12 +200,15 @@ http::Response decide_one(Context& context, const http::Request& request, const 
   }
   const auto decided = context.review.decide(id->partition, maker.take());
   if (!decided) return problem_of(decided.error());
+  // Between the look and the log another's decision came first.
   if (decided->empty()) return decided_before(*id);
   return http::json_response(
       fmt::format("{{\"id\":\"{}\",\"decision\":\"{}\"}}", to_string(*id), to_string(verdict)));
 }
 
-/// A decision about everything that matches, partition by partition.
+/// A decision about everything that matches, partition by partition. One that fails keeps
+/// none of the others from it, and is named: asking again decides what is left, since what
+/// was decided stands.
 class Sweep {
  public:
   Sweep(Context& context, ReviewQuery query, Verdict verdict, std::string who)

@@ -212,14 +212,18 @@ class Partition {
   NodeClock& clock_;
   const Options options_;
   OwnedByThread owner_;
+  // Three views of one numbering: sealed up to segments_->last(), in memory or journal up to
+  // log_->last(), counted up to pipeline_->applied(). What is sealed is committed; what is
+  // counted is committed, and where it isn't sealed yet it is still in log_.
   std::unique_ptr<log::Segments> segments_;
-  std::unique_ptr<stream::Pipeline> pipeline_;
-  std::unique_ptr<log::PartitionLog> log_;
+  std::unique_ptr<stream::Pipeline> pipeline_;  // another one after begin_again()
+  std::unique_ptr<log::PartitionLog> log_;      // null before open()
+  // Who is still to be answered, by offset: answers go from the front.
   std::deque<Waiting> waiting_;
   TailReaders tail_readers_;
-  Offset replay_until_;
-  bool loaded_ = false;
-  bool caught_up_ = false;
+  Offset replay_until_;      // the end of the log at the start, or when it began again
+  bool loaded_ = false;      // the stream has read its ids
+  bool caught_up_ = false;   // replay_until_ is applied and the settings are in force
   bool leads_ = false;       // since it was caught up first, or can't be by replaying alone
   bool log_failed_ = false;  // the journal has: nothing can be appended
   bool heals_ = true;        // whether the stream's failure is one that passes
@@ -227,15 +231,19 @@ class Partition {
   bool sealing_ = false;  // one of each is under way in the background
   bool merging_ = false;
   bool repairing_ = false;
-  std::shared_ptr<stream::Commit> commit_;  // of the checkpoint under way
+  // Of the checkpoint under way; null: none. What is applied meanwhile is not in it, and
+  // no other begins, nor a repair, before its end was told.
+  std::shared_ptr<stream::Commit> commit_;
   Hurdle checkpointing_;
-  Hurdle applying_;
+  Hurdle applying_;  // of look-ups; while it waits the log takes clicks all the same
   Backoff seal_again_{kRetryFirstMs, kRetryMostMs};
   Backoff merge_again_{kRetryFirstMs, kRetryMostMs};
   Upkeep upkeep_;
-  int64_t next_checkpoint_ns_ = 0;
+  int64_t next_checkpoint_ns_ = 0;  // monotonic
   Pauses pauses_;
+  // Newest minute for which a tick was appended, ms since 1970; 0: not known since the start.
   int64_t ticked_minute_ = 0;
+  // Why the stream has stopped: nothing more is applied, until another takes its place.
   std::optional<Error> failure_;
   std::set<std::string> damaged_parts_;
 

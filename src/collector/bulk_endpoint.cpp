@@ -157,6 +157,7 @@ BulkEndpoint::Fate BulkEndpoint::take_line(Body& body, size_t number, std::strin
 
 BulkEndpoint::Fate BulkEndpoint::spool(Body& body, const click::ParsedClick& click,
                                        const Intake::Target& target) {
+  // Before it is spooled: the journal may tell of it before spool() returns.
   body.answer->expect_one();
   const uint8_t flags = body.backfill ? click::kBackfill : 0;
   const auto taken = intake_.spool(click, {}, target, flags, log::Lane::bulk, body.answer);

@@ -120,6 +120,7 @@ void ClickEndpoint::take(const http::Request& request, const click::ParsedClick&
                          const Intake::Target& target, http::Responder respond) {
   if (target.url.empty()) return respond(nowhere_to_go(click.ad_id, target));
   auto response = answer_of(request, target.url);
+  // Shown the way like everybody, but no visit.
   if (request.method == http::Method::head || is_preview(request))
     return respond(std::move(response));
   const auto connection = intake_.connection_of(request);

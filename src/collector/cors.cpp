@@ -17,9 +17,11 @@ Cors::Cors(std::vector<std::string> origins)
 
 void Cors::add_to(const http::Request& request, http::Response& response) const {
   if (origins_.empty()) return;
+  // On every answer, allowed or not: a cache must not give one origin what was another's.
   response.headers.emplace_back("Vary", "Origin");
   const auto origin = request.header("Origin");
   if (origin.empty() || !(any_ || contains(origins_, origin))) return;
+  // The origin itself, also for "*": with credentials browsers take no star.
   response.headers.emplace_back("Access-Control-Allow-Origin", std::string(origin));
   response.headers.emplace_back("Access-Control-Allow-Credentials", "true");
 }

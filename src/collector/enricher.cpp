@@ -69,6 +69,7 @@ void Enricher::on_finding(const std::string& ad_id, const catalog::Finding& find
     --asked_;
     const auto at = ads_.find(ad_id);
     at->second.asked = false;
+    // Where nobody waits any more, the answer doesn't matter: the ad is forgotten below.
     if (finding.kind == catalog::Finding::Kind::unavailable && !at->second.clicks.empty()) {
       asks_.emplace(clock_.monotonic_ns() + options_.retry_ms * 1'000'000, ad_id);
       return;

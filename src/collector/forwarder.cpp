@@ -64,7 +64,9 @@ void Forwarder::take_next(PartitionId partition) {
 void Forwarder::send(PartitionId partition, Lane& lane) {
   cluster::Batch batch;
   batch.sender = options_.node_id;
+  // The first try may have been committed though its answer was an error.
   batch.again = lane.taken.again || lane.sent_before;
+  // Below these clicks: they are held by the spool until they are committed.
   batch.low_water = spool_.low_water(partition);
   batch.newest = lane.taken.newest;
   batch.records = lane.taken.records;

@@ -82,6 +82,8 @@ Status Spool::append(PartitionId partition, std::string&& record, bool timestamp
   appended_clicks_.add();
   appended_bytes_.add(append.payload.size());
   Share& share = *shares_[partition.value()];
+  // Stamped, given to the journal and queued under one lock: low_water() never passes a click
+  // that it can't see, and the queue's order is the journal's.
   std::lock_guard lock(share.mutex);
   const ArrivalMs received = clock_.now();
   // A click without a time of its own has the node's, or the wall clock's while that stands.
@@ -103,6 +105,7 @@ void Spool::mark_durable(PartitionId partition, Queue queue, JournalPos position
   Share& share = *shares_[partition.value()];
   {
     const Locked queues(share, memory_);
+    // Both: one partition that stands still is not to push the others' clicks to disk.
     const bool full = memory_bytes() >= options_.memory_bytes &&
                       queues->memory_bytes() >= options_.memory_bytes / shares_.size();
     queues->durable(queue, position, std::move(record), full);

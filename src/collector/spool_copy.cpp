@@ -57,6 +57,7 @@ void Spool::copy_oldest(PartitionId partition, JournalPos before) {
   append.partition = partition;
   Backlog::Run copy{from, ArrivalMs(INT64_MAX), 0, false, false};
   std::vector<std::string> records;
+  // A group may hold clicks as they came and others that were copied to it before.
   auto done = read_run(partition, copy, copy_reader_, records);
   copy.copied = true;
   if (done) done = read_run(partition, copy, copy_reader_, records);

@@ -47,6 +47,8 @@ bool TrustedProxies::trusts(std::string_view ip) const {
 
 std::string TrustedProxies::client_ip(std::string_view peer_ip,
                                       const std::vector<std::string_view>& hops) const {
+  // From the nearest hop back, as far as each is one of ours: what stands in front of the
+  // first stranger is that stranger's word.
   auto client = read_ip_address(peer_ip);
   if (!client) return std::string(peer_ip);
   for (auto hop = hops.rbegin(); hop != hops.rend() && trusts(*client); ++hop) {

@@ -94,14 +94,21 @@ class IdTable {
   struct Shard {
     std::unique_ptr<uint8_t, Free> bytes;  // null until the first insert
     uint32_t width = 0;                    // bytes of a line
-    uint32_t capacity = 0;                 // slots of a line
+    uint32_t capacity = 0;                 // slots of a line: capacity_of(width)
     uint32_t line_bits = 0;                // 2^line_bits lines
+    // What slots and spills count their band from; no id of the shard is of an earlier
+    // one. Only rebuild() moves it: every tag would have to change with it.
     int64_t first_band = 0;
+    // Ids in slots and spills, forgotten ones included until their line is cleaned.
     uint64_t used = 0;
+    // Of lines whose `spilled` bit is set, and of no others: find() looks at the bit.
     std::vector<Spill> spills;
-    size_t spills_max = 0;  // more than these ask for room
+    // More than these ask for room. It grows where room didn't help, so that ids which are
+    // no good hashes don't have the shard rebuilt by every insert.
+    size_t spills_max = 0;
     // Band at the time of each doubling, oldest first: a fingerprint of an
-    // earlier or the same band may be one bit shorter for it.
+    // earlier or the same band may be one bit shorter for it. Those of forgotten bands
+    // go with the next rebuild().
     std::vector<int64_t> doublings;
   };
   struct Slot;
@@ -126,7 +133,11 @@ class IdTable {
   void rebuild(Shard& shard, uint32_t line_bits, uint32_t width, int64_t first_band) const;
   void make_room(Shard& shard, int64_t band) const;
 
+  // Never falls. Slots of earlier bands stay until an insert touches their line: till then
+  // they may still match, which costs a look-up and never a verdict.
   int64_t forgotten_before_;
+  // kShards of them. Each grows at a time of its own, so that no insert waits for all of
+  // the table, and has its own first band and doublings for it.
   std::vector<Shard> shards_;
 };
 

@@ -34,6 +34,7 @@ Result<NodeFile> from_json(const std::string& text, const std::string& path) {
   }
 }
 
+/// Refuses a newer format by name; nothing else in the directory is looked at before.
 Result<NodeFile> read_node(FileSystem& files, const std::string& file) {
   const std::string text = TRY(read_file(files, file));
   NodeFile node = TRY(from_json(text, file));
@@ -77,6 +78,8 @@ Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::str
   }
   dir->node_ = TRY(read_node(files, file));
   const NodeFile& node = dir->node_;
+  // The log knows nodes by it: under another name the old one would hold back what may be
+  // forgotten until it counts as silent.
   if (node.node_id != node_id) {
     return Error(Errc::invalid,
                  fmt::format("the directory belongs to node_id \"{}\", the config says \"{}\"",

@@ -8,6 +8,7 @@ namespace clickmill::engine {
 namespace {
 
 using Steady = std::chrono::steady_clock;
+// About what clients and balancers wait before they give up.
 constexpr auto kPatience = std::chrono::seconds(5);
 constexpr size_t kWaitingMost = 1024;
 
@@ -27,6 +28,7 @@ void EarlyRequests::take(http::RequestPtr request, http::Responder respond) {
     }
   }
   if (!open_) return respond(not_yet());
+  // It was opened in between, and nobody else would come for this one.
   handle_(std::move(request), std::move(respond));
 }
 
@@ -37,6 +39,7 @@ void EarlyRequests::open() {
     open_ = true;
     waiting.swap(waiting_);
   }
+  // Without the lock: a handler may answer here and now, and its client ask again.
   for (Waiting& each : waiting) handle_(std::move(each.request), std::move(each.respond));
 }
 

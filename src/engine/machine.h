@@ -130,8 +130,11 @@ class Machine {
   const click::ColumnCodec codec_;
 
   // Each borrows from those above it.
+  /// Null before open_partitions(), as what stands on it; close_partitions() gives it up
+  /// so that a second try opens the files anew.
   std::shared_ptr<state::Store> state_;
   std::unique_ptr<store::Retention> retention_;
+  /// Tasks in the outside's background point to these two: it ends before they go.
   std::unique_ptr<dedup::IdSpaces> id_spaces_;
   std::unique_ptr<dedup::TableImages> images_;
   /// Workers are there from the beginning; partitions from open_partitions() on, and not
@@ -143,15 +146,17 @@ class Machine {
   /// Its waiters point to spool and partitions, and are answered at the latest when it
   /// stops: the destructor stops it first.
   std::unique_ptr<log::Journal> journal_;
+  /// There from open_journal() on, long before partitions are: redirects don't wait.
   std::unique_ptr<collector::Spool> spool_;
+  /// May answer a forwarder within send(), on its worker.
   std::unique_ptr<cluster::ClickRouter> router_;
   std::vector<std::unique_ptr<collector::Forwarder>> forwarders_;  ///< by worker
   std::unique_ptr<log::Upkeep> upkeep_;
 
-  std::vector<size_t> replay_next_;  ///< by worker: whose slice comes next
+  std::vector<size_t> replay_next_;  ///< by worker, its own: whose slice comes next
   // Of worker 0, which does what is the node's.
   MemoryAlarm memory_alarm_;
-  int64_t next_ids_ns_ = 0;
+  int64_t next_ids_ns_ = 0;  ///< monotonic; 0: at once
 };
 
 }  // namespace clickmill::engine

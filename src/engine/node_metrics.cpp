@@ -7,6 +7,7 @@ namespace {
 
 using Share = cluster::PartitionStatus::Share;
 
+/// Of the streams' tallies, which their checkpoints keep: they go on after a restart.
 void add_click_counters(Metrics& metrics, const cluster::Owned& owned) {
   using stream::Tally;
   const auto add = [&](const char* name, const char* help, uint64_t (*read)(const Tally&)) {
@@ -32,6 +33,7 @@ void add_click_counters(Metrics& metrics, const cluster::Owned& owned) {
       [](const Tally& tally) { return tally.resent; });
 }
 
+/// From what workers told last: a scrape waits for no partition.
 void add_stream_gauges(Metrics& metrics, const cluster::PartitionStatus& status) {
   const auto add = [&](const char* name, const char* help, double (*read)(const Share&)) {
     metrics.gauge_from(name, help, [&status, read] { return status.sum(read); });
@@ -68,6 +70,7 @@ void add_stream_gauges(Metrics& metrics, const cluster::PartitionStatus& status)
                      [] { return static_cast<double>(memory_limit_here()); });
 }
 
+/// Pauses are the worst of all partitions, not their sum: one that stands still is the trouble.
 void add_checkpoint_metrics(Metrics& metrics, const cluster::PartitionStatus& status) {
   metrics.counter_from(
       "clickmill_checkpoints_total", "Checkpoints committed since the start.", [&status] {

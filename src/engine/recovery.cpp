@@ -50,6 +50,8 @@ void Recovery::run() {
     bool lost = false;
     if (opened) {
       opened = machine_.recover(stopping_);
+      // The journal's: it will not be whole on the next try, and only a person may leave
+      // answered clicks out.
       lost = !opened && is_damage(opened.error());
     }
     if (opened) {
@@ -58,6 +60,7 @@ void Recovery::run() {
     }
     if (stopping_) return;
     if (lost) return outcome_.lost(std::move(opened).error());
+    // The next try begins with what stands on disk, not with half of this one.
     machine_.close_partitions();
     set_trouble("counts: " + opened.error().text());
     if (beyond_repair_ || !wait_a_moment()) return;
