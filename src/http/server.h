@@ -8,7 +8,7 @@
 // redirect of that thread: anything that may take longer than a look into memory goes to
 // a pool. Promise: a request is answered once, in the order of its connection, or the
 // connection is closed.
-// Begin with message.h, then Server; one connection's life is connection.cpp.
+// Begin with message.h, then Server; one connection's life is tcp_connection.cpp.
 
 #include <cstdint>
 #include <memory>
