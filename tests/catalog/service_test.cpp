@@ -74,7 +74,7 @@ struct Fixture {
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<Catalog> copy;
   std::unique_ptr<Service> service;
-  const Service::Options options_;
+  Service::Options options_;
 };
 
 Kind only(const std::vector<Finding>& heard) {
