@@ -7,6 +7,7 @@
 #include "log/manifest.h"
 #include "log/sealed_model.h"
 #include "log/segment.h"
+#include "log/segments.h"
 #include "simulation/sim_file_system.h"
 
 namespace clickmill::decoders {
