@@ -1,5 +1,15 @@
 #pragma once
 
+// peer/ brings bytes from node to node and has no idea what they mean: Transport and Receiver
+// (here) are all that others see of it. Links is the transport over TCP; a simulated network
+// is another.
+// How a link is made and what its bytes are: handshake.h (who are you, prove it), frame.h
+// (each frame numbered and vouched for), outbox.h (what waits, and how much of it may),
+// connection.h and links.h (two connections make a link). sockets.h is the only file that
+// knows sockets; all of it runs on one thread, `peer`.
+// Promise: what a stranger sends costs him a connection and one line in the log; what a peer
+// sends that is wrong costs the link.
+
 #include <cstdint>
 #include <string>
 
@@ -26,16 +36,34 @@ struct Hello {
   std::string version;  ///< of the program, for people
 };
 
-/// Told by a Transport. Thread: the transport's; must not block.
+/// Why two nodes make no link. Numbers are on the wire and keep their meaning.
+enum class Refusal : uint8_t {
+  none = 0,
+  protocol = 1,      ///< they speak no common protocol
+  secret = 2,        ///< their secrets differ
+  own_name = 3,      ///< both have the same node_id
+  unknown_node = 4,  ///< the caller is not among the configured peers
+  other_node = 5,    ///< the called is not the node that was meant to be
+  cluster = 6,       ///< they belong to different clusters
+  epoch = 7,         ///< one was left behind by a forced recovery, or both had one
+  partitions = 8,
+  replication = 9,
+  other = 255,  ///< a reason that this version does not know
+};
+
+/// Told by a Transport. Thread: the transport's; must not block, nor end the transport.
 class Receiver {
  public:
   virtual ~Receiver() = default;
   virtual void on_frame(const std::string& from, Lane lane, std::string&& frame) = 0;
   /// A link is there: whatever was on its way before may be gone.
   virtual void on_link_up(const Hello& peer) = 0;
-  /// `refused`: the machine answers and nobody listens there, or the peer sent us away; `why` is
-  /// for people.
+  /// A link broke, or one more try to make it failed. `refused`: the machine answers and nobody
+  /// listens there, or the peer and we sent each other away; `why` is for people.
   virtual void on_link_down(const std::string& peer, bool refused, const std::string& why) = 0;
+  /// `peer` knows the secret, so what it says of itself can be believed, and yet there can be
+  /// no link (`epoch`: whoever has the lower one was left behind). on_link_down follows.
+  virtual void on_misfit(const Hello& /*peer*/, Refusal /*why*/) {}
 };
 
 /// Brings frames from node to node, each whole or not at all, in order within a lane and a
@@ -43,7 +71,7 @@ class Receiver {
 class Transport {
  public:
   virtual ~Transport() = default;
-  /// False: no link, or too much waits; never blocks.
+  /// False: no link, the frame is too large, or too much waits; never blocks.
   virtual bool send(const std::string& to, Lane lane, std::string frame) = 0;
 };
 
