@@ -135,6 +135,7 @@ int check_config(const std::vector<std::string>& arguments) {
   if (arguments.size() != 1) return usage_error("check-config takes one FILE");
   const engine::Config config = engine::load_config(arguments[0]);
   engine::check_config(config);
+  if (config.cluster) engine::check_cluster_files(*config.cluster);
   if (!config.catalog.file.empty()) {
     PosixFileSystem files;
     auto read = catalog::check_ads_file(files, config.catalog.file);

@@ -11,29 +11,61 @@ namespace {
 /// null before the first entry: nothing has a time then.
 std::string time_or_null(int64_t ms) { return ms == 0 ? "null" : '"' + format_time_ms(ms) + '"'; }
 
-std::string partition_json(const std::string& leader, const cluster::Partition::State& state) {
+std::string names_json(const std::vector<raft::Member>& members) {
+  std::string out = "[";
+  for (const auto& member : members) {
+    if (out.size() > 1) out += ',';
+    out += json_quoted(member.node);
+  }
+  return out + ']';
+}
+
+std::string partition_json(const cluster::Partition::State& state) {
   // The digest in hex: most JSON readers keep 53 bits of a number.
   return fmt::format(
-      "{{\"partition\":{},\"leader\":{},\"term\":{},\"committed_offset\":{},\"applied_offset\":{},"
+      "{{\"partition\":{},\"leader\":{},\"voters\":{},\"learners\":{},\"term\":{},"
+      "\"committed_offset\":{},\"applied_offset\":{},"
       "\"log_time\":{},\"low_water\":{},\"digest\":{{\"offset\":{},\"value\":\"{:016x}\"}}}}",
-      state.id.value(), json_quoted(leader), state.term.value(), state.committed.value(),
-      state.applied.value(), time_or_null(state.log_time.value()),
+      state.id.value(), state.leader.empty() ? "null" : json_quoted(state.leader),
+      names_json(state.members.voters), names_json(state.members.learners), state.term.value(),
+      state.committed.value(), state.applied.value(), time_or_null(state.log_time.value()),
       time_or_null(state.low_water.value()), state.digest.offset.value(), state.digest.value);
 }
 
-/// A node alone: it is there, since it answers, and leads every partition.
+std::string number_or_null(const std::optional<int64_t>& number) {
+  return number ? fmt::format("{}", *number) : "null";
+}
+
+std::string peer_json(const Context& context, const cluster::Sights::PeerView& peer) {
+  const int64_t now = context.clock.wall_ms();
+  std::optional<int64_t> offset;
+  if (peer.clock) offset = peer.clock->offset_ms;
+  return fmt::format(
+      ",{{\"node_id\":{},\"state\":\"{}\",\"last_seen\":{},\"version\":{},\"linked\":{},"
+      "\"rtt_us\":{},\"clock_offset_ms\":{}}}",
+      json_quoted(peer.node), peer.heard ? "up" : "down",
+      peer.age_ms ? '"' + format_time_ms(now - *peer.age_ms) + '"' : "null",
+      json_quoted(peer.version), peer.up, number_or_null(peer.rtt_us), number_or_null(offset));
+}
+
+/// This node first: it is there, since it answers.
 http::Response describe(Context& context) {
   const auto states = context.reader.states();
   if (!states) return problem_of(states.error());
   const std::string node = json_quoted(context.node_id);
   std::string body = fmt::format(
       "{{\"node_id\":{},\"nodes\":[{{\"node_id\":{},\"state\":\"up\",\"last_seen\":\"{}\","
-      "\"tzdata\":\"{}\"}}],"
-      "\"partitions\":[",
-      node, node, format_time_ms(context.clock.wall_ms()), query::ZoneFiles::system().version());
+      "\"version\":\"{}\",\"tzdata\":\"{}\"}}",
+      node, node, format_time_ms(context.clock.wall_ms()), CLICKMILL_VERSION,
+      query::ZoneFiles::system().version());
+  if (context.peers != nullptr) {
+    for (const auto& peer : context.peers->sights().view(context.peers->now_ns()))
+      body += peer_json(context, peer);
+  }
+  body += "],\"partitions\":[";
   for (const auto& state : *states) {
     if (state.id != states->front().id) body += ',';
-    body += partition_json(context.node_id, state);
+    body += partition_json(state);
   }
   return http::json_response(body + "]}");
 }

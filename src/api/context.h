@@ -19,6 +19,7 @@
 #include "base/params.h"
 #include "catalog/catalog.h"
 #include "cluster/log_reader.h"
+#include "cluster/peers.h"
 #include "cluster/recounter.h"
 #include "cluster/review_desk.h"
 #include "cluster/version_reader.h"
@@ -55,6 +56,8 @@ struct Context {
   std::function<std::vector<std::string>()> warnings;
   /// The configuration service that has the ads; empty: this node has them.
   std::string catalog_url = {};
+  /// The other nodes; null: there are none.
+  const cluster::Peers* peers = nullptr;
   /// What has been deleted from the store; null: nothing.
   const store::Retention* retention = nullptr;
   store::TableTimes deleted_before() const {

@@ -33,6 +33,10 @@ void append_escaped(std::string& out, char c) {
   out += kHex[byte & 15];
 }
 
+bool is_alnum(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 }  // namespace
 
 std::string lower(std::string text) {
@@ -104,6 +108,13 @@ std::string shown(std::string_view text) {
   constexpr size_t kShownBytes = 80;
   if (text.size() <= kShownBytes) return '"' + std::string(text) + '"';
   return '"' + std::string(cut_utf8(text, kShownBytes)) + "…\"";
+}
+
+bool consists_of(std::string_view text, size_t longest, std::string_view besides_alnum) {
+  return !text.empty() && text.size() <= longest &&
+         std::all_of(text.begin(), text.end(), [&](char c) {
+           return is_alnum(c) || besides_alnum.find(c) != std::string_view::npos;
+         });
 }
 
 }  // namespace clickmill

@@ -25,4 +25,7 @@ std::string_view cut_utf8(std::string_view text, size_t bytes_most);
 /// `text` in quotes for an error's detail, cut when long.
 std::string shown(std::string_view text);
 
+/// 1 to `longest` bytes, each an ASCII letter, a digit or one of the others.
+bool consists_of(std::string_view text, size_t longest, std::string_view besides_alnum);
+
 }  // namespace clickmill

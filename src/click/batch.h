@@ -17,6 +17,7 @@ enum class EntryKind : uint8_t {
   settings = 3,
   decision = 4,
   repair = 5,
+  members = 6,  ///< Raft's: who makes up the group from here on
 };
 
 /// Stands before the records of a clicks entry.

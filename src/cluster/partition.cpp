@@ -13,7 +13,6 @@ namespace clickmill::cluster {
 namespace {
 
 constexpr size_t kReplayBytes = 256 << 10;
-constexpr Term kFirstTerm{1};
 // Unsaved bytes, in those that bring a checkpoint forward, with which no more is
 // applied: while one is under way, and while they fail.
 constexpr uint64_t kRoomFactor = 3;
@@ -27,39 +26,11 @@ Partition::Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segm
       clock_(clock),
       options_(std::move(options)),
       segments_(std::move(segments)),
-      pipeline_(std::move(pipeline)) {
+      pipeline_(std::move(pipeline)),
+      random_(options_.random_seed + id_.value()) {
   // Staggered, so that the partitions' checkpoints don't fall on one instant.
   next_checkpoint_ns_ = clock_.system().monotonic_ns() +
                         options_.checkpoint_interval_ms * 1'000'000 / 64 * (1 + id_.value() % 64);
-}
-
-Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
-  log::PartitionLog::Callbacks callbacks;
-  callbacks.on_durable = [this](Offset last, Term term) {
-    options_.on_worker([this, last, term] { told_durable(last, term); });
-  };
-  callbacks.on_failed = [this](const Error& error) {
-    options_.on_worker([this, text = error.text()] { told_failed(text); });
-  };
-  log_ = TRY(log::PartitionLog::open(id_, *segments_, journal, std::move(recovered),
-                                     std::move(callbacks)));
-  if (pipeline_->applied() > log_->last()) {
-    return Error(
-        Errc::corrupt,
-        fmt::format("partition {}: the checkpoint is at offset {}, but the log ends at {}; "
-                    "journal and state don't belong together",
-                    id_.value(), pipeline_->applied().value(), log_->last().value()));
-  }
-  // A group of one: what was recovered is durable, so it is committed.
-  log_->commit(log_->last());
-  log_->release_thread();
-  publish_tally();
-  replay_until_ = log_->last();
-  if (lost()) fail_for_good(Error(Errc::corrupt, options_.rebuilder->lost()->message()));
-  // A rebuild takes long: clicks must not wait for it.
-  leads_ = failure_ || rebuilding();
-  clock_.raise(ArrivalMs(log_->last_append_ms().value()));
-  return {};
 }
 
 bool Partition::replay_slice() {
@@ -81,8 +52,7 @@ bool Partition::replay_slice() {
       return !failure_ && pipeline_->applied() > before;
   }
   if (rebuilding() && !finish_rebuild()) return false;
-  caught_up_ = put_settings_in_force();
-  leads_ = leads_ || caught_up_;
+  caught_up_ = replica_->leads_surely() ? prepare_to_lead() : has_contact();
   // What was committed while it was rebuilt.
   apply_rest();
   return false;
@@ -92,7 +62,11 @@ Partition::State Partition::state() const {
   owner_.check();
   State state;
   state.id = id_;
-  state.term = std::max(log_->hard_state().term, kFirstTerm);
+  state.term = replica_->core().term();
+  // One that is silent is no leader any more, whoever comes next.
+  const raft::Member* leader = replica_->leader();
+  if (leader != nullptr && replica_->core().leader_is_live()) state.leader = leader->node;
+  state.members = replica_->core().membership();
   state.first = log_->first();
   state.last = log_->last();
   state.committed = log_->committed();
@@ -223,7 +197,6 @@ void Partition::fail(Error error) {
   if (rebuilding() && is_damage(error)) heals_ = false;
   failure_ = std::move(error).with_context(fmt::format("partition {} stopped", id_.value()));
   log_error("partition", failure_->text());
-  leads_ = true;
   fail_waiting();
 }
 
@@ -232,141 +205,20 @@ void Partition::fail_for_good(Error error) {
   fail(std::move(error));
 }
 
-void Partition::fail_waiting() {
-  for (Waiting& waiting : std::exchange(waiting_, {})) {
-    waiting.committed(Error(Errc::closed, failure_->message()));
-  }
-}
-
-/// False: not now, since the journal doesn't take it.
-bool Partition::put_settings_in_force() {
-  if (pipeline_->settings() == options_.settings) return true;
-  std::string payload;
-  stream::encode_settings(options_.settings, payload);
-  // A node that they name first begins at their time: not above what waits already to be
-  // counted, or that would be too old to be judged.
-  const LogMs append_ms(std::max({options_.low_water(id_).value(), log_->last_append_ms().value(),
-                                  pipeline_->horizon().log_time().value()}));
-  return append_entry(click::EntryKind::settings, 1, std::move(payload), append_ms).has_value();
-}
-
-LogMs Partition::next_append_ms(ArrivalMs not_below) {
-  return LogMs(std::max({clock_.now().value(), not_below.value(), log_->last_append_ms().value(),
-                         pipeline_->horizon().log_time().value()}));
-}
-
-Status Partition::append_entry(click::EntryKind kind, uint32_t count, std::string&& payload,
-                               LogMs append_ms) {
-  log::Entry entry;
-  entry.first = log_->last() + 1;
-  entry.count = count;
-  entry.kind = static_cast<uint8_t>(kind);
-  entry.term = std::max(log_->hard_state().term, kFirstTerm);
-  entry.append_ms = append_ms;
-  entry.payload = std::move(payload);
-  return log_->append(std::move(entry));
-}
-
-Status Partition::append_clicks(Batch& batch) {
-  const LogMs append_ms = next_append_ms(batch.newest);
-  size_t done = 0;
-  while (done < batch.records.size()) {
-    // No entry crosses a multiple of kBlockOffsets: blocks and digests end there.
-    const uint64_t first = log_->last().value() + 1;
-    const uint64_t room = log::kBlockOffsets - first % log::kBlockOffsets;
-    const size_t end = done + std::min<size_t>(room, batch.records.size() - done);
-    std::string payload;
-    click::encode_batch_header({batch.sender, batch.again, batch.low_water}, payload);
-    for (size_t i = done; i < end; ++i) payload += batch.records[i];
-    TRY(append_entry(click::EntryKind::clicks, static_cast<uint32_t>(end - done),
-                     std::move(payload), append_ms));
-    done = end;
-  }
-  return {};
-}
-
-void Partition::submit(Batch&& batch, Committed committed) {
-  owner_.check();
-  if (log_failed_) return committed(Error(Errc::closed, failure_->message()));
-  if (!takes_clicks()) return committed(Error(Errc::busy, "still replaying the log"));
-  if (auto appended = append_clicks(batch); !appended)
-    return committed(std::move(appended).error());
-  waiting_.push_back({log_->last(), std::move(committed)});
-}
-
-void Partition::propose(click::EntryKind kind, std::string&& payload, Applied applied) {
-  owner_.check();
-  if (failure_) return applied(Error(Errc::closed, failure_->message()));
-  if (!caught_up_) return applied(Error(Errc::busy, "still replaying the log"));
-  auto appended = append_entry(kind, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
-  if (!appended) return applied(std::move(appended).error());
-  const Offset offset = log_->last();
-  waiting_.push_back({offset, [offset, applied = std::move(applied)](Status status) {
-                        applied(status ? Result<Offset>(offset) : std::move(status).error());
-                      }});
-}
-
-void Partition::told_durable(Offset last, Term term) {
-  owner_.check();
-  log_->durable_upto(last, term);
-  log_->commit(log_->durable());
-  tail_readers_.committed(log_->committed());
-  // While it is replaying, replay_slice gets there in its own time.
-  if (caught_up_) apply_committed();
-  answer_waiting();
-}
-
-void Partition::told_failed(const std::string& why) {
-  owner_.check();
-  log_failed_ = true;
-  fail(Error(Errc::closed, "journal: " + why));
-  fail_waiting();
-}
-
-/// A proposal is told no earlier than it is applied; what is committed was, just
-/// before, unless the stream has stopped: then only clicks wait.
-Offset Partition::answered_upto() const {
-  return failure_ || !caught_up_ ? log_->committed() : pipeline_->applied();
-}
-
-void Partition::answer_waiting() {
-  while (!waiting_.empty() && waiting_.front().last <= answered_upto()) {
-    Waiting waiting = std::move(waiting_.front());
-    waiting_.pop_front();
-    waiting.committed({});
-  }
-}
-
 void Partition::maintain() {
   owner_.check();
+  tick_group();
   tail_readers_.expire(clock_.system().monotonic_ns());
   // Even after a failure: a table image that is half written keeps the other
   // partitions from writing theirs.
   if (caught_up_) pipeline_->maintain();
   apply_rest();
-  if (takes_clicks()) tick_if_due();
+  if (prepare_to_lead()) tick_if_due();
   seal_if_due();
   if (failure_) return heal_if_due();
   if (!caught_up_) return;
   checkpoint_if_due();
   if (!repairing_) merge_if_due();
-}
-
-void Partition::tick_if_due() {
-  const int64_t grace = pipeline_->settings().window_grace_ms;
-  const int64_t minute = floor_to(clock_.now().value() - grace, kMinuteMs);
-  if (ticked_minute_ == 0)
-    ticked_minute_ = floor_to(pipeline_->horizon().log_time().value() - grace, kMinuteMs);
-  if (minute <= ticked_minute_) return;
-  std::string payload;
-  stream::encode_tick({{options_.node_id, options_.low_water(id_)}}, payload);
-  auto done =
-      append_entry(click::EntryKind::tick, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
-  if (done) {
-    ticked_minute_ = minute;
-  } else if (done.error().code() == Errc::corrupt) {
-    fail(std::move(done).error());
-  }
 }
 
 /// Whether a checkpoint is due whatever the time.
@@ -431,7 +283,8 @@ void Partition::checkpoint_now() {
 /// What the stream has yet to apply stays in memory, from where it takes it.
 void Partition::seal_if_due() {
   if (sealing_ || seal_again_.waits(clock_.system().monotonic_ns())) return;
-  auto entries = failure_ ? log_->sealable() : log_->sealable(pipeline_->applied());
+  const Offset most = replica_->sealable_upto();
+  auto entries = log_->sealable(failure_ ? most : std::min(most, pipeline_->applied()));
   if (entries.empty()) return;
   sealing_ = options_.in_background([this, entries = std::move(entries)] {
     std::vector<log::Entry> copies;
@@ -446,7 +299,7 @@ void Partition::sealed(Offset last, const Status& done) {
   sealing_ = false;
   if (done) {
     seal_again_.succeeded();
-    return log_->sealed_upto(last);
+    return replica_->sealed_upto(last);
   }
   ++upkeep_.seals_failed;
   seal_again_.failed(clock_.system().monotonic_ns());

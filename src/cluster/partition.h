@@ -13,6 +13,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,19 +24,22 @@
 #include "base/backoff.h"
 #include "base/node_clock.h"
 #include "base/owned_by_thread.h"
+#include "base/random.h"
 #include "click/batch.h"
 #include "cluster/batch.h"
 #include "cluster/tail_readers.h"
 #include "log/partition_log.h"
+#include "raft/replica.h"
 #include "store/retention.h"
 #include "stream/pipeline.h"
 #include "stream/rebuilder.h"
+#include "stream/settings.h"
 
 namespace clickmill::cluster {
 
-/// One partition on this node: its log, and the stream that applies what is
-/// committed. A node alone is a group of one: it leads every partition, and
-/// what is durable here is committed.
+/// One partition on this node: its log, its place in the group that decides over it, and the
+/// stream that applies what is committed. A node alone is a group of one: it leads every
+/// partition, and what is durable here is committed.
 ///
 /// A partition whose stream meets an error stops applying and answering, and
 /// failure() says why. Its log goes on: it takes clicks and ticks, is sealed and lets
@@ -46,6 +50,28 @@ namespace clickmill::cluster {
 /// Thread: worker, except where noted.
 class Partition {
  public:
+  using Applied = std::function<void(Result<Offset>)>;
+  /// A partition's group, and the outside that it needs. All functions: thread worker.
+  struct Group {
+    raft::Member self;
+    raft::Membership membership;  ///< in force at the end of what is sealed
+    std::function<void(const std::string& node, std::string message)> send;
+    std::function<raft::Sight(const raft::Member&)> sight_of;
+    /// Whether this node has forgotten no promise and is well enough to lead.
+    std::function<raft::Core::Permit()> permit;
+    /// 0: this node is preferred as leader.
+    std::function<uint32_t()> rank;
+    /// What other nodes told of their spools since then; 0: ever.
+    std::function<std::vector<stream::LowWater>(PartitionId, int64_t since_ns)> low_waters;
+    std::function<Status(Offset, const raft::Membership&)> keep_members;
+    /// Brings an entry to the partition's leader, another node; `applied` comes on the worker
+    /// once it is applied here too.
+    std::function<void(click::EntryKind, std::string&& payload, Applied)> propose;
+    /// Gets sealed blocks from the leader, and comes back with take_blocks() once.
+    std::function<void(Offset from)> fetch;
+    /// This disk has lost what it acknowledged.
+    std::function<void()> forgot;
+  };
   struct Options {
     std::string node_id;
     stream::Settings settings;  ///< as configured; put in force by a log entry
@@ -57,6 +83,9 @@ class Partition {
     uint64_t log_bytes = 4 << 20;  ///< of unsealed entries, more than that holds clicks up
     /// Low-water of this node's spool for the partition. Thread: any.
     std::function<ArrivalMs(PartitionId)> low_water;
+    uint64_t random_seed = 0;  ///< of elections' delays
+    /// Where this node has peers; absent: it is alone.
+    std::optional<Group> group = std::nullopt;
     /// Runs a task on the background thread; false when it can't now. Thread: any.
     std::function<bool(std::function<void()>)> in_background;
     /// The same for the writing of checkpoints, which nothing long may hold up. Null:
@@ -91,14 +120,32 @@ class Partition {
   LogHour oldest_durable_hour() const;
 
   /// Whether submit() takes batches now.
-  bool takes_clicks() const { return !log_failed_ && leads_; }
+  bool takes_clicks() const { return !log_failed_ && ready_ && replica_->leads_surely(); }
+  /// A message of another member of the group, on `node`.
+  void receive(const std::string& node, raft::Received&& message);
+  /// The link to another member's node is new.
+  void link_is_new(raft::StorageId storage) {
+    replica_->link_is_new(storage);
+    moved();
+  }
+  /// What group.fetch was asked for.
+  void take_blocks(Result<std::vector<log::Entry>> blocks);
+  /// Calls back when the stream has applied up to there, or it is clear that it won't.
+  void when_applied(Offset offset, Applied applied);
+  /// As leader; see raft::Core::change and hand_over.
+  Status change_members(std::vector<raft::Member> voters, std::vector<raft::Member> learners);
+  Status hand_over(raft::StorageId heir);
+  const raft::Replica& replica() const { return *replica_; }
+  /// Whether what has been applied is as new as a living leader's, or nearly.
+  bool up_to_date() const;
   /// Appends a batch as leader. `committed` is called later, or at once with an error.
   void submit(Batch&& batch, Committed committed);
-  /// Appends one entry that is no batch of clicks, as leader. `applied` is called
+  /// Appends one entry that is no batch of clicks, here or through its leader. `applied` is called
   /// later, on the worker, with its offset once the stream has applied it; or at
   /// once or later with an error, which after an append leaves open whether it will be.
-  using Applied = std::function<void(Result<Offset>)>;
   void propose(click::EntryKind kind, std::string&& payload, Applied applied);
+  /// The same as leader, else Errc::not_leader.
+  void propose_here(click::EntryKind kind, std::string&& payload, Applied applied);
   /// Ticks, checkpoints, seals and merges what is due, and goes on where memory or a
   /// failure that may pass has held it up. Call a few times a second.
   void maintain();
@@ -117,6 +164,8 @@ class Partition {
   struct State {
     PartitionId id;
     Term term;
+    std::string leader;  ///< node_id; empty: none is known
+    raft::Membership members;
     Offset first;  ///< that can be read; last + 1 when there is none
     Offset last;
     Offset committed;
@@ -167,10 +216,23 @@ class Partition {
   static constexpr int64_t kRetryMostMs = 60'000;
   struct Waiting {
     Offset last;
+    Term term;
     Committed committed;
   };
-  void told_durable(Offset last, Term term);
+  // partition_blocks.cpp
+  void fetch_blocks(raft::Behind behind);
+  void adopt_if_ready();
+  void end_fetch(const char* why);
+  // partition_group.cpp
+  Status open_replica();
+  log::PartitionLog::Callbacks callbacks();
+  void tick_group();
   void told_failed(const std::string& why);
+  void moved();
+  void lost_lead();
+  bool prepare_to_lead();
+  bool has_contact() const;
+  LogMs still_ms() const;
   Offset answered_upto() const;
   Status append_clicks(Batch& batch);
   Status append_entry(click::EntryKind kind, uint32_t count, std::string&& payload,
@@ -217,17 +279,26 @@ class Partition {
   // counted is committed, and where it isn't sealed yet it is still in log_.
   std::unique_ptr<log::Segments> segments_;
   std::unique_ptr<stream::Pipeline> pipeline_;  // another one after begin_again()
-  std::unique_ptr<log::PartitionLog> log_;      // null before open()
+  std::unique_ptr<log::PartitionLog> log_;      // null before open(), as is:
+  std::unique_ptr<raft::Replica> replica_;
   // Who is still to be answered, by offset: answers go from the front.
   std::deque<Waiting> waiting_;
+  std::multimap<Offset, Applied> followed_;  // the same for entries of another leader
   TailReaders tail_readers_;
-  Offset replay_until_;      // the end of the log at the start, or when it began again
-  bool loaded_ = false;      // the stream has read its ids
-  bool caught_up_ = false;   // replay_until_ is applied and the settings are in force
-  bool leads_ = false;       // since it was caught up first, or can't be by replaying alone
-  bool log_failed_ = false;  // the journal has: nothing can be appended
-  bool heals_ = true;        // whether the stream's failure is one that passes
+  Offset replay_until_;        // what the log was known to have committed at the start,
+                               // alone: its end; or when it began again
+  bool loaded_ = false;        // the stream has read its ids
+  bool caught_up_ = false;     // replay_until_ is applied, and as leader the settings put
+  bool ready_ = false;         // to take clicks as leader: the settings are in force
+  bool settings_put_ = false;  // by this leader
+  Term led_;                   // the term that it leads in; 0: it doesn't
+  bool log_failed_ = false;    // the journal has: nothing can be appended
+  bool heals_ = true;          // whether the stream's failure is one that passes
   Backoff heal_again_{kRetryFirstMs, kRetryMostMs};
+  // Blocks that a peer has committed, on their way into this log.
+  bool fetching_ = false;
+  std::vector<log::Entry> arriving_;
+  std::string fetch_trouble_;
   bool sealing_ = false;  // one of each is under way in the background
   bool merging_ = false;
   bool repairing_ = false;
@@ -243,6 +314,11 @@ class Partition {
   Pauses pauses_;
   // Newest minute for which a tick was appended, ms since 1970; 0: not known since the start.
   int64_t ticked_minute_ = 0;
+  int64_t heard_upto_ns_ = 0;  // of others' low-waters: what the last tick has told
+  int64_t next_group_tick_ns_ = 0;
+  int64_t led_since_ns_ = 0;
+  int64_t opened_ns_ = 0;
+  Random random_;
   // Why the stream has stopped: nothing more is applied, until another takes its place.
   std::optional<Error> failure_;
   std::set<std::string> damaged_parts_;

@@ -220,7 +220,7 @@ Result<stream::Recounted> Recounter::recount_log(PartitionId partition, const Co
   options.from_ms = from_ms;
   options.to_ms = to_ms;
   options.ad_id = request_.ad_id;
-  options.seed = options_.seed;
+  options.seed = options_.seed();
   options.settings = stored.stored.settings;
   options.ids_most = options_.ids_most;
   options.rows_most = options_.rows_most;

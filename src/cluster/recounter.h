@@ -32,7 +32,8 @@ struct RecountRequest {
 class Recounter {
  public:
   struct Options {
-    uint64_t seed = 0;  ///< the data's
+    /// The data's. Thread: any.
+    std::function<uint64_t()> seed = [] { return uint64_t{0}; };
     size_t ids_most = 1'000'000;
     size_t rows_most = 100'000;
     size_t listed_most = 10'000;  ///< differences that are kept; the rest are only counted

@@ -4,7 +4,7 @@
 
 namespace clickmill::collector {
 
-/// What an answer waits for: nothing, write(2), or the group's fdatasync.
-enum class Durability : uint8_t { memory, written, synced };
+/// What an answer waits for: nothing, write(2), the group's fdatasync, or a quorum of nodes.
+enum class Durability : uint8_t { memory, written, synced, replicated };
 
 }  // namespace clickmill::collector

@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/text.h"
 #include "engine/config_reader.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -31,7 +32,6 @@ struct Unsupported {
   std::string_view only_value;  // JSON; empty: the key must be absent
 };
 constexpr Unsupported kUnsupported[] = {
-    {"cluster", ""},
     {"collector.country_db", R"("")"},
     {"collector.rate_limit", "{}"},
     {"tls.cert", R"("")"},
@@ -40,17 +40,6 @@ constexpr Unsupported kUnsupported[] = {
 };
 
 // Rules of values; each answers whether the value is right.
-
-bool is_alnum(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool consists_of(std::string_view text, size_t longest, std::string_view besides_alnum) {
-  return !text.empty() && text.size() <= longest &&
-         std::all_of(text.begin(), text.end(), [&](char c) {
-           return is_alnum(c) || besides_alnum.find(c) != std::string_view::npos;
-         });
-}
 
 /// Visible ASCII and UTF-8, no blanks and no control characters.
 bool is_one_word(std::string_view text) {
@@ -147,7 +136,8 @@ void read_collector(ConfigReader& in, Config::Collector& out) {
   in.choice<Durability>("collector.durability", out.durability,
                         {{"memory", Durability::memory},
                          {"written", Durability::written},
-                         {"synced", Durability::synced}});
+                         {"synced", Durability::synced},
+                         {"replicated", Durability::replicated}});
   in.number("collector.redirect_deadline_ms", out.redirect_deadline_ms, 1, 10'000);
   in.text("collector.default_redirect", out.default_redirect);
   if (!out.default_redirect.empty() && !is_http_url(out.default_redirect)) {
@@ -285,7 +275,7 @@ void read_process(ConfigReader& in, Config& out) {
 }
 
 void read_node(ConfigReader& in, const std::filesystem::path& folder, Config& out) {
-  if (in.text("node_id", out.node_id) && !consists_of(out.node_id, 64, "._-")) {
+  if (in.text("node_id", out.node_id) && !is_node_id(out.node_id)) {
     in.problem("node_id", "not 1 to 64 letters, digits and . _ -");
   }
   if (in.text("data_dir", out.data_dir) && out.data_dir.empty()) {
@@ -328,6 +318,11 @@ Config parse_config(std::string_view json, const std::string& path) {
   read_catalog(in, folder, config.catalog);
   read_keys(in, config.keys);
   read_process(in, config);
+  config.cluster = read_cluster(in, folder.string(), config.node_id);
+  if (config.collector.durability == Durability::replicated && !config.cluster) {
+    in.problem("collector.durability",
+               "\"replicated\" waits for other nodes, and there is no cluster");
+  }
   refuse_unsupported(in);
   std::string problems;
   for (const std::string& line : std::move(in).finish()) {
@@ -366,6 +361,15 @@ void check_config(const Config& config) {
   if (api.port != 0 && api.port == collector.port && api.host == collector.host) {
     throw ConfigError("listen.api: " + config.listen.api +
                       " is listen.collector too; each needs a port of its own");
+  }
+  if (!config.cluster) return;
+  const http::HostPort peer = parse("listen.peer", config.listen.peer);
+  for (const auto& [key, other] :
+       {std::pair("listen.collector", &collector), std::pair("listen.api", &api)}) {
+    if (peer.port != 0 && peer.port == other->port && peer.host == other->host) {
+      throw ConfigError("listen.peer: " + config.listen.peer + " is " + key +
+                        " too; each needs a port of its own");
+    }
   }
 }
 

@@ -1,23 +1,19 @@
 #pragma once
 
 #include <cstdint>
-#include <stdexcept>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/logging.h"
 #include "collector/durability.h"
+#include "engine/cluster_config.h"
+#include "engine/config_error.h"
 #include "http/auth.h"
 #include "log/segments.h"
 
 namespace clickmill::engine {
-
-/// A config that can't be used: one line per problem, each naming the key.
-class ConfigError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 using collector::Durability;
 
@@ -32,6 +28,7 @@ struct Config {
     std::string peer = "127.0.0.1:8082";
     friend bool operator==(const Listen&, const Listen&) = default;
   } listen;
+  std::optional<ClusterConfig> cluster;  ///< nothing: a node alone
   struct Log {
     uint32_t partitions = 64;
     uint32_t retention_days = 90;
@@ -101,7 +98,7 @@ struct Config {
 /// no config file, relative paths start at the current directory.
 /// Throws ConfigError naming every wrong key: unknown ones with the nearest
 /// known key, wrong types and ranges with the rule, and those whose work has
-/// not come yet when they are not at their default ("cluster", "tls", …).
+/// not come yet when they are not at their default ("tls", "memory_limit_mb", …).
 Config parse_config(std::string_view json, const std::string& path);
 /// Reads and parses a file. Throws ConfigError.
 Config load_config(const std::string& path);

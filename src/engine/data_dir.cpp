@@ -96,6 +96,22 @@ Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::str
   return dir;
 }
 
+Status DataDir::adopt_seed(FileSystem& files, uint64_t seed, bool holds_records) {
+  if (seed == node_.seed) return {};
+  const std::string file = paths_.root + "/node";
+  if (holds_records) {
+    return Error(Errc::invalid,
+                 "the directory holds clicks that were hashed with another seed than the "
+                 "cluster's; a node joins with an empty data_dir",
+                 file);
+  }
+  NodeFile node = node_;
+  node.seed = seed;
+  TRY(write_file_atomically(files, file, to_json(node)));
+  node_ = std::move(node);
+  return {};
+}
+
 Result<std::unique_ptr<DataDir>> DataDir::open_existing(FileSystem& files,
                                                         const std::string& path) {
   const std::string file = path + "/node";

@@ -16,12 +16,18 @@ struct NodeFile {
 };
 
 /// Where everything stands in a data directory:
-///   node, LOCK, catalog, upkeep, retention, journal/, log/<partition>/, state/, ids/, store/
+///   node, LOCK, catalog, upkeep, retention, journal/, log/<partition>/, state/, ids/, store/,
+///   and of a node with peers members/<partition>
 struct DataPaths {
   std::string root;
 
   std::string journal() const { return root + "/journal"; }
   std::string log(uint32_t partition) const;
+  /// Who is in the partitions' groups.
+  std::string members() const { return root + "/members"; }
+  std::string members(uint32_t partition) const {
+    return members() + "/" + std::to_string(partition);
+  }
   std::string state() const { return root + "/state"; }
   std::string ids() const { return root + "/ids"; }
   std::string store() const { return root + "/store"; }
@@ -39,6 +45,11 @@ class DataDir {
   /// Errc::not_found: there is none; the others as above.
   static Result<std::unique_ptr<DataDir>> open_existing(FileSystem& files, const std::string& path);
   const NodeFile& node() const { return node_; }
+  /// Takes over the seed of the cluster that the node joins; durable when it returns. Only
+  /// while nothing was hashed with the own one: `holds_records` tells whether the journal or
+  /// the log holds any (Errc::invalid then, unless the two are equal). Before the node's
+  /// cluster file is saved, or a crash between the two leaves a member with a seed of its own.
+  Status adopt_seed(FileSystem& files, uint64_t seed, bool holds_records);
   const DataPaths& paths() const { return paths_; }
   const std::string& path() const { return paths_.root; }
   std::string journal() const { return paths_.journal(); }

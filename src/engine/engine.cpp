@@ -23,6 +23,7 @@
 #include "engine/machine.h"
 #include "engine/node_metrics.h"
 #include "engine/options.h"
+#include "engine/peering.h"
 #include "engine/recovery.h"
 #include "http/server.h"
 
@@ -102,6 +103,8 @@ class Engine::Impl {
 
   /// Holds the lock of the data directory for as long as anything may write there.
   std::unique_ptr<DataDir> dir_;
+  /// Its links and beats end before the machine's workers. Null: a node alone.
+  std::unique_ptr<Peering> peering_;
   std::unique_ptr<catalog::Catalog> catalog_;
   // Only with catalog.source "http"; all three work on the client's thread.
   std::unique_ptr<http::Client> catalog_client_;
@@ -154,6 +157,7 @@ Status Engine::Impl::start() {
   TRY(bind());
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
   files_.set_reserve(TRY(reserve_bytes(config_, files_, dir_->path())));
+  if (config_.cluster) peering_ = TRY(Peering::open(config_, files_, *dir_));
   TRY(open_catalog());
   background_ = std::make_unique<TaskPool>("background", 1, 4096, kBackgroundNice);
   // Two, so that one's sync is the other's time to write.
@@ -161,12 +165,18 @@ Status Engine::Impl::start() {
   TRY(open_machine());
   open_api();
   Recovery::Outcome outcome;
+  if (peering_) {
+    outcome.first = [this](const std::atomic<bool>& stopping) {
+      return peering_->wait_until_founded(stopping);
+    };
+  }
   outcome.recovered = [this] { begin_counting(); };
   outcome.lost = [this](Error error) { lose(std::move(error)); };
   recovery_ =
       std::make_unique<Recovery>(*machine_, *dir_, files_, files_.reserve(), std::move(outcome));
   serve();
   started_ = true;
+  if (peering_) TRY(peering_->connect(*machine_));
   recovery_->start();
   return {};
 }
@@ -221,8 +231,10 @@ Status Engine::Impl::open_machine() {
   outside.ask_for_ad = [this](const std::string& ad_id, collector::Enricher::Done told) {
     find_ad(ad_id, std::move(told));
   };
-  machine_ = std::make_unique<Machine>(files_, clock_, TRY(machine_options(config_, files_, *dir_)),
-                                       std::move(outside));
+  outside.synchronised = kernel_clock_is_synchronised;
+  auto options = TRY(machine_options(config_, files_, *dir_));
+  if (peering_) peering_->complete(options);
+  machine_ = std::make_unique<Machine>(files_, clock_, std::move(options), std::move(outside));
   return machine_->open_journal();
 }
 
@@ -277,7 +289,8 @@ void Engine::Impl::open_api() {
   review_ = std::make_unique<cluster::ReviewDesk>(owned);
   log_reader_ = std::make_unique<cluster::LogReader>(owned);
   recounter_ = std::make_unique<cluster::Recounter>(
-      owned, *log_reader_, cluster::Recounter::Options{.seed = dir_->node().seed});
+      owned, *log_reader_,
+      cluster::Recounter::Options{.seed = [this] { return dir_->node().seed; }});
   pools_ = std::make_unique<api::Pools>(threads_of(config_));
   intake_ = std::make_unique<collector::Intake>(machine_->spool(), *catalog_,
                                                 catalog_service_.get(), intake_options(config_));
@@ -308,6 +321,7 @@ void Engine::Impl::open_api() {
       .not_ready = [this] { return not_ready(); },
       .warnings = [this] { return warnings(); },
       .catalog_url = config_.catalog.url,
+      .peers = machine_->peers(),
       .retention = &machine_->retention(),
   });
   api::add_collector_routes(collector_routes_, *context_);
@@ -364,6 +378,9 @@ std::vector<std::string> Engine::Impl::not_ready() {
   std::vector<std::string> reasons = machine_->status().reasons();
   if (std::string trouble = counting_ ? std::string() : recovery_->trouble(); !trouble.empty())
     reasons.push_back(std::move(trouble));
+  if (peering_) {
+    for (std::string& reason : peering_->reasons()) reasons.push_back(std::move(reason));
+  }
   // Those that wait for the configuration service may wait for long.
   const collector::Spool& spool = machine_->spool();
   if (const uint64_t earlier = spool.earlier_clicks(); earlier > spool.pending_clicks())
@@ -434,6 +451,8 @@ void Engine::Impl::drain_spool() {
 
 void Engine::Impl::stop() {
   if (recovery_) recovery_->stop();
+  // While everybody still hears of it.
+  if (peering_ && counting_) machine_->peers()->hand_over_all();
   lose(Error(Errc::closed, "the node was stopped"));
   early_.refuse(true);
   if (counting_) log_reader_->end_following();
@@ -447,6 +466,7 @@ void Engine::Impl::stop() {
     machine_->post_checkpoints();
     machine_->spool().write_trims();
   }
+  if (peering_) peering_->stop();
   const bool was_started = std::exchange(started_, false);
   if (machine_) machine_->stop_workers();
   if (background_) background_->stop();

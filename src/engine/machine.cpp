@@ -7,6 +7,7 @@
 
 #include "base/logging.h"
 #include "base/random.h"
+#include "cluster/members_file.h"
 #include "engine/orphaned_parts.h"
 
 namespace clickmill::engine {
@@ -53,17 +54,20 @@ Machine::Machine(FileSystem& files, const Clock& clock, Options options, Outside
       clock_(clock),
       options_(std::move(options)),
       outside_(std::move(outside)),
+      seed_(options_.seed),
       status_(options_.partitions),
       replay_next_(options_.workers),
       memory_alarm_(options_.memory_limit_bytes) {
   for (unsigned i = 0; i < options_.workers; ++i) {
     owned_.workers.push_back(std::make_unique<cluster::Worker>(fmt::format("worker-{}", i)));
   }
+  if (options_.peering) open_peers();
 }
 
 Machine::~Machine() { stop_journal(); }
 
 void Machine::stop_workers() {
+  if (peers_) peers_->stop();
   if (upkeep_) upkeep_->stop();
   for (const auto& worker : owned_.workers) worker->stop();
 }
@@ -90,7 +94,11 @@ void Machine::open_spool() {
   spool_ = std::make_unique<collector::Spool>(
       *journal_, clock_, std::move(of_spool),
       [this](PartitionId id) { forwarders_[id.value() % forwarders_.size()]->ready(id); });
-  router_ = outside_.router ? outside_.router(owned_) : std::make_unique<LocalRouter>(owned_);
+  if (outside_.router) {
+    router_ = outside_.router(owned_);
+  } else {
+    router_ = peers_ ? peers_->router() : std::make_unique<LocalRouter>(owned_);
+  }
   Random jitter(options_.jitter_seed);
   collector::Forwarder::Options of_forwarder = options_.forwarder;
   of_forwarder.node_id = options_.node_id;
@@ -100,9 +108,38 @@ void Machine::open_spool() {
   }
 }
 
+void Machine::open_peers() {
+  cluster::Peers::Options of;
+  of.node_id = options_.node_id;
+  of.nodes = options_.peering->nodes;
+  of.storage = options_.peering->storage;
+  of.life = options_.peering->life;
+  of.caretaker = options_.peering->caretaker;
+  of.partitions = options_.partitions;
+  of.low_water = [this](PartitionId id) { return spool_->low_water(id); };
+  of.in_background = outside_.in_background;
+  of.well = [this] { return journal_->health() == log::Journal::Health::ok; };
+  of.synchronised = outside_.synchronised;
+  of.keep_members = [this](PartitionId id, Offset offset, const raft::Membership& members) {
+    return cluster::write_members(files_, options_.paths.members(id.value()), {offset, members});
+  };
+  peers_ = std::make_unique<cluster::Peers>(std::move(of), owned_, clock_);
+}
+
+void Machine::found(uint64_t seed, raft::Membership founders) {
+  seed_ = seed;
+  founders_ = std::move(founders);
+}
+
+Result<cluster::Partition::Group> Machine::group_of(PartitionId id) {
+  auto kept = TRY(cluster::read_members(files_, options_.paths.members(id.value())));
+  return peers_->group_of(id, kept ? std::move(kept->members) : founders_);
+}
+
 Status Machine::open_partitions(std::shared_ptr<state::Store> state) {
   state_ = std::move(state);
   const DataPaths& paths = options_.paths;
+  if (peers_) TRY(files_.create_directories(paths.members()));
   for (const std::string& folder : {paths.ids(), paths.store()}) {
     TRY(files_.create_directories(folder));
     TRY(try_to_write(files_, folder));
@@ -115,6 +152,7 @@ Status Machine::open_partitions(std::shared_ptr<state::Store> state) {
 }
 
 void Machine::close_partitions() {
+  if (peers_) peers_->close_groups();
   upkeep_.reset();
   owned_.partitions.clear();
   images_.reset();
@@ -126,7 +164,7 @@ Status Machine::open_partition(PartitionId id) {
   auto segments =
       TRY(log::Segments::open(files_, options_.paths.log(id.value()), codec_, options_.segments));
   stream::Pipeline::Options of_pipeline = options_.pipeline;
-  of_pipeline.seed = options_.seed;
+  of_pipeline.seed = seed_;
   of_pipeline.store_directory = options_.paths.store();
   of_pipeline.images = images_.get();
   cluster::Partition::Options of_partition = options_.partition;
@@ -134,6 +172,8 @@ Status Machine::open_partition(PartitionId id) {
       std::make_shared<stream::Rebuilder>(id, *state_, files_, std::move(of_pipeline));
   auto pipeline = TRY(of_partition.rebuilder->open(segments->first()));
   of_partition.node_id = options_.node_id;
+  of_partition.random_seed = options_.jitter_seed;
+  if (peers_) of_partition.group = TRY(group_of(id));
   of_partition.retention = retention_.get();
   of_partition.low_water = [this](PartitionId partition) { return spool_->low_water(partition); };
   of_partition.in_background = outside_.in_background;
@@ -169,6 +209,7 @@ Status Machine::recover(const std::atomic<bool>& stopping) {
   TRY(open_upkeep());
   journal_->end_replay();
   spool_->recover(std::move(spooled));
+  if (peers_) peers_->open_groups();
   return {};
 }
 
@@ -210,6 +251,7 @@ bool Machine::step_worker(size_t worker) {
     partition.release_soon(leave, copied_most);
     status_.update(partition, current);
   }
+  if (peers_) peers_->looped(worker);
   forwarders_[worker]->forward();
   if (worker == 0) maintain_journal();
   if (worker == 0) maintain_ids();

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "click/batch.h"
 #include "cluster/owned.h"
 #include "cluster/partition_status.h"
+#include "cluster/peers.h"
 #include "collector/forwarder.h"
 #include "collector/spool.h"
 #include "dedup/id_spaces.h"
@@ -57,6 +59,14 @@ class Machine {
     cluster::Partition::Options partition;
     collector::Spool::Options spool;
     collector::Forwarder::Options forwarder;
+    /// Of a node that has peers.
+    struct Peering {
+      std::vector<std::string> nodes;  ///< all, this one included, sorted
+      raft::StorageId storage;         ///< of the data directory's life
+      uint64_t life = 0;               ///< of this process: random, not 0
+      cluster::Caretaker::Options caretaker{};
+    };
+    std::optional<Peering> peering;
     /// What still holds a file back that is older than so many is copied forward, so
     /// that a quiet partition doesn't keep gigabytes;
     uint64_t journal_files_in_peace = 5;
@@ -71,8 +81,11 @@ class Machine {
     std::function<bool(std::function<void()>)> in_commit = nullptr;
     /// Finds the ads of clicks that came while nobody knew them.
     collector::Spool::AskForAd ask_for_ad;
-    /// Brings batches to their leaders. Empty: this node leads every partition.
+    /// Brings batches to their leaders. Empty: as the peering says; without one this node
+    /// leads every partition.
     std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
+    /// Whether the kernel calls the clock synchronised.
+    std::function<bool()> synchronised = nullptr;
   };
   /// `files` and `clock` are borrowed and outlive it.
   Machine(FileSystem& files, const Clock& clock, Options options, Outside outside);
@@ -82,6 +95,8 @@ class Machine {
 
   /// Finds the end of the journal; reads its newest file only.
   Status open_journal();
+  /// With peers: what the cluster has in common, before open_partitions().
+  void found(uint64_t seed, raft::Membership founders);
   /// Opens segments and stream of every partition.
   Status open_partitions(std::shared_ptr<state::Store> state);
   /// Reads the journal, and gives logs and spool what earlier runs left in it.
@@ -99,6 +114,9 @@ class Machine {
   /// Writes and syncs what waits (Journal::stop); at any stage.
   void stop_journal();
 
+  /// Null without peers. To be connected before the first beat, and its transport ended
+  /// before stop_workers().
+  cluster::Peers* peers() { return peers_.get(); }
   cluster::Owned& owned() { return owned_; }
   const cluster::Owned& owned() const { return owned_; }
   NodeClock& clock() { return clock_; }
@@ -115,6 +133,8 @@ class Machine {
  private:
   Status open_partition(PartitionId id);
   void open_spool();
+  void open_peers();
+  Result<cluster::Partition::Group> group_of(PartitionId id);
   Status open_upkeep();
   bool replay(size_t worker);
   JournalPos begin_of_current() const;
@@ -127,6 +147,8 @@ class Machine {
   NodeClock clock_;
   const Options options_;
   const Outside outside_;
+  uint64_t seed_;
+  raft::Membership founders_;  ///< in force in a group whose log says nothing else
   const click::ColumnCodec codec_;
 
   // Each borrows from those above it.
@@ -148,6 +170,7 @@ class Machine {
   std::unique_ptr<log::Journal> journal_;
   /// There from open_journal() on, long before partitions are: redirects don't wait.
   std::unique_ptr<collector::Spool> spool_;
+  std::unique_ptr<cluster::Peers> peers_;
   /// May answer a forwarder within send(), on its worker.
   std::unique_ptr<cluster::ClickRouter> router_;
   std::vector<std::unique_ptr<collector::Forwarder>> forwarders_;  ///< by worker

@@ -44,6 +44,7 @@ void Recovery::set_trouble(std::string text) {
 }
 
 void Recovery::run() {
+  if (outcome_.first && !outcome_.first(stopping_)) return;
   while (!stopping_) {
     auto opened = open_counts();
     if (stopping_) return;

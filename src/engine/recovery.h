@@ -26,6 +26,8 @@ namespace clickmill::engine {
 class Recovery {
  public:
   struct Outcome {
+    /// What must be known before anything is opened; an error ends it. Empty: nothing.
+    std::function<Status(const std::atomic<bool>& stopping)> first = nullptr;
     std::function<void()> recovered;  ///< the machine's workers may start
     std::function<void(Error)> lost;  ///< the node can't go on
   };

@@ -1,7 +1,7 @@
 #pragma once
 
-// http/ is the only folder that knows sockets: Beast and Asio appear in its source files
-// and nowhere else. It serves (server.h, router.h), asks other servers (client.h) and says
+// http/ is the only folder that knows HTTP: Beast appears in its source files and nowhere
+// else. It serves (server.h, router.h), asks other servers (client.h) and says
 // who is asking (auth.h); it has no idea what a click is.
 // Handlers see message.h alone: a Request, and a Responder that they call once, now or
 // later, from any thread. They run on io threads, and whoever blocks one delays every

@@ -98,20 +98,21 @@ std::vector<Entry> RecoveredLog::entries_after(Offset sealed) const {
 /// and leaves its position where the worker finds it.
 class PartitionLog::EntryWaiter final : public JournalWaiter {
  public:
-  EntryWaiter(const PartitionLog& log, RecordKind kind, Offset first, Offset last, Term term)
+  EntryWaiter(const PartitionLog& log, RecordKind kind, const Entry& entry)
       : placed_(log.placed_),
         callbacks_(log.callbacks_),
         kind_(kind),
-        first_(first),
-        last_(last),
-        term_(term) {}
+        first_(entry.first),
+        last_(entry.last()),
+        term_(entry.term),
+        life_(log.life_) {}
 
   void durable(JournalPos position, std::string&&) override {
     {
       std::lock_guard lock(placed_->mutex);
       placed_->list.push_back({kind_, first_, term_, position});
     }
-    if (kind_ == RecordKind::entry && callbacks_->on_durable) callbacks_->on_durable(last_, term_);
+    if (kind_ == RecordKind::entry && callbacks_->on_durable) callbacks_->on_durable(last_, life_);
   }
   void failed(const Error& error, std::string&&) override {
     if (callbacks_->on_failed) callbacks_->on_failed(error);
@@ -124,6 +125,47 @@ class PartitionLog::EntryWaiter final : public JournalWaiter {
   Offset first_;
   Offset last_;
   Term term_;
+  uint64_t life_;
+};
+
+class PartitionLog::HardStateWaiter final : public JournalWaiter {
+ public:
+  HardStateWaiter(const PartitionLog& log, HardState state)
+      : placed_(log.placed_), callbacks_(log.callbacks_), state_(std::move(state)) {}
+
+  void durable(JournalPos position, std::string&&) override {
+    {
+      std::lock_guard lock(placed_->mutex);
+      placed_->list.push_back({RecordKind::hard_state, Offset(0), state_.term, position});
+    }
+    if (callbacks_->on_hard_state) callbacks_->on_hard_state(state_);
+  }
+  void failed(const Error& error, std::string&&) override {
+    if (callbacks_->on_failed) callbacks_->on_failed(error);
+  }
+
+ private:
+  std::shared_ptr<PlacedList> placed_;
+  std::shared_ptr<const Callbacks> callbacks_;
+  HardState state_;
+};
+
+/// What stands before the cut is durable with it.
+class PartitionLog::CutWaiter final : public JournalWaiter {
+ public:
+  CutWaiter(std::shared_ptr<const Callbacks> callbacks, Offset last, uint64_t life)
+      : callbacks_(std::move(callbacks)), last_(last), life_(life) {}
+  void durable(JournalPos, std::string&&) override {
+    if (callbacks_->on_durable) callbacks_->on_durable(last_, life_);
+  }
+  void failed(const Error& error, std::string&&) override {
+    if (callbacks_->on_failed) callbacks_->on_failed(error);
+  }
+
+ private:
+  std::shared_ptr<const Callbacks> callbacks_;
+  Offset last_;
+  uint64_t life_;
 };
 
 PartitionLog::PartitionLog(PartitionId id, Segments& segments, Journal& journal,
@@ -193,27 +235,45 @@ std::optional<Term> PartitionLog::term_at(Offset offset) const {
   return held_[index].entry->term;
 }
 
+PartitionLog::EntryPtr PartitionLog::beginning_at(Offset first) const {
+  const size_t index = index_of(first);
+  return index < held_.size() && held_[index].entry->first == first ? held_[index].entry : nullptr;
+}
+
+std::vector<PartitionLog::EntryPtr> PartitionLog::unsealed() const {
+  std::vector<EntryPtr> out;
+  out.reserve(held_.size());
+  for (const Unsealed& held : held_) out.push_back(held.entry);
+  return out;
+}
+
 Status PartitionLog::write(const Entry& entry, RecordKind kind) {
   Append record;
   record.kind = kind;
   record.partition = id_;
   encode_entry(entry, record.payload);
-  record.waiter = std::make_shared<EntryWaiter>(*this, kind, entry.first, entry.last(), entry.term);
+  record.waiter = std::make_shared<EntryWaiter>(*this, kind, entry);
   return journal_.append(std::move(record));
 }
 
 Status PartitionLog::append(Entry&& entry) {
   owner_.check();
   CM_ASSERT(entry.first == last_ + 1 && entry.count > 0);
-  CM_ASSERT(entry.append_ms >= last_append_ms_);
+  if (entry.append_ms < last_append_ms_)
+    return Error(Errc::corrupt, fmt::format("partition {}: log time goes back at offset {}",
+                                            id_.value(), entry.first.value()));
   TRY(write(entry, RecordKind::entry));
   push(std::move(entry), JournalPos(0));
   return {};
 }
 
-Status PartitionLog::truncate_suffix(Offset from) {
+Status PartitionLog::truncate_suffix(Offset from, uint64_t life) {
   owner_.check();
-  if (from > last_) return {};
+  CM_ASSERT(life > life_);
+  if (from > last_) {
+    life_ = heard_life_ = life;
+    return {};
+  }
   CM_ASSERT(from > committed_);
   const size_t index = index_of(from);
   const Offset first_gone = held_[index].entry->first;
@@ -221,7 +281,9 @@ Status PartitionLog::truncate_suffix(Offset from) {
   record.kind = RecordKind::truncate;
   record.partition = id_;
   ByteWriter(record.payload).varint(first_gone.value());
+  record.waiter = std::make_shared<CutWaiter>(callbacks_, first_gone - 1, life);
   TRY(journal_.append(std::move(record)));
+  life_ = life;
   while (held_.size() > index) {
     memory_bytes_ -= held_.back().entry->payload.size() + sizeof(Entry);
     held_.pop_back();
@@ -233,10 +295,23 @@ Status PartitionLog::truncate_suffix(Offset from) {
   return {};
 }
 
-void PartitionLog::durable_upto(Offset last, Term term) {
+void PartitionLog::durable_upto(Offset last, uint64_t life) {
   owner_.check();
-  const auto here = term_at(last);
-  if (last > durable_ && here == term) durable_ = last;
+  heard_life_ = std::max(heard_life_, life);
+  if (life == life_) durable_ = std::max(durable_, std::min(last, last_));
+}
+
+void PartitionLog::moved_on(uint64_t life) {
+  owner_.check();
+  sealed_upto(segments_.last());
+  life_ = heard_life_ = life;
+  if (held_.empty()) {
+    last_ = segments_.last();
+    last_term_ = segments_.last_term();
+    last_append_ms_ = segments_.last_append_ms();
+  }
+  durable_ = std::max(durable_, segments_.last());
+  commit(segments_.last());
 }
 
 void PartitionLog::commit(Offset upto) {
@@ -272,8 +347,7 @@ Status PartitionLog::set_hard_state(HardState state) {
   ByteWriter writer(record.payload);
   writer.varint(state.term.value());
   writer.bytes(state.vote);
-  record.waiter = std::make_shared<EntryWaiter>(*this, RecordKind::hard_state, Offset(0), Offset(0),
-                                                state.term);
+  record.waiter = std::make_shared<HardStateWaiter>(*this, state);
   TRY(journal_.append(std::move(record)));
   hard_state_ = std::move(state);
   return {};

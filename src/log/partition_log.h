@@ -30,7 +30,7 @@ namespace clickmill::log {
 /// What Raft must not forget.
 struct HardState {
   Term term;
-  std::string vote;  ///< node_id voted for in `term`; empty: none
+  std::string vote;  ///< for whom in `term`; empty: none
   friend bool operator==(const HardState&, const HardState&) = default;
 };
 
@@ -70,12 +70,15 @@ class RecoveredLog {
 /// Thread: worker, except that seal_blocks runs on the background thread.
 class PartitionLog {
  public:
-  /// `on_durable` is called on the journal thread with the last offset and the
-  /// term of each entry that became durable; `on_failed` when the journal closed.
+  /// All are called on the journal thread: `on_durable` with the last offset of each entry
+  /// that became durable and the log's life when it was appended; `on_hard_state` with each
+  /// hard state that did; `on_failed` when the journal closed.
   struct Callbacks {
-    std::function<void(Offset last, Term term)> on_durable;
-    std::function<void(const Error&)> on_failed;
+    std::function<void(Offset last, uint64_t life)> on_durable;
+    std::function<void(const HardState&)> on_hard_state = nullptr;
+    std::function<void(const Error&)> on_failed = nullptr;
   };
+  using EntryPtr = std::shared_ptr<const Entry>;
   /// `segments` and `journal` are borrowed and outlive it.
   static Result<std::unique_ptr<PartitionLog>> open(PartitionId id, Segments& segments,
                                                     Journal& journal, RecoveredLog&& recovered,
@@ -95,19 +98,31 @@ class PartitionLog {
   Offset durable() const { return durable_; }
   /// Term of the entry that holds the offset; empty when it isn't in memory.
   std::optional<Term> term_at(Offset offset) const;
+  /// The entry that begins at the offset; null when none in memory does.
+  EntryPtr beginning_at(Offset first) const;
 
   /// Appends behind last(); entry.first must be last()+1.
   Status append(Entry&& entry);
-  /// Removes every entry that holds an offset >= from; none may be committed.
-  Status truncate_suffix(Offset from);
-  /// Tells that entries up to `last` are durable; stale news (from before a
-  /// truncation: another term) is ignored.
-  void durable_upto(Offset last, Term term);
+  /// Removes every entry that holds an offset >= from; none may be committed. What is
+  /// appended from now on belongs to `life`, which is above that of all before: an entry can
+  /// be cut and appended again in its old term, and news of the first must not vouch for
+  /// bytes that the second has not written.
+  Status truncate_suffix(Offset from, uint64_t life);
+  /// Tells that entries up to `last` are durable; news of another life are ignored.
+  void durable_upto(Offset last, uint64_t life);
   void commit(Offset upto);
+  uint64_t life() const { return life_; }
+  /// Whether the last truncation is durable, and with it all that was appended before.
+  bool cut_is_durable() const { return heard_life_ == life_; }
+  /// Segments have taken in blocks that a peer committed: the log goes on behind them. What it
+  /// held up to there goes; what it holds behind stays, and none of it may differ (cut it
+  /// before, and see that the cut is durable). What is appended from now on is of `life`.
+  void moved_on(uint64_t life);
+  /// What is not sealed, in order.
+  std::vector<EntryPtr> unsealed() const;
 
   /// Entries from the one that holds `from` on, at least one (unless past the
   /// end), at most about `max_bytes`; from segments or memory.
-  using EntryPtr = std::shared_ptr<const Entry>;
   Result<std::vector<EntryPtr>> read(Offset from, size_t max_bytes) const;
 
   const HardState& hard_state() const { return hard_state_; }
@@ -138,6 +153,9 @@ class PartitionLog {
   };
   class EntryWaiter;
   friend class EntryWaiter;
+  class CutWaiter;
+  class HardStateWaiter;
+  friend class HardStateWaiter;
   PartitionLog(PartitionId id, Segments& segments, Journal& journal, Callbacks callbacks);
   Status take_over(RecoveredLog&& recovered);
   void push(Entry&& entry, JournalPos position);
@@ -155,6 +173,8 @@ class PartitionLog {
   LogMs last_append_ms_;
   Offset committed_;
   Offset durable_;
+  uint64_t life_ = 1;        ///< raised by each truncation
+  uint64_t heard_life_ = 1;  ///< of the last news
   HardState hard_state_;
   JournalPos hard_state_position_;
   uint64_t memory_bytes_ = 0;

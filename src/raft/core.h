@@ -123,6 +123,8 @@ class Core {
   /// What stands at or before `end` can no longer be sent from memory. Ignored beyond
   /// committed().
   void sealed_upto(Offset end) { heads_.drop_upto(std::min(end, committed_)); }
+  /// Of a follower: what begins at `first` differs from what a leader has committed.
+  void cut(Offset first);
   /// A state or blocks up to `end` are here and durable. Entries behind it stay if the log has
   /// that very end; else they go.
   void installed(Offset end, Term term, const Membership& membership);
@@ -149,6 +151,10 @@ class Core {
   Offset last() const { return heads_.last(); }
   Offset committed() const { return committed_; }
   Offset durable() const { return durable_; }
+  /// How far this term's leader has proved the log equal to its own; 0: it hasn't yet.
+  Offset verified() const { return verified_; }
+  /// Whether a leader was heard of at the last tick.
+  bool leader_is_live() const { return leader_is_live_ || role_ == Role::leader; }
   /// Raised by everything that takes entries away; rides with each entry to the disk.
   uint64_t life() const { return life_; }
   /// In force: of the last entry that changes it, committed or not.

@@ -99,6 +99,10 @@ void Core::truncate_from(Offset first) {
   out_.truncate_from = std::min(out_.truncate_from.value_or(first), first);
 }
 
+void Core::cut(Offset first) {
+  if (role_ != Role::leader && first > committed_ && first <= heads_.last()) truncate_from(first);
+}
+
 void Core::push_membership(const EntryHead& head) {
   if (head.membership) memberships_.emplace_back(head.last(), head.membership);
 }

@@ -72,7 +72,8 @@ Status Pipeline::apply(const log::Entry& entry) {
   CM_ASSERT(entry.first > state_.applied);
   state_.horizon.advance(entry.append_ms);
   switch (static_cast<click::EntryKind>(entry.kind)) {
-    case click::EntryKind::noop: break;
+    case click::EntryKind::noop:
+    case click::EntryKind::members: break;
     case click::EntryKind::clicks: TRY(apply_clicks(entry)); break;
     case click::EntryKind::tick:
       for (const LowWater& node : TRY(decode_tick(entry.payload))) {

@@ -202,6 +202,7 @@ class IdentityShare {
       }
       case click::EntryKind::decision: TRY(follow_decision(entry)); break;
       case click::EntryKind::noop:
+      case click::EntryKind::members:
       case click::EntryKind::repair: break;
     }
     horizon_.settle();

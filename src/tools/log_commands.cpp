@@ -149,6 +149,7 @@ void append_other(const log::Entry& entry, std::string& out) {
       break;
     case click::EntryKind::decision: out += "\"kind\":\"decision\""; break;
     case click::EntryKind::repair: out += "\"kind\":\"repair\""; break;
+    case click::EntryKind::members: out += "\"kind\":\"members\""; break;
     default: out += fmt::format("\"kind\":{}", entry.kind);
   }
   out += "}\n";

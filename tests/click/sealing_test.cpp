@@ -70,7 +70,7 @@ struct Replica {
     REQUIRE(made);
     journal = *std::move(made);
     log::PartitionLog::Callbacks callbacks;
-    callbacks.on_durable = [this](Offset last, Term term) { log->durable_upto(last, term); };
+    callbacks.on_durable = [this](Offset last, uint64_t life) { log->durable_upto(last, life); };
     auto attached = log::PartitionLog::open(kPartition, *segments, *journal, std::move(recovered),
                                             std::move(callbacks));
     REQUIRE(attached);

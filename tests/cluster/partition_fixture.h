@@ -25,7 +25,7 @@ class PartitionFixture {
     open();
   }
 
-  /// What a start does, up to but not including the replay.
+  /// What a start does, up to but not including the replay; it leads then.
   void open() {
     log::RecoveredLog recovered;
     const auto replay = [&](JournalPos position, const log::RecordView& record) {
@@ -65,6 +65,8 @@ class PartitionFixture {
     partition_ = std::make_unique<Partition>(kId, clock_, std::move(*segments),
                                              std::move(*pipeline), std::move(options));
     REQUIRE(partition_->open(*journal_, std::move(recovered)));
+    // It leads, and knows what is committed, once its first entries are durable.
+    settle();
   }
   /// Seals, merges and repairs run, when it settles.
   void work_in_background() { has_background_ = true; }

@@ -24,5 +24,7 @@ extern const Decoder kRecord;
 extern const Decoder kClickJson;
 extern const Decoder kHttpRequest;
 extern const Decoder kJournal;
+extern const Decoder kPeerFrame;
+extern const Decoder kPeerHandshake;
 
 }  // namespace clickmill::decoders

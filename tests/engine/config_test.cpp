@@ -110,6 +110,11 @@ TEST_CASE("config: the example names every key with its default", "[engine]") {
                           "collector",
                           "api",
                           "peer",
+                          "cluster",
+                          "peers",
+                          "replication",
+                          "secret_file",
+                          "ca",
                           "partitions",
                           "retention_days",
                           "retention_bytes",
@@ -277,7 +282,8 @@ TEST_CASE("config: a value that breaks its rule is named with the rule", "[engin
       {R"([])", "the document: […] is not an object"},
       {R"({"listen":{"api":"8081"}})", "listen.api: address \"8081\": expected host:port"},
       {R"({"collector":{"durability":"always"}})",
-       R"(collector.durability: "always" is not one of "memory", "written", "synced")"},
+       R"(collector.durability: "always" is not one of "memory", "written", "synced", )"
+       R"("replicated")"},
       {R"({"collector":{"default_redirect":"ftp://x"}})",
        "collector.default_redirect: not an http or https URL of at most 2048 bytes without blanks"},
       {R"({"collector":{"default_redirect":"https://x/\r\nSet-Cookie: a"}})",
@@ -342,11 +348,12 @@ TEST_CASE("config: an unknown key is named with the nearest known one", "[engine
 }
 
 TEST_CASE("config: all problems are told together", "[engine]") {
-  CHECK(problems_of(R"({"node_id":"","log":{"partitions":0,"x":1},"threads":-1,"cluster":{}})") ==
+  CHECK(problems_of(
+            R"({"node_id":"","log":{"partitions":0,"x":1},"threads":-1,"memory_limit_mb":1})") ==
         "node_id: not 1 to 64 letters, digits and . _ -\n"
         "log.partitions: 0 is not a whole number from 1 to 1024\n"
         "threads: -1 is not a whole number from 0 to 256\n"
-        "cluster: not supported by this version; leave it out\n"
+        "memory_limit_mb: not supported by this version; leave it at 0\n"
         "unknown key \"log.x\"; did you mean \"log\"?");
 }
 
@@ -363,8 +370,6 @@ TEST_CASE("config: log.journal_bytes is 0 or at least 256 MiB", "[engine]") {
 
 TEST_CASE("config: a key whose work has not come is refused by name", "[engine]") {
   const auto [key, value] = GENERATE(table<std::string, std::string>({
-      {"cluster", "{}"},
-      {"cluster", R"({"peers":[],"replication":3})"},
       {"collector.country_db", R"("x.mmdb")"},
       {"collector.rate_limit", R"({"per_ip":5})"},
       {"tls.cert", R"("cert.pem")"},

@@ -33,6 +33,7 @@ const std::string kSegments = "/log/3";
 struct Write {
   std::optional<Entry> entry;
   Offset cut_from;
+  uint64_t life = 1;  ///< of the log, when it was written
 };
 
 /// The log after the first `count` writes.
@@ -50,7 +51,7 @@ std::vector<Entry> log_after(const std::vector<Write>& writes, size_t count) {
 
 struct News {
   Offset last;
-  Term term;
+  uint64_t life;
 };
 
 class LogMachine {
@@ -80,12 +81,12 @@ class LogMachine {
     if (!opened_journal) FAIL(opened_journal.error().text());
     journal = *std::move(opened_journal);
     PartitionLog::Callbacks callbacks;
-    callbacks.on_durable = [this](Offset last, Term of) {
-      news.push_back({last, of});
+    callbacks.on_durable = [this](Offset last, uint64_t life) {
+      news.push_back({last, life});
       // The log's writes are in the journal in their order.
       for (size_t i = writes.size(); i-- > durable_writes;) {
         const auto& entry = writes[i].entry;
-        if (entry && entry->last() == last && entry->term == of) durable_writes = i + 1;
+        if (entry && entry->last() == last && writes[i].life == life) durable_writes = i + 1;
       }
     };
     auto opened = PartitionLog::open(kPartition, *segments, *journal, std::move(recovered),
@@ -145,19 +146,19 @@ class LogMachine {
                          static_cast<char>('a' + random.below(26)));
     Entry copy = entry;
     if (!log->append(std::move(copy))) return;
-    writes.push_back({entry, {}});
+    writes.push_back({entry, {}, log->life()});
     entries.push_back(std::move(entry));
   }
 
   void truncate() {
     if (log->last() <= committed) return;
     const Offset from = committed + 1 + random.below(log->last() - committed);
-    if (!log->truncate_suffix(from)) return;
-    // As in Raft: what takes its place is of a later term.
-    ++term;
+    if (!log->truncate_suffix(from, log->life() + 1)) return;
+    // What takes its place is of a later term, or comes back in its old one.
+    if (random.one_in(2)) ++term;
     size_t kept = entries.size();
     while (kept > 0 && entries[kept - 1].last() >= from) --kept;
-    writes.push_back({std::nullopt, entries[kept].first});
+    writes.push_back({std::nullopt, entries[kept].first, log->life()});
     entries.resize(kept);
     if (!entries.empty()) time = std::max(time, entries.back().append_ms);
   }
@@ -173,7 +174,7 @@ class LogMachine {
 
   void deliver(size_t count) {
     for (size_t i = 0; i < std::min(count, news.size()); ++i)
-      log->durable_upto(news[i].last, news[i].term);
+      log->durable_upto(news[i].last, news[i].life);
     news.erase(news.begin(),
                news.begin() + static_cast<std::ptrdiff_t>(std::min(count, news.size())));
     check_durable();
@@ -185,9 +186,8 @@ class LogMachine {
     const auto safe = log_after(writes, durable_writes);
     for (const Entry& entry : entries) {
       if (entry.last() > log->durable()) break;
-      REQUIRE(std::any_of(safe.begin(), safe.end(), [&](const Entry& one) {
-        return one.first == entry.first && one.term == entry.term;
-      }));
+      REQUIRE(std::any_of(safe.begin(), safe.end(),
+                          [&](const Entry& one) { return text_of({one}) == text_of({entry}); }));
     }
   }
 
@@ -387,12 +387,11 @@ TEST_CASE("partition log: stale news of a cut entry make nothing durable", "[log
   machine.append();
   machine.pump();
   REQUIRE(machine.news.size() == 2);
-  REQUIRE(machine.log->truncate_suffix(machine.entries.back().first));
-  ++machine.term;
+  REQUIRE(machine.log->truncate_suffix(machine.entries.back().first, 2));
   machine.entries.pop_back();
   machine.append();
   machine.append();
-  for (const News& one : machine.news) machine.log->durable_upto(one.last, one.term);
+  for (const News& one : machine.news) machine.log->durable_upto(one.last, one.life);
   CHECK(machine.log->durable() <= machine.entries.front().last());
 }
 

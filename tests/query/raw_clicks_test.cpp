@@ -101,7 +101,8 @@ TEST_CASE("raw clicks: everything recorded comes out once, with all its fields",
   }
   CHECK(any_again);
   CHECK(lines.front().offset >= state.first.value());
-  CHECK(lines.back().offset == state.committed.value());
+  // A tick may stand behind the last of them.
+  CHECK(lines.back().offset <= state.committed.value());
 }
 
 TEST_CASE("raw clicks: any page is a part of the whole", "[query][raw_clicks]") {

@@ -29,6 +29,16 @@ engine::Machine::Options SimNode::machine_options() {
   options.partition.checkpoint_interval_ms = 20'000;
   options.spool.memory_bytes = options_.spool_memory_bytes;
   options.forwarder.batch_clicks = 20;
+  options.forwarder.batch_bytes = 4 << 10;
+  if (options_.storage != 0) {
+    options.peering.emplace();
+    options.peering->nodes = options_.nodes;
+    options.peering->storage = raft::StorageId(options_.storage);
+    options.peering->life = random_.next() | 1;
+    options.peering->caretaker.replace_after_ms = 2'000;
+    options.peering->caretaker.prefer_after_ms = 5'000;
+    options.forwarder.backoff_most_ms = 200;
+  }
   return options;
 }
 
@@ -40,7 +50,12 @@ std::optional<std::string> SimNode::begin() {
   };
   outside.in_commit = outside.in_background;
   outside.router = options_.router;
+  outside.synchronised = [] { return true; };
   machine_ = std::make_unique<engine::Machine>(files, clock_, machine_options(), outside);
+  if (cluster::Peers* peers = machine_->peers()) {
+    peers->send_through(*options_.transport);
+    machine_->found(kSeed, options_.founders);
+  }
   if (auto opened = machine_->open_journal(); !opened) return opened.error().text();
   return std::nullopt;
 }

@@ -38,7 +38,11 @@ class SimNode {
     uint64_t spool_memory_bytes = 64 << 20;
     uint64_t buffer_bytes = 1 << 20;
     uint64_t reserve_bytes = 0;
-    /// Empty: it leads every partition.
+    /// Not 0: it has peers, the nodes above, and this is the storage id of its disk.
+    uint64_t storage = 0;
+    raft::Membership founders{};
+    peer::Transport* transport = nullptr;
+    /// Empty: as the peering says, or it leads every partition.
     std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
   };
   /// `clock` is borrowed.

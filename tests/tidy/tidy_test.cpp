@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 
 /// A folder includes only itself and what stands before it.
 const std::vector<std::string> kLayers = {
-    "base",   "http",    "sketch",  "log",   "raft",      "state", "dedup",  "click", "store",
-    "stream", "catalog", "cluster", "query", "collector", "api",   "engine", "tools"};
+    "base",  "http",   "peer",    "sketch",  "log",   "raft",      "state", "dedup",  "click",
+    "store", "stream", "catalog", "cluster", "query", "collector", "api",   "engine", "tools"};
 
 struct SourceFile {
   std::string path;  // from the folder it was looked for in

@@ -1,0 +1,96 @@
+#include "cluster/caretaker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/logging.h"
+
+namespace clickmill::cluster {
+
+void Caretaker::look(int64_t now_ns) {
+  for (const std::string& node : options_.nodes) {
+    if (node == options_.node) continue;
+    const auto storage = sights_.storage_of(node);
+    if (!storage || !sights_.fit(node, now_ns)) {
+      seen_.erase(node);
+      continue;
+    }
+    Seen& seen = seen_[node];
+    if (seen.storage != *storage) seen = {*storage, now_ns};
+  }
+}
+
+void Caretaker::look_after(Partition& partition, int64_t now_ns) {
+  if (!partition.replica().leads_surely()) return;
+  if (!replace_disks(partition, now_ns)) prefer(partition, now_ns);
+}
+
+bool Caretaker::is_near(const raft::Core& core, raft::StorageId storage, uint64_t near) {
+  const auto progress = core.progress().find(storage);
+  return progress != core.progress().end() &&
+         core.last() - std::min(core.last(), progress->second.match) <= near;
+}
+
+/// True when a member is not what it should be, whether something could be done about it or not.
+bool Caretaker::replace_disks(Partition& partition, int64_t now_ns) {
+  const raft::Core& core = partition.replica().core();
+  const raft::Membership& now = core.membership();
+  if (now.joint()) return true;
+  std::vector<raft::Member> voters = now.voters;
+  std::vector<raft::Member> learners = now.learners;
+  bool wrong = false;
+  for (const auto& [node, seen] : seen_) {
+    if (now.is_voter(seen.storage)) continue;
+    wrong = true;
+    if (now_ns - seen.since_ns < options_.replace_after_ms * 1'000'000) continue;
+    const raft::Member fresh{node, seen.storage};
+    std::erase_if(learners, [&](const auto& member) {
+      return member.node == fresh.node && member.storage != fresh.storage;
+    });
+    const bool learns = std::find(learners.begin(), learners.end(), fresh) != learners.end();
+    if (!learns) learners.push_back(fresh);
+    if (!learns || !is_near(core, fresh.storage, options_.near)) continue;
+    std::erase(learners, fresh);
+    std::erase_if(voters, [&](const auto& member) { return member.node == fresh.node; });
+    voters.push_back(fresh);
+    log_info("raft", fmt::format("partition {}: node {} votes with its new disk from here on",
+                                 partition.id().value(), node));
+  }
+  const bool change = voters != now.voters || learners != now.learners;
+  if (change)
+    ignore(partition.change_members(std::move(voters), std::move(learners)),
+           "what can't be done now is wanted in the next round again");
+  return wrong;
+}
+
+void Caretaker::prefer(Partition& partition, int64_t now_ns) {
+  const std::string& preferred = options_.nodes[partition.id().value() % options_.nodes.size()];
+  const auto seen = seen_.find(preferred);
+  if (seen == seen_.end() || now_ns < next_hand_over_ns_) return;
+  if (now_ns - seen->second.since_ns < options_.prefer_after_ms * 1'000'000) return;
+  const raft::Core& core = partition.replica().core();
+  if (!core.membership().is_voter(seen->second.storage)) return;
+  if (!is_near(core, seen->second.storage, options_.near)) return;
+  if (partition.hand_over(seen->second.storage))
+    next_hand_over_ns_ = now_ns + options_.hand_over_every_ms * 1'000'000;
+}
+
+void Caretaker::hand_over(Partition& partition) {
+  const raft::Core& core = partition.replica().core();
+  if (!partition.replica().leads_surely()) return;
+  const raft::Member* heir = nullptr;
+  Offset most;
+  for (const raft::Member& member : core.membership().voters) {
+    const auto progress = core.progress().find(member.storage);
+    if (progress == core.progress().end() || member.storage == partition.replica().self().storage)
+      continue;
+    if (heir != nullptr && progress->second.match <= most) continue;
+    heir = &member;
+    most = progress->second.match;
+  }
+  if (heir != nullptr)
+    ignore(partition.hand_over(heir->storage), "then the others elect, as after a kill");
+}
+
+}  // namespace clickmill::cluster

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cluster/partition.h"
+#include "cluster/sights.h"
+
+namespace clickmill::cluster {
+
+/// Keeps the groups that are led here as the cluster is meant to be: every node a voter with the
+/// disk that it has now, and each group led by the node that is preferred for it. A node whose
+/// disk is new (wiped, replaced, or one that may have forgotten a promise) comes in as a learner,
+/// and takes its old disk's place once it has what the others have: entries can be got again,
+/// votes can't.
+/// One per worker. Thread: that worker.
+class Caretaker {
+ public:
+  struct Options {
+    std::string node;
+    std::vector<std::string> nodes;      ///< all, sorted
+    int64_t replace_after_ms = 10'000;   ///< so long a new disk has been there, and no old one
+    int64_t prefer_after_ms = 60'000;    ///< so long a preferred leader has been well
+    int64_t hand_over_every_ms = 1'000;  ///< each is a pause for the group's clicks
+    uint64_t near = 1'000;               ///< offsets by which a member may trail
+  };
+  /// `sights` is borrowed.
+  Caretaker(Options options, const Sights& sights)
+      : options_(std::move(options)), sights_(sights) {}
+
+  /// Takes in who is there now. Once per round, before look_after().
+  void look(int64_t now_ns);
+  /// One led group, if something is to be done for it.
+  void look_after(Partition& partition, int64_t now_ns);
+  /// Before a stop: the group goes to whoever has most of it.
+  static void hand_over(Partition& partition);
+
+ private:
+  struct Seen {
+    raft::StorageId storage;
+    int64_t since_ns = 0;  ///< with this disk, and heard all the while
+  };
+  bool replace_disks(Partition& partition, int64_t now_ns);
+  void prefer(Partition& partition, int64_t now_ns);
+  static bool is_near(const raft::Core& core, raft::StorageId storage, uint64_t near);
+
+  const Options options_;
+  const Sights& sights_;
+  std::map<std::string, Seen> seen_;  ///< other nodes that are heard and well
+  int64_t next_hand_over_ns_ = 0;
+};
+
+}  // namespace clickmill::cluster

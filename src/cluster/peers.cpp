@@ -1,0 +1,412 @@
+#include "cluster/peers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/logging.h"
+
+namespace clickmill::cluster {
+namespace {
+
+// First byte of a frame on lane group.
+constexpr uint8_t kOfRaft = 0;
+constexpr uint8_t kOfClaims = 1;
+constexpr uint64_t kBeatsPerLowWaters = 10;
+constexpr size_t kBlocksBytes = 2 << 20;
+// A batch holds no more (Forwarder::Options); a peer that sends more is wrong.
+constexpr uint64_t kRecordsMost = 1 << 20;
+
+std::string encode_batch(PartitionId id, const Batch& batch) {
+  std::string out;
+  ByteWriter writer(out);
+  writer.varint(id.value());
+  writer.bytes(batch.sender);
+  writer.u8(batch.again ? 1 : 0);
+  writer.svarint(batch.low_water.value());
+  writer.svarint(batch.newest.value());
+  writer.varint(batch.records.size());
+  for (const std::string& record : batch.records) writer.bytes(record);
+  return out;
+}
+
+Result<std::pair<uint64_t, Batch>> decode_batch(std::string_view bytes) {
+  ByteCursor cursor(bytes);
+  const uint64_t id = cursor.varint();
+  Batch batch;
+  batch.sender = cursor.bytes();
+  batch.again = cursor.u8() != 0;
+  batch.low_water = ArrivalMs(cursor.svarint());
+  batch.newest = ArrivalMs(cursor.svarint());
+  const uint64_t count = cursor.varint();
+  if (count > kRecordsMost) cursor.fail();
+  for (uint64_t i = 0; i < count && cursor.ok(); ++i) batch.records.emplace_back(cursor.bytes());
+  if (!cursor.done()) return Error(Errc::invalid, "a batch of clicks is malformed");
+  return std::pair(id, std::move(batch));
+}
+
+Result<std::string> encode_blocks(const log::Segments& segments, Offset from) {
+  if (from < segments.first())
+    return Error(Errc::not_found, fmt::format("the log begins at offset {} here, behind {}",
+                                              segments.first().value(), from.value()));
+  std::string out;
+  ByteWriter writer(out);
+  while (from <= segments.last() && out.size() < kBlocksBytes) {
+    for (const log::Entry& entry : TRY(segments.read_block(from))) {
+      if (entry.first < from) continue;
+      std::string bytes;
+      log::encode_entry(entry, bytes);
+      writer.bytes(bytes);
+      from = entry.last() + 1;
+    }
+  }
+  if (out.empty()) return Error(Errc::not_found, "nothing is sealed behind it here");
+  return out;
+}
+
+Result<std::vector<log::Entry>> decode_blocks(std::string_view bytes) {
+  ByteCursor cursor(bytes);
+  std::vector<log::Entry> entries;
+  while (cursor.ok() && !cursor.empty()) entries.push_back(TRY(log::decode_entry(cursor.bytes())));
+  if (!cursor.done()) return Error(Errc::corrupt, "blocks are malformed");
+  return entries;
+}
+
+std::vector<std::string> without(std::vector<std::string> nodes, const std::string& self) {
+  std::erase(nodes, self);
+  return nodes;
+}
+
+Sights::Options sights_options(const Peers::Options& options, size_t workers) {
+  Sights::Options of;
+  of.node = options.node_id;
+  of.peers = without(options.nodes, options.node_id);
+  of.workers = static_cast<uint32_t>(workers);
+  of.storage = options.storage;
+  of.life = options.life;
+  return of;
+}
+
+}  // namespace
+
+/// To the own partition where it leads, else to its leader over the link.
+class Peers::Router final : public ClickRouter {
+ public:
+  explicit Router(Peers& peers) : peers_(peers) {}
+  void send(PartitionId id, Batch&& batch, Committed committed) override {
+    Partition& partition = *peers_.owned_.partitions[id.value()];
+    const raft::Member* leader = partition.replica().leader();
+    if (leader == nullptr || leader->node == peers_.options_.node_id)
+      return partition.submit(std::move(batch), std::move(committed));
+    Worker& worker = peers_.owned_.worker_of(id);
+    peers_.calls_.ask(
+        leader->node, CallKind::batch, encode_batch(id, batch),
+        [&worker, committed = std::move(committed)](const Result<std::string>& answer) {
+          auto status = std::make_shared<Status>();
+          if (!answer) *status = Error(answer.error().code(), answer.error().message());
+          worker.post([committed, status] { committed(std::move(*status)); });
+        });
+  }
+
+ private:
+  Peers& peers_;
+};
+
+Peers::Peers(Options options, Owned& owned, NodeClock& clock)
+    : options_(std::move(options)),
+      owned_(owned),
+      clock_(clock),
+      sights_(sights_options(options_, owned.workers.size())),
+      calls_(clock.system(), options_.life),
+      others_(without(options_.nodes, options_.node_id)),
+      looped_ns_(owned.workers.size()) {
+  Caretaker::Options care = options_.caretaker;
+  care.node = options_.node_id;
+  care.nodes = options_.nodes;
+  for (size_t i = 0; i < owned.workers.size(); ++i) caretakers_.emplace_back(care, sights_);
+  calls_.serve(CallKind::batch,
+               [this](const std::string&, std::string_view question, Calls::Answer answer) {
+                 serve_batch(question, std::move(answer));
+               });
+  calls_.serve(CallKind::proposal,
+               [this](const std::string&, std::string_view question, Calls::Answer answer) {
+                 serve_proposal(question, std::move(answer));
+               });
+  calls_.serve(CallKind::blocks,
+               [this](const std::string&, std::string_view question, Calls::Answer answer) {
+                 serve_blocks(question, std::move(answer));
+               });
+}
+
+void Peers::send_through(peer::Transport& transport) {
+  transport_ = &transport;
+  calls_.send_through(transport);
+}
+
+std::unique_ptr<ClickRouter> Peers::router() { return std::make_unique<Router>(*this); }
+
+Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
+  Partition::Group group;
+  group.self = {options_.node_id, options_.storage};
+  group.membership = std::move(members);
+  group.send = [this, id](const std::string& node, const std::string& message) {
+    send_group(id, node, message);
+  };
+  group.sight_of = [this, id](const raft::Member& member) {
+    return sights_.sight_of(member, id.value(), now_ns());
+  };
+  group.permit = [this] {
+    return raft::Core::Permit{true, clock_is_fit_.load() && options_.well()};
+  };
+  group.rank = [this, id] { return rank_of(id); };
+  group.low_waters = [this, id](PartitionId, int64_t since_ns) { return low_waters(id, since_ns); };
+  group.keep_members = [this, id](Offset offset, const raft::Membership& membership) {
+    return options_.keep_members(id, offset, membership);
+  };
+  group.propose = [this, id](click::EntryKind kind, const std::string& payload,
+                             Partition::Applied applied) {
+    propose(id, kind, payload, std::move(applied));
+  };
+  group.fetch = [this, id](Offset from) { fetch_blocks(id, from); };
+  group.forgot = [this] { forgot_ = true; };
+  return group;
+}
+
+/// The leads are spread over the nodes, one partition after the other.
+uint32_t Peers::rank_of(PartitionId id) const {
+  const auto at = std::find(options_.nodes.begin(), options_.nodes.end(), options_.node_id);
+  const auto own = static_cast<uint32_t>(at - options_.nodes.begin());
+  const auto count = static_cast<uint32_t>(options_.nodes.size());
+  return (own + count - id.value() % count) % count;
+}
+
+/// Not above any click that waits there, and taken before they are asked.
+LowWaters Peers::own_low_waters() const {
+  LowWaters out;
+  out.all = clock_.now();
+  for (uint32_t i = 0; i < options_.partitions; ++i) {
+    const ArrivalMs value = options_.low_water(PartitionId(i));
+    if (value < out.all) out.exceptions.push_back({PartitionId(i), value});
+  }
+  return out;
+}
+
+void Peers::beat() {
+  const int64_t now = now_ns();
+  clock_is_fit_ = sights_.clock_is_fit(now, options_.synchronised());
+  calls_.expire();
+  std::optional<LowWaters> low_waters;
+  if (open_ && beats_++ % kBeatsPerLowWaters == 0) low_waters = own_low_waters();
+  for (const std::string& node : others_) {
+    for (const Claims& claims : sights_.unechoed(node)) send_claims(node, claims);
+    Beat beat = sights_.beat_to(node, now, clock_.now().value());
+    beat.fit = clock_is_fit_ && !stopping_ && options_.well();
+    for (size_t i = 0; i < looped_ns_.size(); ++i) {
+      const int64_t looped = looped_ns_[i];
+      beat.workers[i].age_ms =
+          looped == 0 ? UINT32_MAX : static_cast<uint32_t>((now - looped) / 1'000'000);
+    }
+    beat.low_waters = low_waters;
+    // Without a link nobody hears it, which is what beats are for.
+    transport_->send(node, peer::Lane::beat, encode(beat));
+  }
+}
+
+void Peers::looped(size_t worker) {
+  looped_ns_[worker] = now_ns();
+  std::vector<Claims::Led> led;
+  Caretaker& caretaker = caretakers_[worker];
+  caretaker.look(looped_ns_[worker]);
+  for (size_t i = worker; i < owned_.partitions.size(); i += owned_.workers.size()) {
+    if (!stopping_) caretaker.look_after(*owned_.partitions[i], looped_ns_[worker]);
+    const raft::Replica& replica = owned_.partitions[i]->replica();
+    if (replica.leads()) led.push_back({static_cast<uint32_t>(i), replica.core().term()});
+  }
+  const auto number = static_cast<uint32_t>(worker);
+  if (!sights_.claim(number, std::move(led))) return;
+  const Claims claims = sights_.claims(number);
+  for (const std::string& node : others_) send_claims(node, claims);
+}
+
+void Peers::hand_over_all() {
+  stopping_ = true;
+  for (const auto& each : owned_.partitions) {
+    Partition* const partition = each.get();
+    owned_.worker_of(partition->id()).post([partition] { Caretaker::hand_over(*partition); });
+  }
+}
+
+void Peers::send_claims(const std::string& node, const Claims& claims) {
+  std::string frame(1, static_cast<char>(kOfClaims));
+  frame += encode(claims);
+  transport_->send(node, peer::Lane::group, std::move(frame));
+}
+
+void Peers::send_group(PartitionId id, const std::string& node, std::string_view message) {
+  std::string frame;
+  frame.reserve(message.size() + 4);
+  ByteWriter writer(frame);
+  writer.u8(kOfRaft);
+  writer.varint(id.value());
+  writer.raw(message);
+  transport_->send(node, peer::Lane::group, std::move(frame));
+}
+
+std::vector<stream::LowWater> Peers::low_waters(PartitionId id, int64_t since_ns) const {
+  std::vector<stream::LowWater> out;
+  for (const std::string& node : others_) {
+    const auto told = sights_.low_water(node, id);
+    if (told && told->heard_ns >= since_ns) out.push_back({node, told->value});
+  }
+  return out;
+}
+
+Partition* Peers::partition(uint64_t id) {
+  return open_ && id < owned_.partitions.size() ? owned_.partitions[id].get() : nullptr;
+}
+
+void Peers::on_frame(const std::string& from, peer::Lane lane, std::string&& frame) {
+  switch (lane) {
+    case peer::Lane::beat: {
+      const auto beat = decode_beat(frame);
+      if (beat) sights_.heard(from, *beat, now_ns(), clock_.now().value());
+      return;
+    }
+    case peer::Lane::group: return on_group_frame(from, frame);
+    case peer::Lane::call:
+    case peer::Lane::bulk: return calls_.on_frame(from, frame);
+  }
+}
+
+void Peers::on_group_frame(const std::string& from, std::string_view frame) {
+  ByteCursor cursor(frame);
+  const uint8_t kind = cursor.u8();
+  if (kind == kOfClaims) {
+    if (auto claims = decode_claims(cursor.rest())) sights_.claimed(from, *std::move(claims));
+    return;
+  }
+  const uint64_t id = cursor.varint();
+  Partition* const to = cursor.ok() && kind == kOfRaft ? partition(id) : nullptr;
+  if (to == nullptr) return;
+  auto message = raft::decode_message(cursor.rest());
+  if (!message) {
+    log_warn("peer", fmt::format("node {}: {}", from, message.error().text()));
+    return;
+  }
+  const auto received = std::make_shared<raft::Received>(*std::move(message));
+  ignore(owned_.worker_of(to->id()).try_post(
+             [to, from, received] { to->receive(from, std::move(*received)); }),
+         "what its worker has no time for comes again: Raft repeats");
+}
+
+void Peers::on_link_up(const peer::Hello& hello) {
+  sights_.link_up(hello.node_id, hello.version);
+  log_info("peer", fmt::format("linked with node {}", hello.node_id));
+  if (!open_) return;
+  const raft::StorageId storage{hello.storage_id};
+  for (const auto& each : owned_.partitions) {
+    Partition* const partition = each.get();
+    owned_.worker_of(partition->id()).post([partition, storage] {
+      partition->link_is_new(storage);
+    });
+  }
+}
+
+void Peers::on_link_down(const std::string& peer, bool refused, const std::string& why) {
+  sights_.link_down(peer, refused, now_ns());
+  calls_.on_link_down(peer);
+  if (!why.empty()) log_info("peer", fmt::format("no link with node {}: {}", peer, why));
+}
+
+void Peers::serve_batch(std::string_view question, Calls::Answer answer) {
+  auto decoded = decode_batch(question);
+  if (!decoded) return answer(std::move(decoded).error());
+  Partition* const to = partition(decoded->first);
+  if (to == nullptr) return answer(Error(Errc::busy, "the node is starting"));
+  const auto batch = std::make_shared<Batch>(std::move(decoded->second));
+  const bool posted = owned_.worker_of(to->id()).try_post([to, batch, answer] {
+    to->submit(std::move(*batch), [answer](Status status) {
+      answer(status ? Result<std::string>(std::string()) : std::move(status).error());
+    });
+  });
+  if (!posted) answer(Error(Errc::busy, "too many requests wait"));
+}
+
+void Peers::propose(PartitionId id, click::EntryKind kind, std::string_view payload,
+                    Partition::Applied applied) {
+  Partition& partition = *owned_.partitions[id.value()];
+  const raft::Member* leader = partition.replica().leader();
+  std::string question;
+  ByteWriter writer(question);
+  writer.varint(id.value());
+  writer.u8(static_cast<uint8_t>(kind));
+  writer.raw(payload);
+  Worker& worker = owned_.worker_of(id);
+  calls_.ask(leader->node, CallKind::proposal, question,
+             [&worker, &partition, applied = std::move(applied)](Result<std::string> answer) {
+               auto offset = std::make_shared<Result<Offset>>(Offset(0));
+               if (answer) {
+                 ByteCursor cursor(*answer);
+                 *offset = Offset(cursor.varint());
+               } else {
+                 *offset = std::move(answer).error();
+               }
+               worker.post([&partition, applied, offset] {
+                 if (!*offset) return applied(std::move(*offset));
+                 partition.when_applied(**offset, applied);
+               });
+             });
+}
+
+void Peers::serve_proposal(std::string_view question, Calls::Answer answer) {
+  ByteCursor cursor(question);
+  const uint64_t id = cursor.varint();
+  const auto kind = static_cast<click::EntryKind>(cursor.u8());
+  const bool known = kind == click::EntryKind::decision || kind == click::EntryKind::repair;
+  if (!cursor.ok() || !known) return answer(Error(Errc::invalid, "a proposal is malformed"));
+  Partition* const to = partition(id);
+  if (to == nullptr) return answer(Error(Errc::busy, "the node is starting"));
+  const auto payload = std::make_shared<std::string>(cursor.rest());
+  const bool posted = owned_.worker_of(to->id()).try_post([to, kind, payload, answer] {
+    to->propose_here(kind, std::move(*payload), [answer](Result<Offset> applied) {
+      if (!applied) return answer(std::move(applied).error());
+      std::string out;
+      ByteWriter(out).varint(applied->value());
+      answer(std::move(out));
+    });
+  });
+  if (!posted) answer(Error(Errc::busy, "too many requests wait"));
+}
+
+void Peers::serve_blocks(std::string_view question, Calls::Answer answer) {
+  ByteCursor cursor(question);
+  const uint64_t id = cursor.varint();
+  const Offset from{cursor.varint()};
+  Partition* const of = cursor.done() ? partition(id) : nullptr;
+  if (of == nullptr) return answer(Error(Errc::busy, "the node is starting"));
+  const bool taken =
+      options_.in_background([of, from, answer] { answer(encode_blocks(of->segments(), from)); });
+  if (!taken) answer(Error(Errc::busy, "too much waits"));
+}
+
+void Peers::fetch_blocks(PartitionId id, Offset from) {
+  Partition* const partition = owned_.partitions[id.value()].get();
+  Worker& worker = owned_.worker_of(id);
+  const raft::Member* leader = partition->replica().leader();
+  const auto took = [partition, &worker](Result<std::string> answer) {
+    using Blocks = Result<std::vector<log::Entry>>;
+    auto blocks = std::make_shared<Blocks>(answer ? decode_blocks(*answer)
+                                                  : Blocks(std::move(answer).error()));
+    worker.post([partition, blocks] { partition->take_blocks(std::move(*blocks)); });
+  };
+  if (leader == nullptr) return took(Error(Errc::busy, "no leader is known"));
+  std::string question;
+  ByteWriter writer(question);
+  writer.varint(id.value());
+  writer.varint(from.value());
+  calls_.ask(leader->node, CallKind::blocks, question, took);
+}
+
+}  // namespace clickmill::cluster

@@ -1,0 +1,216 @@
+#include "engine/peering.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/timex.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/logging.h"
+#include "base/random.h"
+#include "http/server.h"
+
+namespace clickmill::engine {
+namespace {
+
+// First byte of a frame on lane group: Peers has the other two.
+constexpr char kOfFounding = 2;
+constexpr auto kBeatEvery = std::chrono::milliseconds(100);
+
+std::vector<std::string> names_of(const ClusterConfig& cluster) {
+  std::vector<std::string> names;
+  for (const auto& peer : cluster.peers) names.push_back(peer.node_id);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+bool kernel_clock_is_synchronised() {
+  timex state{};
+  return adjtimex(&state) != TIME_ERROR;
+}
+
+Result<std::unique_ptr<Peering>> Peering::open(const Config& config, FileSystem& files,
+                                               DataDir& dir) {
+  // The stream's state is made when the node counts for the first time.
+  const bool counted = files.exists(dir.state());
+  auto file = TRY(ClusterFile::open_or_make(files, dir.path()));
+  const bool holds_data = counted && !file->founded();
+  return std::unique_ptr<Peering>(new Peering(config, files, dir, std::move(file), holds_data));
+}
+
+Peering::Peering(const Config& config, FileSystem& files, DataDir& dir,
+                 std::unique_ptr<ClusterFile> file, bool holds_data)
+    : config_(config),
+      files_(files),
+      dir_(dir),
+      holds_data_(holds_data),
+      nodes_(names_of(*config.cluster)),
+      life_(secure_random_u64() | 1),
+      secret_(read_secret(*config.cluster)),
+      file_(std::move(file)),
+      founding_(cluster::Founding::Options{.node = config.node_id,
+                                           .nodes = nodes_,
+                                           .storage = file_->storage_id(),
+                                           .partitions = config.log.partitions,
+                                           .replication = config.cluster->replicas(),
+                                           .life = life_,
+                                           .seed = dir.node().seed,
+                                           .draw = [] { return secure_random_u64(); }},
+                holds_data, file_->founded()) {}
+
+Peering::~Peering() { stop(); }
+
+void Peering::complete(Machine::Options& options) const {
+  options.partition.settings.nodes = nodes_;
+  // A new leader is found within a moment, not within the back-off of a long outage.
+  options.forwarder.backoff_most_ms = 200;
+  Machine::Options::Peering peering;
+  peering.nodes = nodes_;
+  peering.storage = file_->storage_id();
+  peering.life = life_;
+  options.peering = std::move(peering);
+}
+
+peer::Hello Peering::hello() const {
+  const std::lock_guard lock(mutex_);
+  peer::Hello hello;
+  hello.node_id = config_.node_id;
+  hello.storage_id = file_->storage_id().value();
+  hello.partitions = config_.log.partitions;
+  hello.replication = config_.cluster->replicas();
+  hello.version = CLICKMILL_VERSION;
+  if (const auto& founded = founding_.founded()) {
+    hello.cluster_id = founded->cluster_id;
+    hello.epoch = founded->epoch;
+    hello.epoch_random = founded->epoch_random;
+  }
+  return hello;
+}
+
+Status Peering::connect(Machine& machine) {
+  machine_ = &machine;
+  peer::Links::Options options;
+  options.node_id = config_.node_id;
+  options.self = [this] { return hello(); };
+  options.listen = config_.listen.peer;
+  for (const auto& peer : config_.cluster->peers) {
+    const auto at = http::parse_host_port(peer.peer);
+    if (!at) return Error(Errc::invalid, "cluster.peers: not host:port: " + peer.peer);
+    options.peers.push_back({peer.node_id, at->host, at->port});
+  }
+  options.secret = secret_;
+  if (const auto& tls = config_.cluster->tls; !tls.cert.empty())
+    options.tls = peer::Tls{tls.cert, tls.key, tls.ca};
+  links_ = std::make_unique<peer::Links>(std::move(options), *this);
+  machine.peers()->send_through(*links_);
+  TRY(links_->start());
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "beats");
+    run();
+  });
+  return {};
+}
+
+void Peering::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (!founding_.founded()) {
+      founding_.tick();
+      found();
+    }
+    lock.unlock();
+    machine_->peers()->beat();
+    lock.lock();
+    changed_.wait_for(lock, kBeatEvery, [this] { return stopping_; });
+  }
+}
+
+/// Does what the founding wants, under the lock.
+void Peering::found() {
+  while (true) {
+    auto output = founding_.take_output();
+    const bool persists = output.persist.has_value();
+    if (persists) {
+      auto saved = dir_.adopt_seed(files_, output.persist->seed, holds_data_);
+      if (saved) saved = file_->save(*output.persist);
+      if (saved) {
+        founding_.persisted();
+        log_info("cluster",
+                 fmt::format("this node belongs to cluster {:016x}", output.persist->cluster_id));
+        changed_.notify_all();
+      } else {
+        founding_.not_persisted(saved.error());
+      }
+    }
+    for (const auto& [to, message] : output.messages) {
+      std::string frame(1, kOfFounding);
+      frame += cluster::encode(message);
+      links_->send(to, peer::Lane::group, std::move(frame));
+    }
+    if (!persists) return;
+  }
+}
+
+Status Peering::wait_until_founded(const std::atomic<bool>& stopping) {
+  std::unique_lock lock(mutex_);
+  while (!founding_.founded() && !stopping && !stopping_)
+    changed_.wait_for(lock, std::chrono::milliseconds(50));
+  if (!founding_.founded()) return Error(Errc::closed, "the node stops");
+  raft::Membership founders;
+  founders.voters = founding_.founded()->founders;
+  machine_->found(founding_.founded()->seed, std::move(founders));
+  return {};
+}
+
+void Peering::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  if (links_) links_->stop();
+}
+
+uint64_t Peering::cluster_id() const {
+  const std::lock_guard lock(mutex_);
+  return founding_.founded() ? founding_.founded()->cluster_id : 0;
+}
+
+std::vector<std::string> Peering::reasons() const {
+  const std::lock_guard lock(mutex_);
+  return founding_.why_waiting();
+}
+
+void Peering::on_frame(const std::string& from, peer::Lane lane, std::string&& frame) {
+  if (lane != peer::Lane::group || frame.empty() || frame.front() != kOfFounding)
+    return machine_->peers()->on_frame(from, lane, std::move(frame));
+  const auto message = cluster::decode_founding(std::string_view(frame).substr(1));
+  if (!message) return log_warn("peer", fmt::format("node {}: {}", from, message.error().text()));
+  const std::lock_guard lock(mutex_);
+  founding_.receive(from, *message);
+  found();
+}
+
+void Peering::on_link_up(const peer::Hello& peer) {
+  {
+    const std::lock_guard lock(mutex_);
+    founding_.link_up(peer.node_id);
+    found();
+  }
+  machine_->peers()->on_link_up(peer);
+}
+
+void Peering::on_link_down(const std::string& peer, bool refused, const std::string& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    founding_.link_down(peer);
+  }
+  machine_->peers()->on_link_down(peer, refused, why);
+}
+
+}  // namespace clickmill::engine

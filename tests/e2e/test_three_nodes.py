@@ -1,0 +1,151 @@
+"""A cluster of three: what any node answers counts once on all of them, whichever is killed."""
+
+import signal
+
+from harness import check, check_equal, now_ms, pause, wait_until
+from three_nodes import Crowd, cluster, leaders, make, start, wait_counted, wait_equal, wait_led
+
+
+def minute_begin():
+    return now_ms() // 60_000 * 60_000
+
+
+def test_three_nodes_agree(context):
+    """three nodes found one cluster, share the leads, take clicks anywhere, and count the same"""
+    nodes = make(context, {"log": {"partitions": 8}})
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    check_equal("who leads", sorted(set(leaders(nodes[0]))), ["n1", "n2", "n3"])
+    crowd = Crowd(nodes, "calm")
+    crowd.wait_for(1500)
+    crowd.end()
+    check_equal("unanswered", crowd.unanswered, 0)
+    wait_counted(nodes, crowd, begin)
+    wait_equal(nodes)
+    names = [(item["node_id"], item["state"]) for item in cluster(nodes[1])["nodes"]]
+    check_equal("nodes", sorted(names), [("n1", "up"), ("n2", "up"), ("n3", "up")])
+
+
+def test_three_nodes_killed_in_turn(context):
+    """kill -9 of each node in turn under load: the others redirect and count on; all agree in the end"""
+    nodes = make(context, {"log": {"partitions": 8}})
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "killed")
+    for at, node in enumerate(nodes):
+        crowd.wait_for(300)
+        crowd.away.add(at)
+        node.kill()
+        rest = [other for other in nodes if other is not node]
+        wait_led(rest, by=rest)
+        crowd.wait_for(300)
+        node.start()
+        crowd.away.discard(at)
+    crowd.wait_for(300)
+    crowd.end()
+    wait_counted(nodes, crowd, begin)
+    wait_equal(nodes)
+
+
+def test_three_nodes_stopped_process(context):
+    """a node stopped for 10 s and let go on (SIGSTOP, SIGCONT) neither leads nor counts on its own"""
+    nodes = make(context, {"log": {"partitions": 4}})
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "stopped")
+    crowd.wait_for(200)
+    crowd.away.add(2)
+    nodes[2].process.send_signal(signal.SIGSTOP)
+    wait_led(nodes[:2], by=nodes[:2])
+    crowd.wait_for(300)
+    pause(10)
+    nodes[2].process.send_signal(signal.SIGCONT)
+    crowd.away.discard(2)
+    crowd.wait_for(300)
+    crowd.end()
+    wait_counted(nodes, crowd, begin)
+    wait_equal(nodes)
+
+
+def test_three_nodes_all_killed(context):
+    """all three killed at once and started again have every click that was answered"""
+    nodes = make(context, {"log": {"partitions": 4}})
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "all")
+    crowd.wait_for(500)
+    crowd.away.update({0, 1, 2})
+    for node in nodes:
+        node.kill()
+    crowd.end()
+    start(nodes)
+    wait_counted(nodes, crowd, begin)
+    wait_equal(nodes)
+
+
+def test_three_nodes_two_gone(context):
+    """with two of three gone the third redirects and keeps what it answers; it counts when one is back"""
+    nodes = make(context, {"log": {"partitions": 4}})
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "two")
+    crowd.wait_for(200)
+    crowd.away.update({0, 1})
+    nodes[0].kill()
+    nodes[1].kill()
+    crowd.wait_for(200)
+    before = nodes[2].total(begin, now_ms() + 60_000)
+    check(before < crowd.total(), "it counts what no quorum has")
+    wait_until("the spool holds them", lambda: nodes[2].metrics()["clickmill_spool_clicks"] >= 200)
+    nodes[0].start()
+    crowd.end()
+    nodes[2].wait_spool_empty()
+    check(nodes[2].total(begin, now_ms() + 60_000) > before, "two of three count nothing")
+    # What the other one had answered last stands in its spool.
+    nodes[1].start()
+    wait_counted(nodes, crowd, begin)
+    wait_equal(nodes)
+
+
+def test_three_nodes_lost_disk(context):
+    """a node whose data directory is gone comes back by itself, with everything, and votes again"""
+    nodes = make(context, {"log": {"partitions": 4}})
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "disk")
+    crowd.wait_for(500)
+    crowd.away.add(1)
+    nodes[1].wait_spool_empty()
+    nodes[1].kill()
+    nodes[1].data_dir.rename(nodes[1].data_dir.with_name("lost"))
+    crowd.wait_for(200)
+    nodes[1].spawn()
+    nodes[1].wait_ready()
+    wait_until("its new disk votes", lambda: not any(
+        partition["learners"] or "n2" not in partition["voters"] for partition in cluster(nodes[0])["partitions"]))
+    crowd.end()
+    wait_counted(nodes, crowd, begin)
+    wait_equal(nodes)
+    # It votes: with it alone beside n3, n1 is not missed.
+    nodes[0].kill()
+    wait_led(nodes[1:], by=nodes[1:])
+
+
+def test_three_nodes_wrong_secret(context):
+    """a node with another secret is refused with one clear line on both sides"""
+    nodes = make(context, {"log": {"partitions": 4}})
+    other = context.directory / "other"
+    other.write_text("another secret, as long as one.\n")
+    nodes[2].config["cluster"] = {**nodes[2].config["cluster"], "secret_file": str(other)}
+    for node in nodes:
+        node.spawn()
+    for at in (0, 2):
+        wait_until("a line about the secret", lambda: "secret" in nodes[at].log_since_start())
+    reasons = nodes[0].get("/readyz").json()["reasons"]
+    check(any("n3" in reason for reason in reasons), reasons)

@@ -1,0 +1,205 @@
+// Goal: three nodes, of which any may die, pause, lose its links or its disk's last writes:
+// every click that one of them acknowledged ends exactly once in the log of every node, and
+// all of them agree on what it says. Method: random lives of the product's Machines, watched
+// from outside at every step (SimCluster), then healed and compared with the clients' record.
+// Fault model: SimNode's disk; SimNetwork's links.
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+
+#include "simulation/sim_cluster.h"
+
+namespace clickmill::simulation {
+namespace {
+
+class Life {
+ public:
+  Life(uint64_t seed, SimCluster::Options options)
+      : random_(seed), clients_(seed), cluster_(seed, options) {}
+
+  std::optional<std::string> go(int steps) {
+    for (size_t i = 0; i < cluster_.size(); ++i) {
+      if (auto problem = cluster_.open(i)) return problem;
+    }
+    calm_ = !random_.one_in(4) ? 1 + random_.below(40) : 200;
+    cluster_.network().slow_down(1 + static_cast<int64_t>(random_.below(60)));
+    if (random_.one_in(2)) cluster_.network().drop_one_in(20);
+    for (int step = 0; step < steps; ++step) {
+      if (random_.one_in(4)) send();
+      if (random_.one_in(calm_)) {
+        if (auto problem = trouble()) return problem;
+      }
+      if (auto problem = cluster_.step()) return problem;
+      if (auto problem = replace_failed()) return problem;
+    }
+    if (auto problem = cluster_.settle()) return problem;
+    return cluster_.check(clients_);
+  }
+  const Clients& clients() const { return clients_; }
+  SimCluster& cluster() { return cluster_; }
+
+ private:
+  void send() {
+    const size_t at = random_.below(cluster_.size());
+    if (!cluster_.alive(at)) return;
+    const uint64_t count = random_.one_in(8) ? random_.below(20) : 1;
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t identity = next_ > 0 && random_.one_in(6)
+                                    ? next_ - 1 - random_.below(std::min<uint64_t>(next_, 20))
+                                    : next_++;
+      clients_.send(cluster_.node(at), identity, EventMs(cluster_.clock.wall_ms()),
+                    random_.one_in(3) ? log::Lane::bulk : log::Lane::redirects);
+    }
+  }
+
+  std::optional<std::string> replace_failed() {
+    for (size_t i = 0; i < cluster_.size(); ++i) {
+      if (!cluster_.alive(i) || !cluster_.node(i).journal_fails()) continue;
+      cluster_.die(i, random_.one_in(2));
+      if (auto problem = cluster_.open(i)) return problem;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<std::string> trouble() {
+    const size_t at = random_.below(cluster_.size());
+    const size_t other = (at + 1 + random_.below(cluster_.size() - 1)) % cluster_.size();
+    switch (random_.below(9)) {
+      case 8:
+        // Not another one before the last has its place again; and what was answered and only
+        // stands in this spool goes with its disk.
+        if (wiped_ || !random_.one_in(3) || !cluster_.alive(at)) break;
+        if (cluster_.node(at).machine().spool().held_clicks() != 0) break;
+        wiped_ = true;
+        cluster_.wipe(at);
+        return cluster_.open(at);
+      case 0:
+      case 1:
+        if (!cluster_.alive(at)) return cluster_.open(at);
+        cluster_.die(at, random_.one_in(2));
+        if (random_.one_in(2)) return cluster_.open(at);
+        break;
+      case 2: cluster_.network().break_link(at, other, some_ms(5'000)); break;
+      case 3: cluster_.network().go_deaf(at, other); break;
+      case 4: cluster_.network().hear_again(); break;
+      case 5: cluster_.pause(at, some_ms(3'000)); break;
+      case 6: cluster_.stall_disk(at, some_ms(2'000)); break;
+      default:
+        if (cluster_.alive(at) && random_.one_in(3))
+          cluster_.node(at).files.fail_sync_after(1 + random_.below(4));
+        break;
+    }
+    return std::nullopt;
+  }
+  int64_t some_ms(uint64_t most) { return static_cast<int64_t>(1 + random_.below(most)); }
+
+  Random random_;
+  Clients clients_;
+  SimCluster cluster_;
+  uint64_t calm_ = 50;
+  bool wiped_ = false;
+  uint64_t next_ = 0;
+};
+
+TEST_CASE("cluster: three nodes elect, take clicks at any of them, and agree",
+          "[simulation][cluster]") {
+  SimCluster cluster(1, {});
+  Clients clients(1);
+  for (size_t i = 0; i < 3; ++i) REQUIRE_FALSE(cluster.open(i));
+  for (int step = 0; step < 500; ++step) {
+    if (step > 100 && step % 3 == 0)
+      clients.send(cluster.node(static_cast<size_t>(step) % 3), static_cast<uint64_t>(step),
+                   EventMs(cluster.clock.wall_ms()), log::Lane::redirects);
+    const auto problem = cluster.step();
+    CAPTURE(problem.value_or(""));
+    REQUIRE_FALSE(problem);
+  }
+  const auto problem = cluster.settle();
+  CAPTURE(problem.value_or(""));
+  REQUIRE_FALSE(problem);
+  const auto wrong = cluster.check(clients);
+  CAPTURE(wrong.value_or(""));
+  CHECK_FALSE(wrong);
+  CHECK(clients.acknowledged().size() > 100);
+  // One each, since nothing went wrong.
+  CHECK(cluster.elections() == 2);
+}
+
+/// CLICKMILL_SEED and CLICKMILL_LIVES say which and how many; for hours, or for one that failed.
+TEST_CASE("cluster: many lives", "[.soak]") {
+  const char* const first = std::getenv("CLICKMILL_SEED");
+  const char* const count = std::getenv("CLICKMILL_LIVES");
+  const uint64_t begin = first == nullptr ? 0 : std::stoull(first);
+  const uint64_t end = begin + (count == nullptr ? 1000 : std::stoull(count));
+  for (uint64_t seed = begin; seed < end; ++seed) {
+    Life life(seed, {});
+    const auto problem = life.go(2000);
+    CAPTURE(seed, problem.value_or(""));
+    CHECK_FALSE(problem);
+  }
+}
+
+TEST_CASE("cluster: a node whose disk is lost comes back by itself, and votes again",
+          "[simulation][cluster]") {
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    SimCluster cluster(seed, {});
+    Clients clients(seed);
+    for (size_t i = 0; i < 3; ++i) REQUIRE_FALSE(cluster.open(i));
+    const auto run = [&](int steps, size_t but) {
+      static uint64_t identity = 0;
+      for (int step = 0; step < steps; ++step) {
+        const size_t at = static_cast<size_t>(step) % 3;
+        if (at != but) {
+          clients.send(cluster.node(at), identity++, EventMs(cluster.clock.wall_ms()),
+                       log::Lane::redirects);
+        }
+        const auto problem = cluster.step();
+        CAPTURE(seed, problem.value_or(""));
+        REQUIRE_FALSE(problem);
+      }
+    };
+    run(1'000, 2);
+    // Blocks end by the hour too: what it lacks is in no leader's memory any more.
+    for (int hours = 0; hours < 3; ++hours) {
+      cluster.clock.advance_ms(kHourMs);
+      run(300, 2);
+    }
+    cluster.wipe(2);
+    REQUIRE_FALSE(cluster.open(2));
+    run(1'000, 2);
+    const auto problem = cluster.settle();
+    CAPTURE(seed, problem.value_or(""));
+    REQUIRE_FALSE(problem);
+    const auto wrong = cluster.check(clients);
+    CAPTURE(wrong.value_or(""));
+    REQUIRE_FALSE(wrong);
+    for (const auto& partition : cluster.node(2).partitions()) {
+      CHECK(partition->replica().core().membership().is_voter(raft::StorageId(4)));
+      CHECK_FALSE(partition->replica().core().membership().contains(raft::StorageId(3)));
+      CHECK(partition->segments().last() > Offset(0));
+    }
+    // Two of three may go now, and the third's word still counts.
+    cluster.die(0, true);
+    run(1'000, 0);
+    CHECK(cluster.leader(0));
+    CHECK(cluster.leader(1));
+  }
+}
+
+TEST_CASE("cluster: lives of three nodes", "[simulation][cluster]") {
+  uint64_t acknowledged = 0;
+  uint64_t elections = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    Life life(seed, {});
+    const auto problem = life.go(2000);
+    CAPTURE(seed, problem.value_or(""));
+    REQUIRE_FALSE(problem);
+    acknowledged += life.clients().acknowledged().size();
+    elections += life.cluster().elections();
+  }
+  CHECK(acknowledged > 60 * 300);
+  CHECK(elections > 60 * 4);
+}
+
+}  // namespace
+}  // namespace clickmill::simulation

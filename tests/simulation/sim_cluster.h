@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "simulation/clients.h"
+#include "simulation/quiet_log.h"
+#include "simulation/sim_network.h"
+#include "simulation/sim_node.h"
+
+namespace clickmill::simulation {
+
+/// A cluster as it runs, N of the product's Machines, on virtual time, disks and network; one
+/// thread, one seed.
+///
+/// Watched from outside at every step: an offset that is committed anywhere holds one entry
+/// everywhere and for ever (paper 5.4); a term of a group has one leader (5.2); what a node
+/// has committed or applied never falls while it runs.
+class SimCluster {
+ public:
+  struct Options {
+    size_t nodes = 3;
+    uint32_t partitions = 2;
+  };
+  SimCluster(uint64_t seed, Options options);
+  ~SimCluster();
+
+  std::optional<std::string> open(size_t node);
+  void die(size_t node, bool power_loss);
+  /// Its machine is replaced by an empty one of the same name.
+  void wipe(size_t node);
+  /// For so long it does nothing, and then goes on.
+  void pause(size_t node, int64_t ms) { nodes_[node].paused_until_ms = clock.wall_ms() + ms; }
+  /// Its disk syncs nothing for so long.
+  void stall_disk(size_t node, int64_t ms) { nodes_[node].stalled_until_ms = clock.wall_ms() + ms; }
+
+  /// Ten virtual milliseconds of everybody; what was seen that must never be.
+  std::optional<std::string> step();
+  /// All run, all is mended: until spools are empty and all logs equal, or 60 s have passed.
+  std::optional<std::string> settle();
+  /// At the end: every acknowledged click once on every node, and all nodes agree.
+  std::optional<std::string> check(const Clients& clients) const;
+
+  bool alive(size_t node) const { return nodes_[node].sim->alive(); }
+  size_t size() const { return nodes_.size(); }
+  SimNode& node(size_t at) { return *nodes_[at].sim; }
+  SimNetwork& network() { return network_; }
+  /// Of a partition; nothing when nobody leads surely.
+  std::optional<size_t> leader(uint32_t partition) const;
+  uint64_t elections() const { return leaders_.size(); }
+  uint64_t committed() const;
+
+  const QuietLog quiet;
+  ManualClock clock{1'782'295'200'000};
+
+ private:
+  struct Node {
+    std::unique_ptr<SimNode> sim;
+    uint64_t storage = 0;
+    int64_t paused_until_ms = 0;
+    int64_t stalled_until_ms = 0;
+    int64_t stepped_ms = 0;
+    int64_t beat_ms = 0;
+    std::vector<Offset> checked;  ///< by partition: up to where it was compared
+  };
+  struct Told {
+    Term term;
+    uint64_t hash;
+    bool operator==(const Told&) const = default;
+  };
+  std::unique_ptr<SimNode> make(size_t at, uint64_t storage);
+  std::optional<std::string> run(size_t at);
+  std::optional<std::string> watch(size_t at);
+  std::optional<std::string> why_not_settled() const;
+
+  const Options options_;
+  Random random_;
+  raft::Membership founders_;
+  uint64_t next_storage_ = 1;
+  SimNetwork network_;
+  std::vector<Node> nodes_;
+  std::vector<std::map<Offset, Told>> ledger_;  ///< by partition, by an entry's end
+  std::map<std::pair<uint32_t, Term>, size_t> leaders_;
+};
+
+}  // namespace clickmill::simulation
