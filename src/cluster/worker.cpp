@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+
 namespace clickmill::cluster {
 
 void Worker::start(std::function<bool()> idle, std::chrono::milliseconds period) {
@@ -12,14 +14,15 @@ void Worker::start(std::function<bool()> idle, std::chrono::milliseconds period)
 }
 
 void Worker::run(const std::function<bool()>& idle, std::chrono::milliseconds period) {
-  using Steady = std::chrono::steady_clock;
   std::vector<Message> messages;
   auto next_idle = Steady::now();
-  while (mailbox_.take(messages, next_idle)) {
+  while (mailbox_.take(messages, std::min(next_idle, soon_at_))) {
     for (Message& message : messages) message();
     // Destroyed here, on the owning thread, not when the next take() clears them.
     messages.clear();
-    if (Steady::now() < next_idle) continue;
+    const auto now = Steady::now();
+    if (now >= soon_at_) do_soon();
+    if (now < next_idle) continue;
     const bool again = idle();
     next_idle = Steady::now() + (again ? std::chrono::milliseconds(0) : period);
   }
@@ -35,7 +38,20 @@ bool Worker::step(size_t most) {
     stepping_.pop_front();
     message();
   }
+  if (soon_at_ != Steady::time_point::max()) do_soon();
   return any;
+}
+
+void Worker::soon() {
+  if (soon_asked_.exchange(true)) return;
+  post([this] { soon_at_ = Steady::now() + kSoon; });
+}
+
+/// Who asks from here on finds it begun, and is served by the next one.
+void Worker::do_soon() {
+  soon_at_ = Steady::time_point::max();
+  soon_asked_.exchange(false);
+  soon_();
 }
 
 void Worker::stop() {

@@ -25,6 +25,10 @@ class Worker {
   /// `idle` runs between messages; true asks to be called again at once (replay),
   /// false in at most `period`.
   void start(std::function<bool()> idle, std::chrono::milliseconds period);
+  /// What soon() asks for. Before start() or the first step().
+  void set_soon(Message work) { soon_ = std::move(work); }
+  /// Has that done within milliseconds, once for all who ask meanwhile. Thread: any.
+  void soon();
   /// For messages whose number is bounded by what they answer to. False once stopped.
   bool post(Message message) { return mailbox_.push_always(std::move(message)); }
   /// For requests from outside: false when too many wait already.
@@ -36,12 +40,18 @@ class Worker {
   bool step(size_t most);
 
  private:
+  using Steady = std::chrono::steady_clock;
   static constexpr size_t kMailboxMost = 16'384;
+  static constexpr auto kSoon = std::chrono::milliseconds(5);
   void run(const std::function<bool()>& idle, std::chrono::milliseconds period);
+  void do_soon();
 
   const std::string name_;
   Mailbox<Message> mailbox_;
   std::deque<Message> stepping_;  ///< taken by step() and not run yet
+  Message soon_;
+  std::atomic<bool> soon_asked_{false};
+  Steady::time_point soon_at_ = Steady::time_point::max();  ///< the thread's own
   std::thread thread_;
 };
 

@@ -46,18 +46,23 @@ class BulkEndpoint::Answer final : public ClickAnswer {
   void durable() override {
     if (durability_ == Durability::synced) done_one();
   }
+  bool waits_for_commit() const override { return durability_ == Durability::replicated; }
+  void committed() override { done_one(); }
   void failed() override { refuse(); }
-  bool refused() const { return answered_; }
+  bool answered() const { return answered_; }
   /// Every line was looked at: the answer may go out. It holds one place itself.
   void all_taken(std::string body) {
     body_ = std::move(body);
     done_one();
   }
   /// What was taken stays taken; the sender, who can't know, sends it all again.
-  void refuse() {
+  void refuse(bool late = false) {
     if (answered_.exchange(true)) return;
-    auto response =
-        http::problem(503, "the journal can't take these clicks now; send them again later");
+    auto response = http::problem(
+        503, late && waits_for_commit()
+                 ? "these clicks are not in the logs of a majority of the nodes yet; send them "
+                   "again later"
+                 : "the journal can't take these clicks now; send them again later");
     response.headers.emplace_back("Retry-After", "1");
     respond_(std::move(response));
   }
@@ -66,6 +71,8 @@ class BulkEndpoint::Answer final : public ClickAnswer {
   void done_one() {
     if (waiting_.fetch_sub(1) != 1 || answered_.exchange(true)) return;
     respond_(http::json_response(std::move(body_), 202));
+    // Every line was looked at; the deadline may hold this for seconds yet.
+    rejected_.clear();
   }
 
   const Durability durability_;
@@ -178,13 +185,18 @@ void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Respond
   body->answer = std::make_shared<Answer>(durability_, std::move(respond));
   body->backfill = backfill;
   body->request = std::move(request);
-  deadlines_.add(clock_.system().monotonic_ns() + kPatienceMs * 1'000'000, body->answer);
+  const int64_t deadline = clock_.system().monotonic_ns() + kPatienceMs * 1'000'000;
+  if (body->answer->waits_for_commit()) {
+    deadlines_.keep(deadline, body->answer);
+  } else {
+    deadlines_.add(deadline, body->answer);
+  }
   go_on(body);
 }
 
 void BulkEndpoint::go_on(const std::shared_ptr<Body>& body) {
   // Once one was refused the sender has to send them all again anyway.
-  while (!body->answer->refused()) {
+  while (!body->answer->answered()) {
     const auto line = body->line();
     if (!line && !body->all_answered && !body->put_off.empty()) return ask(body);
     if (!line) return body->answer->all_taken(body->report.to_json_with_reason(kRule));
@@ -225,7 +237,8 @@ void BulkEndpoint::ask(const std::shared_ptr<Body>& body) {
 }
 
 void BulkEndpoint::sweep_deadlines() {
-  for (const auto& answer : deadlines_.take_due(clock_.system().monotonic_ns())) answer->refuse();
+  for (const auto& answer : deadlines_.take_due(clock_.system().monotonic_ns()))
+    answer->refuse(true);
   resume_some();
 }
 

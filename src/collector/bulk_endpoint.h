@@ -17,7 +17,7 @@ namespace clickmill::collector {
 
 /// `POST /v1/clicks`: NDJSON from a server, one click a line (DESIGN §7).
 /// Answers 202 once every accepted line is as durable as configured; when the
-/// journal can't take them all, or not within ten seconds, 503: the sender sends
+/// journal (or the logs) can't take them all, or not within ten seconds, 503: the sender sends
 /// the whole body again, and dedup drops what had been taken. Lines whose ads must
 /// be asked for are put off until all of those have been answered,
 /// catalog.timeout_ms at the latest. A body that is larger than what the journal may hold

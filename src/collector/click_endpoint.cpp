@@ -38,8 +38,8 @@ http::Response prefetch_refused() {
 
 }  // namespace
 
-/// One click waiting for its record to be durable. Whoever comes first, the
-/// journal or the deadline, answers.
+/// One click waiting for its record to be durable, or committed. Whoever comes first, the
+/// journal, the log or the deadline, answers.
 class ClickEndpoint::Answer final : public ClickAnswer {
  public:
   Answer(Durability durability, http::Response response, http::Responder respond, Counter& dropped)
@@ -50,7 +50,12 @@ class ClickEndpoint::Answer final : public ClickAnswer {
   void written() override {
     if (durability_ == Durability::written) answer();
   }
-  void durable() override { answer(); }
+  void durable() override {
+    synced_ = true;
+    if (durability_ != Durability::replicated) answer();
+  }
+  bool waits_for_commit() const override { return durability_ == Durability::replicated; }
+  void committed() override { answer(); }
   void failed() override {
     dropped_.add();
     answer();
@@ -61,10 +66,13 @@ class ClickEndpoint::Answer final : public ClickAnswer {
     respond_(std::move(response_));
     return true;
   }
+  bool answered() const { return answered_; }
+  bool synced() const { return synced_; }
 
  private:
   const Durability durability_;
   std::atomic<bool> answered_{false};
+  std::atomic<bool> synced_{false};
   http::Response response_;
   http::Responder respond_;
   Counter& dropped_;
@@ -78,6 +86,10 @@ ClickEndpoint::ClickEndpoint(Intake& intake, const NodeClock& clock, Options opt
       answered_unsynced_(
           metrics.counter("clickmill_collector_answered_unsynced_total",
                           "Clicks answered at the deadline, before they were synced.")),
+      answered_unreplicated_(metrics.counter(
+          "clickmill_collector_answered_unreplicated_total",
+          "Clicks answered at the deadline, before they were committed, with durability "
+          "replicated.")),
       dropped_(
           metrics.counter("clickmill_collector_dropped_total",
                           "Clicks redirected but not recorded: journal closed or buffer full.")) {}
@@ -134,14 +146,21 @@ void ClickEndpoint::take(const http::Request& request, const click::ParsedClick&
     answer->answer();
     return;
   }
+  await(answer);
+}
+
+void ClickEndpoint::await(const std::shared_ptr<Answer>& answer) {
   const int64_t deadline =
       clock_.system().monotonic_ns() + options_.redirect_deadline_ms * 1'000'000;
-  deadlines_.add(deadline, answer);
+  if (!answer->waits_for_commit()) return deadlines_.add(deadline, answer);
+  deadlines_.keep(deadline, answer);
 }
 
 void ClickEndpoint::sweep_deadlines() {
   for (const auto& answer : deadlines_.take_due(clock_.system().monotonic_ns())) {
-    if (answer->answer()) answered_unsynced_.add();
+    if (!answer->answer()) continue;
+    if (!answer->synced()) answered_unsynced_.add();
+    if (answer->waits_for_commit()) answered_unreplicated_.add();
   }
 }
 

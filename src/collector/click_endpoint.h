@@ -25,7 +25,8 @@ namespace clickmill::collector {
 /// `/v1/click`: one click in, one redirect out (DESIGN §3); to a background request, which
 /// can't follow one, 204 or JSON. What every answer carries (Cors) is added by the server.
 /// Answers when the
-/// click is as durable as configured, or at the deadline, whichever is first. A
+/// click is as durable as configured, or at the deadline, whichever is first: no person
+/// waits for a cluster. A
 /// click whose ad must be asked for waits for that first, it alone and no longer
 /// than catalog.timeout_ms.
 /// Thread: any.
@@ -40,6 +41,7 @@ class ClickEndpoint {
   /// Answers those whose deadline has passed. Call every few milliseconds.
   void sweep_deadlines();
   uint64_t answered_unsynced() const { return answered_unsynced_.value(); }
+  uint64_t answered_unreplicated() const { return answered_unreplicated_.value(); }
   uint64_t dropped() const { return dropped_.value(); }
 
  private:
@@ -47,12 +49,14 @@ class ClickEndpoint {
   void take(const http::Request& request, const click::ParsedClick& click,
             const Intake::Target& target, http::Responder respond);
   void ask_and_take(http::RequestPtr request, click::ParsedClick&& click, http::Responder respond);
+  void await(const std::shared_ptr<Answer>& answer);
   http::Response nowhere_to_go(const std::string& ad_id, const Intake::Target& target) const;
 
   Intake& intake_;
   const NodeClock& clock_;
   const Options options_;
   Counter& answered_unsynced_;
+  Counter& answered_unreplicated_;
   Counter& dropped_;
   Deadlines<Answer> deadlines_;
 };

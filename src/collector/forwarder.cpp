@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace clickmill::collector {
+namespace {
+
+/// A longer backoff ends with the owner's period.
+constexpr int64_t kSoonMs = 50;
+
+}  // namespace
 
 Forwarder::Forwarder(Spool& spool, cluster::ClickRouter& router, const Clock& clock,
                      Options options, uint64_t jitter_seed)
@@ -19,8 +25,11 @@ Forwarder::Lane& Forwarder::lane_of(PartitionId partition) {
 }
 
 void Forwarder::ready(PartitionId partition) {
-  std::lock_guard lock(ready_mutex_);
-  ready_.push_back(partition);
+  {
+    std::lock_guard lock(ready_mutex_);
+    ready_.push_back(partition);
+  }
+  if (options_.soon) options_.soon();
 }
 
 void Forwarder::forward() {
@@ -38,6 +47,7 @@ void Forwarder::forward() {
     const PartitionId partition(static_cast<uint32_t>(i));
     if (lanes_[i].holding && !lanes_[i].under_way && lanes_[i].retry_at_ns <= now)
       send(partition, lanes_[i]);
+    if (lanes_[i].holding && !lanes_[i].under_way) retry_soon(lanes_[i]);
     if (!lanes_[i].ours || lanes_[i].holding) continue;
     // The disk may have refused to give the backlog back.
     if (lanes_[i].wanted || spool_.has_backlog(partition)) take_next(partition);
@@ -82,8 +92,8 @@ void Forwarder::on_answer(PartitionId partition, Status status) {
   if (status) {
     lane.holding = false;
     spool_.committed(partition, lane.taken);
-    // A full batch: what is behind it has gathered already.
-    if (lane.taken.more) take_next(partition);
+    // A full batch, or people who wait: what is behind it has gathered already.
+    if (lane.taken.more || (options_.soon && lane.wanted)) take_next(partition);
     return;
   }
   lane.backoff_ms =
@@ -91,6 +101,11 @@ void Forwarder::on_answer(PartitionId partition, Status status) {
   // Half of it at random, so that the partitions don't come back in step.
   const auto half = static_cast<uint64_t>(lane.backoff_ms * 500'000);
   lane.retry_at_ns = clock_.monotonic_ns() + static_cast<int64_t>(half + jitter_.below(half + 1));
+  retry_soon(lane);
+}
+
+void Forwarder::retry_soon(const Lane& lane) const {
+  if (options_.soon && lane.backoff_ms < kSoonMs) options_.soon();
 }
 
 }  // namespace clickmill::collector

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ class Forwarder {
     size_t batch_bytes = 192 << 10;
     int64_t backoff_first_ms = 10;
     int64_t backoff_most_ms = 2'000;
+    /// Somebody waits for the commit: asks for a forward() within milliseconds. Empty: the
+    /// owner's period will do. Called from any thread.
+    std::function<void()> soon = nullptr;
   };
   Forwarder(Spool& spool, cluster::ClickRouter& router, const Clock& clock, Options options,
             uint64_t jitter_seed);
@@ -50,6 +54,7 @@ class Forwarder {
   };
   Lane& lane_of(PartitionId partition);
   void take_next(PartitionId partition);
+  void retry_soon(const Lane& lane) const;
   void send(PartitionId partition, Lane& lane);
   void on_answer(PartitionId partition, Status status);
 

@@ -32,7 +32,9 @@ class Spool::Waiter final : public log::JournalWaiter {
   }
   void durable(JournalPos position, std::string&& payload) override {
     if (answer_) answer_->durable();
-    spool_.mark_durable(partition_, queue_, position, std::move(payload));
+    WaitingAnswers::Answer waits;
+    if (answer_ && answer_->waits_for_commit()) waits = answer_;
+    spool_.mark_durable(partition_, queue_, position, std::move(payload), std::move(waits));
   }
   void failed(const Error&, std::string&&) override {
     if (answer_) answer_->failed();
@@ -101,14 +103,14 @@ bool Spool::takes_bulk() const {
 }
 
 void Spool::mark_durable(PartitionId partition, Queue queue, JournalPos position,
-                         std::string&& record) {
+                         std::string&& record, WaitingAnswers::Answer&& answer) {
   Share& share = *shares_[partition.value()];
   {
     const Locked queues(share, memory_);
     // Both: one partition that stands still is not to push the others' clicks to disk.
     const bool full = memory_bytes() >= options_.memory_bytes &&
                       queues->memory_bytes() >= options_.memory_bytes / shares_.size();
-    queues->durable(queue, position, std::move(record), full);
+    queues->durable(queue, position, std::move(record), full, std::move(answer));
     if (std::exchange(share.notified, true)) return;
   }
   ready_(partition);
@@ -187,7 +189,7 @@ std::optional<Spool::Taken> Spool::take_from_disk(PartitionId partition, Share& 
   Taken taken;
   const size_t read = read_runs(partition, runs, bytes_most, journal, taken);
   std::lock_guard lock(share.mutex);
-  share.queues.end_reading(runs, read);
+  share.queues.end_reading(runs, read, taken);
   if (read == 0) return std::nullopt;
   return taken;
 }
@@ -228,11 +230,16 @@ size_t Spool::read_runs(PartitionId partition, const std::vector<Backlog::Run>& 
 
 void Spool::committed(PartitionId partition, const Taken& taken) {
   Share& share = *shares_[partition.value()];
-  std::lock_guard lock(share.mutex);
-  share.queues.committed(taken);
-  held_.add(-static_cast<int64_t>(taken.held));
-  if (taken.again) earlier_.add(-static_cast<int64_t>(taken.held));
-  trims_changed_ = true;
+  {
+    std::lock_guard lock(share.mutex);
+    share.queues.committed(taken);
+    held_.add(-static_cast<int64_t>(taken.held));
+    if (taken.again) earlier_.add(-static_cast<int64_t>(taken.held));
+    trims_changed_ = true;
+  }
+  for (const auto& waits : taken.answers) {
+    if (const auto answer = waits.answer.lock()) answer->committed();
+  }
 }
 
 bool Spool::has_backlog(PartitionId partition) {

@@ -10,22 +10,13 @@
 #include "base/metrics.h"
 #include "base/node_clock.h"
 #include "catalog/catalog.h"
+#include "collector/click_answer.h"
 #include "collector/spool_queues.h"
 #include "collector/spool_records.h"
 #include "log/group_reader.h"
 #include "log/journal.h"
 
 namespace clickmill::collector {
-
-/// Hears what became of a click on its way into the spool, on the journal thread.
-class ClickAnswer {
- public:
-  virtual ~ClickAnswer() = default;
-  virtual void written() {}
-  virtual void durable() = 0;
-  /// The journal is closed.
-  virtual void failed() = 0;
-};
 
 /// The collector's part of the journal: clicks answered and not yet committed.
 ///
@@ -82,7 +73,7 @@ class Spool {
   /// when the disk can't be read now. One batch of a partition at a time.
   std::optional<Taken> take(PartitionId partition, size_t count_most, size_t bytes_most,
                             log::GroupReader& journal);
-  /// What was taken is committed.
+  /// What was taken is committed; tells the answers that wait for it.
   void committed(PartitionId partition, const Taken& taken);
   /// Clicks that stand on disk alone may be taken: what take() answered was a
   /// refusal of the disk.
@@ -136,7 +127,8 @@ class Spool {
   };
   class Waiter;
   class CopyWaiter;
-  void mark_durable(PartitionId partition, Queue queue, JournalPos position, std::string&& record);
+  void mark_durable(PartitionId partition, Queue queue, JournalPos position, std::string&& record,
+                    WaitingAnswers::Answer&& answer);
   void mark_failed(PartitionId partition, Queue queue);
   std::optional<Taken> take_from_memory(Share& share, Queue queue, size_t count_most,
                                         size_t bytes_most);

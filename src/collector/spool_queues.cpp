@@ -65,7 +65,7 @@ uint64_t SpoolQueues::recover(Backlog&& older) {
 }
 
 void SpoolQueues::durable(Queue queue, JournalPos position, std::string&& record,
-                          bool memory_full) {
+                          bool memory_full, WaitingAnswers::Answer&& answer) {
   Lane& in = lane(queue);
   // The journal keeps the order within a lane, so this is the oldest one on its way.
   const size_t at = in.ready.size();
@@ -73,7 +73,9 @@ void SpoolQueues::durable(Queue queue, JournalPos position, std::string&& record
   if (leaves_on_disk(position, memory_full)) {
     backlog_.add({position, in.held[at].received, 1, false, false});
     in.held.erase(in.held.begin() + static_cast<std::ptrdiff_t>(at));
+    backlog_answers_.add(position.value(), std::move(answer));
   } else {
+    in.answers.add(in.gone + at, std::move(answer));
     in.held[at].position = position;
     memory_bytes_ += memory_of(record);
     in.ready.push_back(std::move(record));
@@ -104,6 +106,9 @@ std::optional<SpoolQueues::Taken> SpoolQueues::take(Queue queue, size_t count_mo
     note_taken(from.held.front());
     taken.newest = std::max(taken.newest, from.held.front().received);
     bytes += from.ready.front().size();
+    from.answers.take(from.gone, [&](WaitingAnswers::Answer&& answer) {
+      taken.answers.push_back({taken.records.size(), std::move(answer)});
+    });
     taken.records.push_back(pop_ready(from));
   }
   taken.held = taken.records.size();
@@ -123,6 +128,8 @@ std::optional<SpoolQueues::Taken> SpoolQueues::take_resolved(size_t count_most, 
     resolved_.pop_front();
     taken.newest = std::max(taken.newest, click.received);
     bytes += click.record.size();
+    if (!click.answer.expired())
+      taken.answers.push_back({taken.records.size(), std::move(click.answer)});
     taken.records.push_back(std::move(click.record));
   }
   taken.held = taken.records.size();
@@ -140,6 +147,7 @@ std::string SpoolQueues::pop_ready(Lane& lane) {
   std::string record = std::move(lane.ready.front());
   lane.ready.pop_front();
   lane.held.pop_front();
+  ++lane.gone;
   memory_bytes_ -= memory_of(record);
   return record;
 }
@@ -157,12 +165,20 @@ std::vector<Backlog::Run> SpoolQueues::begin_reading(size_t count_most) {
   return runs;
 }
 
-void SpoolQueues::end_reading(const std::vector<Backlog::Run>& runs, size_t read) {
+void SpoolQueues::end_reading(const std::vector<Backlog::Run>& runs, size_t read, Taken& taken) {
   reading_ = false;
+  size_t clicks = 0;
   for (size_t i = 0; i < read; ++i) {
     taken_.push_back(runs[i]);
     backlog_.pop_front();
+    clicks += runs[i].clicks;
+    // A copy may stand in one group with new clicks, whose answers are not its own.
+    if (runs[i].copied) continue;
+    backlog_answers_.take(runs[i].position.value(), [&](WaitingAnswers::Answer&& answer) {
+      taken.answers.push_back({kOfBacklog, std::move(answer)});
+    });
   }
+  if (taken.records.size() != clicks) taken.answers.clear();
 }
 
 std::vector<SpoolQueues::Pending> SpoolQueues::set_aside(Taken& taken) {
@@ -171,13 +187,19 @@ std::vector<SpoolQueues::Pending> SpoolQueues::set_aside(Taken& taken) {
   if (taken.queue == Queue::resolved) return pending;
   JournalPos oldest(UINT64_MAX);
   for (const Backlog::Run& run : taken_) oldest = std::min(oldest, run.position);
-  for (std::string& record : taken.records) {
+  auto answer = taken.answers.begin();
+  for (size_t i = 0; i < taken.records.size(); ++i) {
+    std::string& record = taken.records[i];
     if (!is_pending(record)) continue;
     pending.push_back({next_id_++, ad_id_of(record)});
-    const ArrivalMs received = received_of(record);
-    aside_.emplace(pending.back().id, Aside{received, oldest, std::move(record), taken.again});
+    Aside click{received_of(record), oldest, std::move(record), taken.again};
+    while (answer != taken.answers.end() && answer->record < i) ++answer;
+    if (answer != taken.answers.end() && answer->record == i)
+      click.answer = std::exchange(answer->answer, {});
+    aside_.emplace(pending.back().id, std::move(click));
     record.clear();
   }
+  if (!pending.empty() && taken.queue == Queue::backlog) taken.answers.clear();
   std::erase_if(taken.records, [](const std::string& record) { return record.empty(); });
   taken.held -= pending.size();
   return pending;

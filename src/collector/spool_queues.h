@@ -11,6 +11,7 @@
 #include "base/strong.h"
 #include "catalog/catalog.h"
 #include "collector/backlog.h"
+#include "collector/waiting_answers.h"
 
 namespace clickmill::collector {
 
@@ -28,6 +29,12 @@ namespace clickmill::collector {
 class SpoolQueues {
  public:
   enum class Queue : uint8_t { backlog = 0, redirects = 1, bulk = 2, resolved = 3 };
+  /// Of a click in a batch, to be told when that is committed.
+  struct Waiting {
+    size_t record;  ///< which of the batch's; kOfBacklog: one of them
+    WaitingAnswers::Answer answer;
+  };
+  static constexpr size_t kOfBacklog = SIZE_MAX;
   /// One batch.
   struct Taken {
     Queue queue = Queue::backlog;
@@ -36,6 +43,7 @@ class SpoolQueues {
     std::vector<std::string> records;
     size_t held = 0;    ///< clicks that leave the spool with them
     bool more = false;  ///< others could have been taken as well
+    std::vector<Waiting> answers;
   };
   /// A click that is set aside, by number; of one partition.
   using PendingId = uint64_t;
@@ -49,8 +57,10 @@ class SpoolQueues {
 
   void append(Queue queue, ArrivalMs received) { lane(queue).held.push_back({received, {}}); }
   /// The queue's oldest click on its way stands at `position` now. `memory_full`: leave it
-  /// on disk, unless its group's others are in memory.
-  void durable(Queue queue, JournalPos position, std::string&& record, bool memory_full);
+  /// on disk, unless its group's others are in memory. `answer` (it may be none) leaves with
+  /// the batch that the click is in.
+  void durable(Queue queue, JournalPos position, std::string&& record, bool memory_full,
+               WaitingAnswers::Answer&& answer = {});
   /// The journal gave the queue's oldest click on its way up. It stays: it may be on disk and
   /// come back after a restart, so the low-water must not pass it.
   void failed(Queue queue);
@@ -59,9 +69,11 @@ class SpoolQueues {
   /// one; nothing when there are none. Of Queue::redirects, bulk or resolved.
   std::optional<Taken> take(Queue queue, size_t count_most, size_t bytes_most);
   /// The backlog's first groups, to be read without the lock; they stay where they are
-  /// until end_reading() says how many of them have become a batch.
+  /// until end_reading() says how many of them have become a batch. When damage has taken
+  /// some, or the ads of some are pending, the batch leaves without any answer: whose are
+  /// missing is not known.
   std::vector<Backlog::Run> begin_reading(size_t count_most);
-  void end_reading(const std::vector<Backlog::Run>& runs, size_t read);
+  void end_reading(const std::vector<Backlog::Run>& runs, size_t read, Taken& taken);
   /// Takes those out of a batch whose ads are pending. They stay held.
   std::vector<Pending> set_aside(Taken& taken);
   /// Its ad, or null for a click of an unknown ad: it can be taken.
@@ -103,12 +115,15 @@ class SpoolQueues {
   struct Lane {
     std::deque<Untaken> held;       ///< what is not taken, in order
     std::deque<std::string> ready;  ///< records of the first ones of `held`: the durable ones
+    uint64_t gone = 0;              ///< how many have left `ready`
+    WaitingAnswers answers{};       ///< by how many clicks had left `ready` before theirs
   };
   struct Aside {
     ArrivalMs received;
     JournalPos position;  ///< it stands there or later
     std::string record;
     bool again = false;
+    WaitingAnswers::Answer answer{};
   };
   Lane& lane(Queue queue) { return lanes_[static_cast<size_t>(queue)]; }
   bool leaves_on_disk(JournalPos position, bool memory_full) const;
@@ -118,6 +133,7 @@ class SpoolQueues {
 
   std::array<Lane, kInTurns> lanes_;  ///< by queue; the backlog's is empty
   Backlog backlog_;
+  WaitingAnswers backlog_answers_;  ///< by position
   std::vector<Backlog::Run> taken_;  ///< where the batch stands that is out
   bool reading_ = false;
   bool copying_ = false;

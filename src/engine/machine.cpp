@@ -103,6 +103,11 @@ void Machine::open_spool() {
   collector::Forwarder::Options of_forwarder = options_.forwarder;
   of_forwarder.node_id = options_.node_id;
   for (unsigned i = 0; i < options_.workers; ++i) {
+    cluster::Worker& worker = *owned_.workers[i];
+    if (options_.answers_wait_for_commit) {
+      of_forwarder.soon = [&worker] { worker.soon(); };
+      worker.set_soon([this, i] { forwarders_[i]->forward(); });
+    }
     forwarders_.push_back(std::make_unique<collector::Forwarder>(*spool_, *router_, clock_.system(),
                                                                  of_forwarder, jitter.next()));
   }

@@ -59,6 +59,8 @@ class Machine {
     cluster::Partition::Options partition;
     collector::Spool::Options spool;
     collector::Forwarder::Options forwarder;
+    /// Answers wait for the commit, so what is ready is forwarded within milliseconds.
+    bool answers_wait_for_commit = false;
     /// Of a node that has peers.
     struct Peering {
       std::vector<std::string> nodes;  ///< all, this one included, sorted

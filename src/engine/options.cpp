@@ -71,6 +71,7 @@ Result<Machine::Options> machine_options(const Config& config, FileSystem& files
   options.partition.settings = settings_of(config);
   options.partition.checkpoint_bytes = kUnsavedBytes / config.log.partitions;
   options.spool.memory_bytes = kSpoolBytes;
+  options.answers_wait_for_commit = config.collector.durability == Durability::replicated;
   options.partition.log_bytes = kUnsealedBytes / config.log.partitions;
   options.partition.checkpoint_interval_ms = int64_t{config.stream.checkpoint_interval_s} * 1000;
   return options;

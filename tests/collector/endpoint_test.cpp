@@ -29,7 +29,8 @@ std::string click_json(uint64_t id, size_t padding = 0) {
 
 /// Both endpoints above a journal on a simulated disk.
 struct Endpoints : SpoolMachine {
-  Endpoints() : SpoolMachine(1) {
+  explicit Endpoints(Durability durability = Durability::synced, uint64_t memory_bytes = 64 << 20)
+      : SpoolMachine(1, memory_bytes) {
     journal_options.reserve_bytes = 4 * kFileBytes;
     journal_options.queue_bytes = 200'000;
     restart();
@@ -41,9 +42,9 @@ struct Endpoints : SpoolMachine {
     Intake::Options options;
     options.partitions = spool_options.partitions;
     intake = std::make_unique<Intake>(*spool, *catalog, nullptr, options);
-    clicks =
-        std::make_unique<ClickEndpoint>(*intake, *node_clock, ClickEndpoint::Options{}, metrics);
-    bulk = std::make_unique<BulkEndpoint>(*intake, *node_clock, Durability::synced, [](auto task) {
+    clicks = std::make_unique<ClickEndpoint>(
+        *intake, *node_clock, ClickEndpoint::Options{.durability = durability}, metrics);
+    bulk = std::make_unique<BulkEndpoint>(*intake, *node_clock, durability, [](auto task) {
       task();
       return true;
     });
@@ -231,6 +232,79 @@ TEST_CASE("collector: bulk that never finds room is told so after ten seconds", 
   CHECK(node.answers[0].status == 503);
   node.pump();
   node.sweep_after_ms(5);
+  CHECK(node.answers.size() == 1);
+}
+
+TEST_CASE("collector: durability replicated redirects once the click is committed",
+          "[collector]") {
+  Endpoints node(Durability::replicated);
+  node.send_click();
+  node.send_click();
+  node.pump();
+  CHECK(node.answers.empty());
+  node.sweep_after_ms(40);
+  CHECK(node.answers.empty());
+  CHECK(node.recorded() == 2);
+  REQUIRE(node.answers.size() == 2);
+  for (const auto& answer : node.answers) CHECK(answer.status == 302);
+  node.sweep_after_ms(100);
+  CHECK(node.answers.size() == 2);
+  CHECK(node.clicks->answered_unreplicated() == 0);
+  CHECK(node.unsynced() == 0);
+}
+
+TEST_CASE("collector: nobody waits for a cluster: at the deadline it redirects, and counts that",
+          "[collector]") {
+  Endpoints node(Durability::replicated);
+  node.send_click();
+  node.pump();
+  node.send_click();  // not even synced
+  node.sweep_after_ms(50);
+  REQUIRE(node.answers.size() == 2);
+  for (const auto& answer : node.answers) CHECK(answer.status == 302);
+  CHECK(node.clicks->answered_unreplicated() == 2);
+  CHECK(node.unsynced() == 1);
+  node.pump();
+  CHECK(node.recorded() == 2);
+  CHECK(node.answers.size() == 2);
+  CHECK(node.dropped() == 0);
+  // The other modes don't count it.
+  Endpoints synced;
+  synced.send_click();
+  synced.sweep_after_ms(50);
+  CHECK(synced.unsynced() == 1);
+  CHECK(synced.clicks->answered_unreplicated() == 0);
+}
+
+TEST_CASE("collector: durability replicated accepts bulk once all of it is committed",
+          "[collector]") {
+  const uint64_t memory_bytes = GENERATE(uint64_t{64 << 20}, uint64_t{0});
+  Endpoints node(Durability::replicated, memory_bytes);
+  node.send_bulk(3);
+  node.pump();
+  node.sweep_after_ms(5'000);
+  CHECK(node.answers.empty());
+  CHECK(node.recorded() == 3);
+  REQUIRE(node.answers.size() == 1);
+  CHECK(node.answers[0].status == 202);
+}
+
+TEST_CASE("collector: bulk of which a part is not committed in time is to be sent again",
+          "[collector]") {
+  Endpoints node(Durability::replicated);
+  node.send_bulk(3);
+  node.pump();
+  for (uint32_t partition = 0; partition < node.spool_options.partitions; ++partition) {
+    if (const auto taken = node.take(partition, 1, 1))
+      node.spool->committed(PartitionId(partition), *taken);
+  }
+  node.sweep_after_ms(9'900);
+  CHECK(node.answers.empty());
+  node.sweep_after_ms(200);
+  REQUIRE(node.answers.size() == 1);
+  CHECK(node.answers[0].status == 503);
+  CHECK(node.answers[0].body.find("majority of the nodes") != std::string::npos);
+  CHECK(node.recorded() == 2);
   CHECK(node.answers.size() == 1);
 }
 

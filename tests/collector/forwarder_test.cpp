@@ -123,6 +123,41 @@ TEST_CASE("forwarder: what becomes durable between two forwards is one batch", "
   CHECK(ids_of(machine.router.sent.front().batch.records) == Ids{3});
 }
 
+TEST_CASE("forwarder: where people wait for the commit it asks to be called soon",
+          "[collector]") {
+  int asked = 0;
+  Forwarder::Options options{.node_id = "n1"};
+  options.soon = [&] { ++asked; };
+  ForwarderMachine machine(1, options);
+  asked = 0;
+  REQUIRE(machine.append(1));
+  REQUIRE(machine.append(2));
+  machine.SpoolMachine::pump();
+  CHECK(asked == 1);
+  machine.forwarder->forward();
+  REQUIRE(machine.router.sent.size() == 1);
+  // What has gathered behind it goes as soon as it is committed.
+  REQUIRE(machine.append(3));
+  machine.pump();
+  CHECK(machine.router.sent.size() == 1);
+  machine.router.answer({});
+  REQUIRE(machine.router.sent.size() == 1);
+  CHECK(ids_of(machine.router.sent.front().batch.records) == Ids{3});
+  // A refusal is tried again as soon as its backoff ends, at first.
+  asked = 0;
+  machine.router.answer(busy());
+  CHECK(asked == 1);
+  machine.forwarder->forward();
+  CHECK(asked == 2);
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE(machine.ms_until_sent() >= 0);
+    machine.router.answer(busy());
+  }
+  asked = 0;
+  machine.forwarder->forward();
+  CHECK(asked == 0);
+}
+
 TEST_CASE("forwarder: behind a full batch the next one goes at once", "[collector]") {
   ForwarderMachine machine(1, {.node_id = "n1", .batch_clicks = 2});
   for (uint64_t id = 0; id < 5; ++id) REQUIRE(machine.append(id));

@@ -141,10 +141,15 @@ struct SpoolMachine {
 
 /// Counts what it hears.
 struct CountingAnswer final : ClickAnswer {
+  explicit CountingAnswer(bool commit_too = false) : waits(commit_too) {}
   void durable() override { ++durables; }
   void failed() override { ++failures; }
+  bool waits_for_commit() const override { return waits; }
+  void committed() override { ++commits; }
+  const bool waits;
   int durables = 0;
   int failures = 0;
+  int commits = 0;
 };
 
 }  // namespace clickmill::collector

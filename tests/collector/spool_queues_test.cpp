@@ -44,6 +44,12 @@ std::vector<std::string> shown(const std::vector<std::string>& records) {
   return out;
 }
 
+struct Silent final : ClickAnswer {
+  void durable() override {}
+  void failed() override {}
+};
+using Answer = std::shared_ptr<ClickAnswer>;
+
 /// Queues that are told of clicks which become durable at once.
 struct Fixture {
   void add(const std::string& click_id, int64_t received_ms, uint64_t position,
@@ -51,6 +57,34 @@ struct Fixture {
     queues.append(queue, ArrivalMs(received_ms));
     queues.durable(queue, JournalPos(position), record_of(click_id, received_ms, flags),
                    memory_full);
+  }
+  /// A click that somebody waits for.
+  void add_awaited(const std::string& click_id, uint64_t position, Queue queue = Queue::redirects,
+                   uint8_t flags = 0) {
+    const auto answer = std::make_shared<Silent>();
+    awaited[click_id] = answer;
+    queues.append(queue, ArrivalMs(10));
+    queues.durable(queue, JournalPos(position), record_of(click_id, 10, flags), memory_full,
+                   Answer(answer));
+  }
+  /// Whose answers leave with the batch that was taken.
+  std::vector<std::string> told() const {
+    std::vector<std::string> ids;
+    for (const auto& waiting : taken.answers) {
+      for (const auto& [id, answer] : awaited) {
+        if (answer != nullptr && waiting.answer.lock() == answer) ids.push_back(id);
+      }
+    }
+    return ids;
+  }
+  /// Reads so many runs of the backlog, which give these records.
+  void read_back(size_t count, std::vector<std::string> records) {
+    const auto runs = queues.begin_reading(100);
+    REQUIRE(runs.size() >= count);
+    taken = {};
+    taken.records = std::move(records);
+    queues.end_reading(runs, count, taken);
+    pending = queues.set_aside(taken);
   }
   std::vector<std::string> take(Queue queue = Queue::redirects, size_t most = 100) {
     auto batch = queues.take(queue, most, 1 << 20);
@@ -64,6 +98,7 @@ struct Fixture {
 
   SpoolQueues queues;
   SpoolQueues::Taken taken;
+  std::map<std::string, Answer> awaited;
   std::vector<SpoolQueues::Pending> pending;
   bool memory_full = false;
 };
@@ -141,7 +176,8 @@ TEST_CASE("spool queues: with memory full a whole group stays on disk", "[collec
   CHECK(runs[0].clicks == 2);
   f.commit();
   CHECK(f.low_water() == 12);
-  f.queues.end_reading(runs, 1);
+  SpoolQueues::Taken read;
+  f.queues.end_reading(runs, 1, read);
   CHECK_FALSE(f.queues.has_backlog());
   CHECK(f.low_water() == 12);
   f.queues.committed({});
@@ -195,6 +231,112 @@ TEST_CASE("spool queues: what is copied forward goes by the copy, wherever it is
   // Those that were sent meanwhile come again.
   CHECK(runs[0].again);
   CHECK(runs[0].copied);
+}
+
+TEST_CASE("spool queues: an answer leaves with its click's batch", "[collector]") {
+  Fixture f;
+  f.add_awaited("c1", 4096);
+  f.add("c2", 10, 4096);
+  f.add_awaited("c3", 4096);
+  f.add_awaited("c4", 4096);
+  f.add_awaited("b1", 8192, Queue::bulk);
+  CHECK(f.take(Queue::redirects, 2) == Ids{"c1", "c2"});
+  CHECK(f.told() == Ids{"c1"});
+  f.commit();
+  CHECK(f.take(Queue::bulk) == Ids{"b1"});
+  CHECK(f.told() == Ids{"b1"});
+  f.commit();
+  // One that was given meanwhile is nobody's.
+  f.awaited["c3"] = nullptr;
+  CHECK(f.take() == Ids{"c3", "c4"});
+  CHECK(f.told() == Ids{"c4"});
+}
+
+TEST_CASE("spool queues: the answer of a click on disk leaves with the run that holds it",
+          "[collector]") {
+  Fixture f;
+  f.memory_full = true;
+  f.add_awaited("c1", 4096);
+  f.add_awaited("b1", 4096, Queue::bulk);
+  f.add_awaited("c2", 8192);
+  f.add_awaited("c3", 12288);
+  f.read_back(1, {record_of("c1", 10), record_of("b1", 10)});
+  CHECK(f.told() == Ids{"b1", "c1"});
+  f.commit();
+  SECTION("whole") {
+    f.read_back(2, {record_of("c2", 10), record_of("c3", 10)});
+    CHECK(f.told() == Ids{"c2", "c3"});
+  }
+  SECTION("damage has taken one of them: nobody is told that it is safe") {
+    f.read_back(2, {record_of("c3", 10)});
+    CHECK(f.told().empty());
+  }
+  SECTION("one of them is set aside: it isn't on its way to the log") {
+    f.read_back(2, {record_of("c2", 10, click::kAdPending), record_of("c3", 10)});
+    CHECK(f.pending.size() == 1);
+    CHECK(f.told().empty());
+  }
+}
+
+TEST_CASE("spool queues: the answer of a click whose ad is pending waits with it", "[collector]") {
+  Fixture f;
+  f.add_awaited("c1", 4096, Queue::redirects, click::kAdPending);
+  f.add_awaited("c2", 4096);
+  f.add_awaited("c3", 4096, Queue::redirects, click::kAdPending);
+  CHECK(f.take() == Ids{"c2"});
+  CHECK(f.told() == Ids{"c2"});
+  f.commit();
+  REQUIRE(f.pending.size() == 2);
+  const auto pending = f.pending;
+  f.queues.resolve(pending[1].id, nullptr);
+  CHECK(f.take(Queue::resolved) == Ids{"c3:unknown"});
+  CHECK(f.told() == Ids{"c3"});
+  f.commit();
+  f.queues.resolve(pending[0].id, nullptr);
+  CHECK(f.take(Queue::resolved) == Ids{"c1:unknown"});
+  CHECK(f.told() == Ids{"c1"});
+}
+
+TEST_CASE("spool queues: a copy that is read tells nobody, whatever stands beside it",
+          "[collector]") {
+  Fixture f;
+  f.add_awaited("old", 4096);
+  REQUIRE(f.queues.begin_copy(JournalPos(8192)));
+  f.memory_full = true;
+  f.add_awaited("c1", 8192);
+  // Its group holds a new click as well, which stays on disk too.
+  f.queues.moved(JournalPos(4096), {JournalPos(12288), ArrivalMs(10), 1, false, true});
+  f.add_awaited("c2", 12288);
+  f.read_back(1, {record_of("c1", 10)});
+  CHECK(f.told() == Ids{"c1"});
+  f.commit();
+  f.read_back(1, {record_of("old", 10)});
+  CHECK(f.told().empty());
+  f.commit();
+  f.read_back(1, {record_of("c2", 10)});
+  CHECK(f.told() == Ids{"c2"});
+  f.commit();
+  // What the copy took out of memory leaves its neighbours' answers to their clicks.
+  f.memory_full = false;
+  f.add_awaited("c3", 16384);
+  CHECK(f.take() == Ids{"c3"});
+  CHECK(f.told() == Ids{"c3"});
+}
+
+TEST_CASE("spool queues: answers that were given hold no memory, however long the clicks stay",
+          "[collector]") {
+  WaitingAnswers waiting;
+  auto first = std::make_shared<Silent>();
+  waiting.add(0, first);
+  for (uint64_t i = 1; i < 1000; ++i) waiting.add(i, std::make_shared<Silent>());
+  // None of them was given before its own time, but in order.
+  CHECK(waiting.size() <= 1000);
+  first.reset();
+  const auto last = std::make_shared<Silent>();
+  waiting.add(1000, last);
+  CHECK(waiting.size() == 1);
+  waiting.add(1001, {});
+  CHECK(waiting.size() == 1);
 }
 
 TEST_CASE("spool queues: the low-water is the oldest arrival of a naive model", "[collector]") {

@@ -55,6 +55,41 @@ TEST_CASE("spool: the queues take turns", "[collector]") {
   CHECK(first_three.size() == 3);
 }
 
+TEST_CASE("spool: who waits for the commit hears of it then, from memory and from disk",
+          "[collector]") {
+  const uint64_t memory_bytes = GENERATE(uint64_t{64 << 20}, uint64_t{0});
+  SpoolMachine machine(1, memory_bytes);
+  const auto waits = std::make_shared<CountingAnswer>(true);
+  const auto plain = std::make_shared<CountingAnswer>();
+  const auto commits = [&] { return waits->commits; };
+  // One answer for several clicks, as a body's.
+  for (uint64_t id = 0; id < 4; ++id) {
+    REQUIRE(machine.append(id, Lane::bulk, 0, waits));
+    machine.pump();
+  }
+  REQUIRE(machine.append(4, Lane::redirects, 0, plain));
+  machine.pump();
+  CHECK(waits->durables == 4);
+  CHECK(commits() == 0);
+  auto gone = std::make_shared<CountingAnswer>(true);
+  REQUIRE(machine.append(5, Lane::redirects, 1, gone));
+  machine.pump();
+  // The spool doesn't keep it.
+  const std::weak_ptr<CountingAnswer> watched = gone;
+  gone.reset();
+  CHECK(watched.expired());
+  for (int committed = 0; const auto taken = machine.take(0, 2);) {
+    CHECK(commits() == committed);
+    for (const uint64_t id : ids_of(taken->records)) committed += id < 4 ? 1 : 0;
+    machine.spool->committed(PartitionId(0), *taken);
+    CHECK(commits() == committed);
+  }
+  CHECK(commits() == 4);
+  CHECK(plain->commits == 0);
+  CHECK(plain->durables == 1);
+  CHECK(machine.drain(1) == Ids{5});
+}
+
 TEST_CASE("spool: low-water is the oldest arrival held, or now", "[collector]") {
   SpoolMachine machine(1);
   CHECK(machine.low_water() == kStartMs);

@@ -15,13 +15,32 @@ class Clients::Answer final : public collector::ClickAnswer {
   void written() override {
     if (clients_.answer_when_written_) clients_.acknowledged_.insert(identity_);
   }
-  void durable() override { clients_.acknowledged_.insert(identity_); }
+  void durable() override {
+    if (!waits_for_commit()) acknowledge();
+  }
   void failed() override {}
+  bool waits_for_commit() const override { return clients_.committed_by_ != nullptr; }
+  void committed() override { acknowledge(); }
+  bool acknowledged() const { return acknowledged_; }
 
  private:
+  void acknowledge() {
+    clients_.acknowledged_.insert(identity_);
+    acknowledged_ = true;
+  }
   Clients& clients_;
   const uint64_t identity_;
+  bool acknowledged_ = false;
 };
+
+/// Holds it until its deadline, as an endpoint does.
+void Clients::await(std::shared_ptr<Answer> answer) {
+  if (committed_by_ == nullptr) return;
+  const int64_t now = committed_by_->wall_ms();
+  waiting_.emplace_back(now + kDeadlineMs, std::move(answer));
+  for (; waiting_.front().first < now; waiting_.pop_front())
+    unreplicated_ += waiting_.front().second->acknowledged() ? 0 : 1;
+}
 
 void Clients::send(SimNode& node, uint64_t identity, EventMs timestamp, log::Lane lane) {
   const std::string click_id = "c" + std::to_string(identity);
@@ -39,9 +58,9 @@ void Clients::send(SimNode& node, uint64_t identity, EventMs timestamp, log::Lan
   click::encode_record(click, record);
   const PartitionId partition = click::partition_of(ad_id, node.partition_count());
   auto& spool = node.machine().spool();
-  if (!spool.append(partition, std::move(record), false, lane,
-                    std::make_shared<Answer>(*this, identity)))
-    ++refused_;
+  auto answer = std::make_shared<Answer>(*this, identity);
+  if (!spool.append(partition, std::move(record), false, lane, answer)) ++refused_;
+  await(std::move(answer));
 }
 
 void Fates::add(const click::ClickView& click, bool again) {

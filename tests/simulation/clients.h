@@ -1,10 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "click/click.h"
 #include "cluster/partition.h"
@@ -22,6 +26,12 @@ class Clients {
   void send(SimNode& node, uint64_t identity, EventMs timestamp, log::Lane lane);
   /// Clicks are called safe before the sync: a break that the checks must notice.
   void answer_when_written() { answer_when_written_ = true; }
+  /// Durability::replicated: a click is acknowledged when it is committed, or never, if that
+  /// takes longer than people wait. `clock` is borrowed.
+  void answer_when_committed(const Clock& clock) { committed_by_ = &clock; }
+  static constexpr int64_t kDeadlineMs = 100;
+  /// Sendings that nobody waited for any longer.
+  uint64_t unreplicated() const { return unreplicated_; }
 
   const std::set<uint64_t>& acknowledged() const { return acknowledged_; }
   uint64_t refused() const { return refused_; }
@@ -29,11 +39,15 @@ class Clients {
 
  private:
   class Answer;
+  void await(std::shared_ptr<Answer> answer);
   Random random_;
   bool answer_when_written_ = false;
   std::set<uint64_t> acknowledged_;  ///< identities
   uint64_t sendings_ = 0;
   uint64_t refused_ = 0;
+  const Clock* committed_by_ = nullptr;
+  std::deque<std::pair<int64_t, std::shared_ptr<Answer>>> waiting_;
+  uint64_t unreplicated_ = 0;
 };
 
 /// What a reader of the logs alone, who knows nothing of batching, tables or

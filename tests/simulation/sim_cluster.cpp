@@ -34,6 +34,8 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
   of.nodes.clear();
   for (const raft::Member& member : founders_.voters) of.nodes.push_back(member.node);
   of.partitions = options_.partitions;
+  of.spool_memory_bytes = options_.spool_memory_bytes;
+  of.answers_wait_for_commit = options_.answers_wait_for_commit;
   of.storage = storage;
   of.founders = founders_;
   of.transport = &network_.transport(at);

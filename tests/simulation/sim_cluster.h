@@ -26,6 +26,8 @@ class SimCluster {
   struct Options {
     size_t nodes = 3;
     uint32_t partitions = 2;
+    uint64_t spool_memory_bytes = 64 << 20;
+    bool answers_wait_for_commit = false;
   };
   SimCluster(uint64_t seed, Options options);
   ~SimCluster();

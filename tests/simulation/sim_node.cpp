@@ -28,6 +28,7 @@ engine::Machine::Options SimNode::machine_options() {
   options.partition.settings.nodes = options_.nodes;
   options.partition.checkpoint_interval_ms = 20'000;
   options.spool.memory_bytes = options_.spool_memory_bytes;
+  options.answers_wait_for_commit = options_.answers_wait_for_commit;
   options.forwarder.batch_clicks = 20;
   options.forwarder.batch_bytes = 4 << 10;
   if (options_.storage != 0) {

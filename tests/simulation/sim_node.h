@@ -38,6 +38,7 @@ class SimNode {
     uint64_t spool_memory_bytes = 64 << 20;
     uint64_t buffer_bytes = 1 << 20;
     uint64_t reserve_bytes = 0;
+    bool answers_wait_for_commit = false;
     /// Not 0: it has peers, the nodes above, and this is the storage id of its disk.
     uint64_t storage = 0;
     raft::Membership founders{};
