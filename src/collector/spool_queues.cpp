@@ -64,8 +64,8 @@ uint64_t SpoolQueues::recover(Backlog&& older) {
   return clicks;
 }
 
-void SpoolQueues::durable(Queue queue, JournalPos position, std::string&& record,
-                          bool memory_full, WaitingAnswers::Answer&& answer) {
+void SpoolQueues::durable(Queue queue, JournalPos position, std::string&& record, bool memory_full,
+                          WaitingAnswers::Answer&& answer) {
   Lane& in = lane(queue);
   // The journal keeps the order within a lane, so this is the oldest one on its way.
   const size_t at = in.ready.size();

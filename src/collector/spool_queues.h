@@ -133,7 +133,7 @@ class SpoolQueues {
 
   std::array<Lane, kInTurns> lanes_;  ///< by queue; the backlog's is empty
   Backlog backlog_;
-  WaitingAnswers backlog_answers_;  ///< by position
+  WaitingAnswers backlog_answers_;   ///< by position
   std::vector<Backlog::Run> taken_;  ///< where the batch stands that is out
   bool reading_ = false;
   bool copying_ = false;

@@ -235,8 +235,7 @@ TEST_CASE("collector: bulk that never finds room is told so after ten seconds", 
   CHECK(node.answers.size() == 1);
 }
 
-TEST_CASE("collector: durability replicated redirects once the click is committed",
-          "[collector]") {
+TEST_CASE("collector: durability replicated redirects once the click is committed", "[collector]") {
   Endpoints node(Durability::replicated);
   node.send_click();
   node.send_click();

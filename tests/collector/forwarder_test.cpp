@@ -123,8 +123,7 @@ TEST_CASE("forwarder: what becomes durable between two forwards is one batch", "
   CHECK(ids_of(machine.router.sent.front().batch.records) == Ids{3});
 }
 
-TEST_CASE("forwarder: where people wait for the commit it asks to be called soon",
-          "[collector]") {
+TEST_CASE("forwarder: where people wait for the commit it asks to be called soon", "[collector]") {
   int asked = 0;
   Forwarder::Options options{.node_id = "n1"};
   options.soon = [&] { ++asked; };
