@@ -8,7 +8,8 @@ SERIES = re.compile(r'([a-z_][a-z0-9_]*)(\{(?:[a-z_]+="[^"\\\n]*",?)*\})? (-?[0-
 WANTED = {
     "counter": ["clickmill_clicks_received_total", "clickmill_clicks_counted_total", "clickmill_clicks_duplicate_total",
                 "clickmill_clicks_review_total", "clickmill_clicks_resent_total", "clickmill_collector_dropped_total",
-                "clickmill_collector_answered_unsynced_total", "clickmill_http_requests_total",
+                "clickmill_collector_answered_unsynced_total", "clickmill_collector_answered_unreplicated_total",
+                "clickmill_http_requests_total",
                 "clickmill_http_route_requests_total", "process_cpu_seconds_total"],
     "gauge": ["clickmill_build_info", "clickmill_spool_clicks", "process_resident_memory_bytes", "process_open_fds",
               "process_start_time_seconds"],
