@@ -71,8 +71,6 @@ class BulkEndpoint::Answer final : public ClickAnswer {
   void done_one() {
     if (waiting_.fetch_sub(1) != 1 || answered_.exchange(true)) return;
     respond_(http::json_response(std::move(body_), 202));
-    // Every line was looked at; the deadline may hold this for seconds yet.
-    rejected_.clear();
   }
 
   const Durability durability_;

@@ -131,7 +131,8 @@ def test_part_damaged_while_running(context):
     send(node, past, "?mode=backfill")
     node.wait_total(begin_ms, end_ms, len(past))
     store = node.data_dir / "store"
-    wait_until("parts", lambda: any(path.name.startswith("p0-") for path in store.iterdir()))
+    wait_until("parts", lambda: any(path.name.startswith("p0-") and path.name.endswith("-hour.part")
+                                    for path in store.iterdir()))
     before = answers(node, begin_ms, end_ms)
     damaged = files_of(store, "-minute.part", "p0-") + files_of(store, "-hour.part", "p0-")
     for path in damaged:
