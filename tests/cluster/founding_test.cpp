@@ -451,6 +451,51 @@ TEST_CASE("founding: what was meant for a former start changes nothing", "[clust
   CHECK(world.waiting("n2") == Lines{"n1 has not answered yet"});
 }
 
+TEST_CASE("founding: an \"empty\" that was said to a former start founds nothing", "[cluster]") {
+  World world(1, 2);
+  world.start(0);
+  Founding& n1 = *world.nodes[0].founding;
+  n1.tick();
+  const auto messages = n1.take_output().messages;
+  REQUIRE(messages.size() == 1);
+  Introduction said = std::get<Introduction>(messages[0].second);
+  const uint64_t life = said.life;
+  said.life = 55;
+  said.heard_life = GENERATE(0, 77);
+  n1.receive("n2", said);
+  CHECK_FALSE(n1.take_output().persist);
+  CHECK(world.waiting("n1") == Lines{"n2 has not heard this node yet"});
+  said.heard_life = life;
+  n1.receive("n2", said);
+  CHECK(n1.take_output().persist);
+}
+
+TEST_CASE("founding: who is about to be a member doesn't call itself empty", "[cluster]") {
+  World world(1, 3);
+  world.start_all();
+  while (!world.nodes[0].writing) {
+    for (size_t i = 0; i < 3; ++i) world.tick(i);
+    while (!world.frames.empty()) world.deliver(0);
+  }
+  world.disconnect(0, 2);
+  world.persist(0);
+  const Founded first = *world.nodes[0].disk.founded;
+  while (!world.frames.empty()) world.deliver(0);
+  REQUIRE(world.nodes[1].writing);
+  // Only n2 has the offer, and not on its disk yet, when the founder is wiped.
+  world.wipe(0);
+  world.start_all();
+  world.connect(0, 2);
+  for (int ticks = 0; ticks < 3; ++ticks) {
+    for (size_t i = 0; i < 3; ++i) world.tick(i);
+    while (!world.frames.empty()) world.deliver(0);
+  }
+  CHECK_FALSE(world.nodes[0].writing);
+  CHECK(world.waiting("n1") == Lines{"n2 has not answered yet"});
+  world.settle();
+  for (const auto& node : world.nodes) CHECK(node.disk.founded == first);
+}
+
 TEST_CASE("founding: never two clusters, and all in one in the end", "[cluster]") {
   size_t wiped = 0;
   size_t founded_early = 0;
