@@ -136,6 +136,8 @@ class Partition {
   Status change_members(std::vector<raft::Member> voters, std::vector<raft::Member> learners);
   Status hand_over(raft::StorageId heir);
   const raft::Replica& replica() const { return *replica_; }
+  /// How often it has begun to lead since the start.
+  uint64_t leads_taken() const { return leads_taken_; }
   /// Whether what has been applied is as new as a living leader's, or nearly.
   bool up_to_date() const;
   /// Appends a batch as leader. `committed` is called later, or at once with an error.
@@ -317,6 +319,7 @@ class Partition {
   int64_t heard_upto_ns_ = 0;  // of others' low-waters: what the last tick has told
   int64_t next_group_tick_ns_ = 0;
   int64_t led_since_ns_ = 0;
+  uint64_t leads_taken_ = 0;
   int64_t opened_ns_ = 0;
   Random random_;
   // Why the stream has stopped: nothing more is applied, until another takes its place.

@@ -137,6 +137,7 @@ void Partition::moved() {
   if (leads != led_) {
     if (led_ != Term(0)) lost_lead();
     led_ = leads;
+    if (led_ != Term(0)) ++leads_taken_;
     led_since_ns_ = heard_upto_ns_ = clock_.system().monotonic_ns();
   }
   if (auto behind = replica_->take_behind()) fetch_blocks(*behind);

@@ -24,6 +24,9 @@ void PartitionStatus::update(Partition& partition, JournalPos current_begin) {
   share.log_time = partition.log().last_append_ms();
   // A new partition knows no time before its first entry, and so has no answer.
   share.caught_up = partition.caught_up() && partition.pipeline().horizon().log_time() != LogMs(0);
+  share.leads = partition.replica().leads();
+  share.leaderless = !partition.replica().core().leader_is_live();
+  share.leads_taken = partition.leads_taken();
   if (partition.failure()) share.failure = partition.failure()->text();
   share.trouble = partition.trouble();
   std::lock_guard lock(mutex_);
@@ -68,6 +71,7 @@ std::vector<std::string> PartitionStatus::reasons() const {
   std::lock_guard lock(mutex_);
   size_t behind = 0;
   size_t held_up = 0;
+  size_t leaderless = 0;
   std::string trouble;
   for (size_t i = 0; i < shares_.size(); ++i) {
     const Share& share = shares_[i];
@@ -77,12 +81,17 @@ std::vector<std::string> PartitionStatus::reasons() const {
     } else if (share.rebuilding) {
       reasons.push_back(
           fmt::format("stream: partition {} was damaged and is being rebuilt from the log", i));
+    } else if (share.leaderless) {
+      ++leaderless;
     } else if (!share.caught_up) {
       ++behind;
     }
   }
   if (held_up > 0)
     reasons.push_back(fmt::format("stream: {} partitions are held up: {}", held_up, trouble));
+  if (leaderless > 0)
+    reasons.push_back(fmt::format(
+        "cluster: {} partitions have no leader; their clicks wait in the spool", leaderless));
   if (behind > 0)
     reasons.push_back(fmt::format("stream: {} partitions are replaying the log", behind));
   return reasons;

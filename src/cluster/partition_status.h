@@ -31,6 +31,9 @@ class PartitionStatus {
     Offset checkpointed;  ///< covered by the stream's durable checkpoint
     LogMs log_time;
     bool caught_up = false;
+    bool leads = false;
+    bool leaderless = false;  ///< no other node is known to lead it either
+    uint64_t leads_taken = 0;
     std::string failure;
     std::string trouble;
   };

@@ -177,6 +177,7 @@ Status Engine::Impl::start() {
   serve();
   started_ = true;
   if (peering_) TRY(peering_->connect(*machine_));
+  if (peering_) peering_->add_metrics(metrics_);
   recovery_->start();
   return {};
 }

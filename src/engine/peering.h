@@ -45,8 +45,8 @@ class Peering final : public peer::Receiver {
 
   /// Why this node is no full member yet. Thread: any.
   std::vector<std::string> reasons() const;
-  const peer::Counts& counts() const { return links_->counts(); }
-  uint64_t cluster_id() const;
+  /// After connect().
+  void add_metrics(Metrics& metrics) const;
 
   void on_frame(const std::string& from, peer::Lane lane, std::string&& frame) override;
   void on_link_up(const peer::Hello& peer) override;

@@ -1,5 +1,6 @@
 """A cluster of three: what any node answers counts once on all of them, whichever is killed."""
 
+import json
 import signal
 
 from harness import check, check_equal, now_ms, pause, wait_until
@@ -149,3 +150,51 @@ def test_three_nodes_wrong_secret(context):
         wait_until("a line about the secret", lambda: "secret" in nodes[at].log_since_start())
     reasons = nodes[0].get("/readyz").json()["reasons"]
     check(any("n3" in reason for reason in reasons), reasons)
+
+
+def test_three_nodes_replicated(context):
+    """with durability "replicated" an answered click survives the loss of its node's disk, in the spool or not"""
+    nodes = make(context, {"log": {"partitions": 4},
+                           "collector": {"durability": "replicated", "redirect_deadline_ms": 5000}})
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "replicated")
+    crowd.wait_for(300)
+    crowd.away.add(0)
+    # At once, whatever its spool holds.
+    nodes[0].kill()
+    nodes[0].data_dir.rename(nodes[0].data_dir.with_name("lost"))
+    crowd.wait_for(100)
+    crowd.end()
+    late = sum(int(node.metrics().get("clickmill_collector_answered_unreplicated_total", 0)) for node in nodes[1:])
+    check_equal("answered at the deadline", late, 0)
+    wait_counted(nodes[1:], crowd, begin)
+    wait_equal(nodes[1:])
+
+
+def test_three_nodes_decide_anywhere(context):
+    """a late click that came to one node is found in review at another, and accepted at a third"""
+    nodes = make(context, {"log": {"partitions": 4}})
+    start(nodes)
+    wait_led(nodes)
+    late_ms = now_ms() - 600_000
+    answer = nodes[0].request("POST", "/v1/click", json.dumps(
+        {"click_id": "late-1", "ad_id": "ad_7", "timestamp_ms": late_ms}), listener="collector")
+    check_equal("the late click", answer.status, 302)
+
+    def listed(node):
+        return node.get("/v1/review").json()["data"]
+
+    clicks = [wait_until("the click in review", lambda: listed(node), 30, 0.1) for node in nodes]
+    for other in clicks[1:]:
+        check_equal("review", other, clicks[0])
+    # At a node that doesn't lead its partition, whichever that is.
+    leader = next(p["leader"] for p in cluster(nodes[0])["partitions"] if str(p["partition"]) ==
+                  clicks[0][0]["id"].split("-")[0])
+    other = next(node for node in nodes if node.config["node_id"] != leader)
+    decided = other.request("POST", f"/v1/review/{clicks[0][0]['id']}", json.dumps({"decision": "accept"}))
+    check_equal(f"the decision ({decided})", decided.status, 200)
+    for node in nodes:
+        wait_until("the accepted click counts", lambda: node.total(late_ms - 60_000, late_ms + 60_000) == 1)
+    wait_equal(nodes)

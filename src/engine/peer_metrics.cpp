@@ -1,0 +1,82 @@
+// What a scrape shows of a node's peers.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/peering.h"
+
+namespace clickmill::engine {
+namespace {
+
+using cluster::Sights;
+using Share = cluster::PartitionStatus::Share;
+
+constexpr std::array kLanes{"beat", "group", "call", "bulk"};
+
+void add_lane(Metrics& metrics, const peer::Counts& counts, size_t lane) {
+  const std::string labels = fmt::format("lane=\"{}\"", kLanes[lane]);
+  const peer::Counts::OfLane& of = counts.lanes[lane];
+  const auto add = [&](const char* name, const char* help, const Counter& counter) {
+    metrics.counter_from(
+        name, help, [&counter] { return static_cast<double>(counter.value()); }, labels);
+  };
+  add("clickmill_peer_sent_bytes_total", "Payload written to other nodes.", of.bytes_out);
+  add("clickmill_peer_received_bytes_total", "Payload that came from other nodes.", of.bytes_in);
+  add("clickmill_peer_sent_frames_total", "Frames written to other nodes.", of.frames_out);
+  add("clickmill_peer_dropped_frames_total",
+      "Frames that never left: too much waited, the link broke, or a newer beat came.", of.dropped);
+}
+
+}  // namespace
+
+void Peering::add_metrics(Metrics& metrics) const {
+  const peer::Counts& counts = links_->counts();
+  for (size_t lane = 0; lane < kLanes.size(); ++lane) add_lane(metrics, counts, lane);
+  metrics.counter_from("clickmill_peer_links_lost_total", "Links to other nodes that broke.",
+                       [&counts] { return static_cast<double>(counts.links_lost.value()); });
+  metrics.counter_from("clickmill_peer_refusals_total",
+                       "Handshakes with other nodes that ended with a refusal, by either side.",
+                       [&counts] { return static_cast<double>(counts.refusals.value()); });
+  const cluster::Peers& peers = *machine_->peers();
+  for (const std::string& node : nodes_) {
+    if (node == config_.node_id) continue;
+    using Read = std::function<double(const Sights::PeerView&)>;
+    const auto add = [&](const char* name, const char* help, Read read) {
+      metrics.gauge_from(
+          name, help,
+          [&peers, node, read = std::move(read)] {
+            const auto views = peers.sights().view(peers.now_ns());
+            const auto view = std::find_if(views.begin(), views.end(),
+                                           [&](const auto& each) { return each.node == node; });
+            return view == views.end() ? 0.0 : read(*view);
+          },
+          fmt::format("node=\"{}\"", node));
+    };
+    add("clickmill_peer_up", "Whether another node's beats are heard.",
+        [](const Sights::PeerView& view) { return view.heard ? 1.0 : 0.0; });
+    add("clickmill_peer_rtt_seconds", "Newest round trip of a beat to another node.",
+        [](const Sights::PeerView& view) {
+          return static_cast<double>(view.rtt_us.value_or(0)) / 1e6;
+        });
+    add("clickmill_peer_clock_offset_seconds", "How far another node's clock is ahead of ours.",
+        [](const Sights::PeerView& view) {
+          return view.clock ? static_cast<double>(view.clock->offset_ms) / 1e3 : 0.0;
+        });
+  }
+  const cluster::PartitionStatus& status = machine_->status();
+  metrics.gauge_from("clickmill_partitions_led", "Partitions that this node leads.", [&status] {
+    return status.sum([](const Share& share) { return share.leads ? 1.0 : 0.0; });
+  });
+  metrics.gauge_from(
+      "clickmill_partitions_leaderless", "Partitions for which this node knows no leader.",
+      [&status] {
+        return status.sum([](const Share& share) { return share.leaderless ? 1.0 : 0.0; });
+      });
+  metrics.counter_from(
+      "clickmill_leads_taken_total", "Elections that this node won since its start.", [&status] {
+        return status.sum(
+            [](const Share& share) { return static_cast<double>(share.leads_taken); });
+      });
+}
+
+}  // namespace clickmill::engine
