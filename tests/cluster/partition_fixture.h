@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "click/batch.h"
 #include "cluster/partition.h"
 #include "simulation/sim_file_system.h"
@@ -16,11 +17,12 @@
 
 namespace clickmill::cluster {
 
-/// One partition of a node alone on a simulated disk, with no threads: the
-/// journal is pumped and the worker's messages are run by the test.
+/// One partition of a node alone on a simulated disk, with no threads: the journal is
+/// pumped, the worker's messages and the background's tasks (seals, merges, repairs) are
+/// run by the test, the two threads' in an order that the seed draws.
 class PartitionFixture {
  public:
-  explicit PartitionFixture(uint64_t seed = 1) : files_(seed) {
+  explicit PartitionFixture(uint64_t seed = 1) : files_(seed), order_(seed) {
     REQUIRE(files_.create_directories("store"));
     open();
   }
@@ -51,7 +53,6 @@ class PartitionFixture {
     options.checkpoint_bytes = checkpoint_bytes_;
     options.log_bytes = UINT64_MAX;
     options.in_background = [this](std::function<void()> task) {
-      if (!has_background_) return false;
       ++background_tasks_;
       background_.push_back(std::move(task));
       return true;
@@ -68,8 +69,6 @@ class PartitionFixture {
     // It leads, and knows what is committed, once its first entries are durable.
     settle();
   }
-  /// Seals, merges and repairs run, when it settles.
-  void work_in_background() { has_background_ = true; }
   void replay() {
     while (partition_->replay_slice()) {
     }
@@ -78,7 +77,7 @@ class PartitionFixture {
   /// Until everything that was appended is durable, applied and told, and what was
   /// given to the background is done.
   void settle() {
-    while (journal_->pump() || run_one(tasks_) || run_one(background_)) {
+    while (journal_->pump() || run_a_thread()) {
     }
   }
   /// Writes the checkpoints that were prepared; the worker hears of it when it settles.
@@ -198,8 +197,7 @@ class PartitionFixture {
   static constexpr PartitionId kId{7};
   // From the next open() on:
   uint64_t checkpoint_bytes_ = 1 << 20;
-  bool has_background_ = false;  ///< sealing, merging, repairs; on the worker
-  bool commits_here_ = true;     ///< checkpoints are written on the worker
+  bool commits_here_ = true;  ///< checkpoints are written on the worker
   ManualClock wall_{1'750'000'000'000};
   NodeClock clock_{wall_};
   simulation::SimFileSystem files_;
@@ -208,6 +206,11 @@ class PartitionFixture {
   uint64_t background_tasks_ = 0;
 
  private:
+  /// One task of the worker or the background. False: both have none.
+  bool run_a_thread() {
+    if (order_.one_in(2)) return run_one(background_) || run_one(tasks_);
+    return run_one(tasks_) || run_one(background_);
+  }
   static bool run_one(std::deque<std::function<void()>>& tasks) {
     if (tasks.empty()) return false;
     const auto task = std::move(tasks.front());
@@ -217,6 +220,7 @@ class PartitionFixture {
   }
 
   click::ColumnCodec codec_;
+  Random order_;
   std::unique_ptr<log::Journal> journal_;
   std::deque<std::function<void()>> tasks_;
   std::vector<std::function<void()>> commits_;

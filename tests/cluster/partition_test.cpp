@@ -300,7 +300,6 @@ TEST_CASE("partition: a look-up that fails is made again, and nothing counts twi
 TEST_CASE("partition: one whose stream has stopped takes clicks, seals and lets the journal go",
           "[cluster]") {
   PartitionFixture fixture;
-  fixture.work_in_background();
   fixture.replay();
   fixture.stop_the_stream();
   const Offset applied = fixture.partition_->pipeline().applied();
@@ -327,7 +326,6 @@ TEST_CASE("partition: one whose stream has stopped takes clicks, seals and lets 
 TEST_CASE("partition: a seal that fails is tried again after longer and longer, and gets there",
           "[cluster]") {
   PartitionFixture fixture;
-  fixture.work_in_background();
   fixture.replay();
   CHECK(fixture.send(3));
   fixture.live(1'000);
@@ -350,13 +348,41 @@ TEST_CASE("partition: a seal that fails is tried again after longer and longer, 
 
 /// Clicks of an hour, all of them in parts.
 void fill_parts(PartitionFixture& fixture) {
-  fixture.work_in_background();
   fixture.replay();
   for (int i = 0; i < 14; ++i) {
     CHECK(fixture.send(50));
     fixture.live(600'000);
   }
   REQUIRE(fixture.partition_->pipeline().part_metas().size() >= 3);
+}
+
+TEST_CASE("partition: whichever runs first, worker or background, and killed anywhere, all counts",
+          "[cluster]") {
+  const auto seed = GENERATE(range(uint64_t{1}, uint64_t{7}));
+  CAPTURE(seed);
+  PartitionFixture fixture(seed);
+  fixture.replay();
+  Random random(seed);
+  uint64_t sent = 0;
+  uint64_t merges = 0;
+  for (int round = 0; round < 30; ++round) {
+    const size_t clicks = 1 + random.below(40);
+    REQUIRE(fixture.send(clicks));
+    sent += clicks;
+    for (uint64_t steps = 1 + random.below(400); steps > 0; --steps) fixture.pass(10'000);
+    if (!random.one_in(6)) continue;
+    merges += fixture.partition_->upkeep().merges;
+    fixture.kill();
+    fixture.replay();
+    REQUIRE(fixture.clicks().value() == sent);
+  }
+  merges += fixture.partition_->upkeep().merges;
+  CHECK(fixture.clicks().value() == sent);
+  CHECK(fixture.partition_->tally().counted == sent);
+  CHECK(fixture.partition_->tally().duplicate == 0);
+  // It was about something.
+  CHECK(fixture.partition_->segments().last() > Offset(0));
+  CHECK(merges > 0);
 }
 
 Result<uint64_t> ask_and_report(PartitionFixture& fixture) {
