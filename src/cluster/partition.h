@@ -140,6 +140,7 @@ class Partition {
     int64_t last_ns = 0;
     int64_t longest_ns = 0;  ///< since the start
     uint64_t checkpoints = 0;
+    int64_t saved_at_ns = 0;  ///< all that was applied by then is in the last one; monotonic
   };
   const Pauses& checkpoint_pauses() const { return pauses_; }
 
@@ -234,6 +235,7 @@ class Partition {
   Backoff merge_again_{kRetryFirstMs, kRetryMostMs};
   Upkeep upkeep_;
   int64_t next_checkpoint_ns_ = 0;
+  int64_t checkpoint_begun_ns_ = 0;
   Pauses pauses_;
   int64_t ticked_minute_ = 0;
   std::optional<Error> failure_;
