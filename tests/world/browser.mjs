@@ -15,7 +15,9 @@ const options = kind === 'firefox'
     ? {extraPrefsFirefox: {'browser.send_pings': true, 'dom.disable_open_during_load': false}}
     // What puppeteer turns off for quiet tests and people have on.
     : {args: ['--no-sandbox', '--disable-gpu'], ignoreDefaultArgs: ['--disable-background-networking']};
-const browser = await puppeteer.launch({browser: kind, executablePath: program, headless: true, ...options});
+// On a screen, where it has menus, a page is as large as its window.
+const shown = process.env.CLICKMILL_SHOWN ? {headless: false, defaultViewport: null} : {headless: true};
+const browser = await puppeteer.launch({browser: kind, executablePath: program, ...shown, ...options});
 
 const pages = new Map();
 const complaints = new Map(); // page -> what it wrote to its console, errors and warnings

@@ -6,6 +6,7 @@ import re
 from harness import ROOT, check, check_equal, wait_until
 
 import test_browsers
+import world
 
 LINK = '<a href="{link}">buy</a>'
 NEW_TAB = '<a href="{link}" target="_blank">buy</a>'
@@ -96,6 +97,23 @@ def the_context_menu(visit):
     visit.arrives()
     visit.counts(1)
     check_equal("the id", list(recorded(visit)), [given[-32:]])
+
+
+def a_real_menu(context, kind):
+    screen = world.Screen()
+    visit = world.World(context.binary, kind, {}, screen).visit()
+    with_script(visit, LINK.replace("<a", '<a style="display: block; font-size: 60px"'))
+    left, top = visit.run("return [window.mozInnerScreenX ?? screenX, "
+                          "window.mozInnerScreenY ?? screenY + outerHeight - innerHeight]")
+    windows = screen.windows()
+    screen.do("mousemove", round(left) + 60, round(top) + 60, "click", 3)
+    wait_until("the menu", lambda: screen.windows() > windows)
+    # The first thing that both browsers propose for a link is a new tab.
+    screen.do("key", "Down", "Return")
+    visit.arrives()
+    visit.counts(1)
+    check_equal("ids", len(recorded(visit)), 1)
+    check_equal("the link", own_href(visit), visit.link)
 
 
 def the_collectors_clock(visit):
@@ -224,3 +242,13 @@ for _kind in ("chromium", "firefox"):
         _test = test_browsers.check_of(_kind, _case, 0)
         _test.__name__ = f"test_snippet_{_test.__name__[5:]}"
         globals()[_test.__name__] = _test
+
+
+def test_snippet_chromium_real_menu(context):
+    """chromium: a tab that the browser's own context menu opens is a click with an id"""
+    a_real_menu(context, "chromium")
+
+
+def test_snippet_firefox_real_menu(context):
+    """firefox: a tab that the browser's own context menu opens is a click with an id"""
+    a_real_menu(context, "firefox")

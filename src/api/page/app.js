@@ -67,8 +67,9 @@ function end() {
 function askForKey(complaint) {
   end();
   document.title = 'clickmill';
-  const input = h('input', {type: 'password', autocomplete: 'off', spellcheck: 'false',
-    required: true, 'aria-describedby': 'key-help'});
+  // Of type password, the browser would offer to keep it.
+  const input = h('input', {type: 'text', class: 'secret', autocomplete: 'off',
+    autocapitalize: 'off', spellcheck: 'false', required: true, 'aria-describedby': 'key-help'});
   const place = h('div', {}, complaint ? notice('bad', complaint) : null);
   put(main, h('form', {class: 'card login', onsubmit: async event => {
     event.preventDefault();

@@ -227,10 +227,10 @@ export class ClicksView {
       each.removeAttribute('aria-invalid');
     }
     this.controls.querySelector(`[data-name="${input}"]`)?.setAttribute('aria-invalid', 'true');
-    const hint = trouble.status === 404 && input
-      ? ' Choose one of those that the field proposes, or leave it empty for all.' : '';
     const fitting = trouble.field === 'granularity' && / (1h|1d) would fit/.exec(trouble.message);
-    put(this.trouble, notice('bad', trouble.message + hint,
+    put(this.trouble, notice('bad', trouble.message,
+      trouble.status === 404 && input ? h('button', {
+        onclick: () => this.app.ask({ad: '', advertiser: ''})}, 'Show all ads') : null,
       fitting ? h('button', {onclick: () => this.app.ask({by: fitting[1]})},
         `Show ${fitting[1] === '1h' ? 'hours' : 'days'}`) : null));
     this.fresh.textContent = this.answer ? 'What stands below is from before.' : '';
