@@ -19,8 +19,9 @@ namespace {
 constexpr size_t kHashDigits = 32;
 // A page of a publisher that is opened again doesn't ask for the script every time.
 constexpr const char* kSnippetCache = "public, max-age=86400";
-// The page's files belong together: each is asked for again, and answered with 304.
 constexpr const char* kPageCache = "no-cache";
+// Under an address that names what they hold, files are never asked for again.
+constexpr const char* kForEver = "public, max-age=31536000, immutable";
 constexpr const char* kPageIndex = "index.html";
 constexpr const char* kSnippet = "click.js";
 /// Only what this node serves; nobody else's script, frame, or request, nothing inline.
@@ -51,16 +52,24 @@ std::string_view text_of(std::string_view name) {
   return {};
 }
 
-void replace(std::string& text, std::string_view what, std::string_view with) {
-  if (const size_t at = text.find(what); at != std::string::npos)
+void replace_all(std::string& text, std::string_view what, std::string_view with) {
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size())
     text.replace(at, what.size(), with);
+}
+
+/// Of all that the page is made of.
+std::string hash_of_page() {
+  std::string all;
+  for (const WebFile& file : web_files()) all += file.text();
+  return http::sha256_hex(all).substr(0, kHashDigits / 2);
 }
 
 /// The page knows from its first line whether it must ask for a key before it asks anything.
 StaticFile page_index(bool keys) {
   std::string text(text_of(kPageIndex));
-  replace(text, "{keys}", keys ? "needed" : "none");
-  replace(text, "{version}", CLICKMILL_VERSION);
+  replace_all(text, "{keys}", keys ? "needed" : "none");
+  replace_all(text, "{version}", CLICKMILL_VERSION);
+  replace_all(text, "{hash}", hash_of_page());
   return {std::string(content_type_of(kPageIndex)), std::move(text), kPageCache};
 }
 
@@ -72,12 +81,16 @@ http::Response guarded(http::Response&& response) {
   return std::move(response);
 }
 
+/// A page that was loaded before an update asks for its own hash and gets what there is now.
 void add_page_file(http::Router& router, const WebFile& file) {
-  auto ready = std::make_shared<const StaticFile>(std::string(content_type_of(file.name)),
-                                                  std::string(file.text()), kPageCache);
-  router.add(http::Method::get, fmt::format("/page/{}", file.name),
-             [ready](http::RequestPtr request, http::Router::Params, http::Responder respond) {
-               respond(guarded(ready->answer(*request)));
+  const auto with = [&](const char* cache) {
+    return std::make_shared<const StaticFile>(std::string(content_type_of(file.name)),
+                                              std::string(file.text()), cache);
+  };
+  router.add(http::Method::get, fmt::format("/page/{{hash}}/{}", file.name),
+             [own = hash_of_page(), kept = with(kForEver), asked = with(kPageCache)](
+                 http::RequestPtr request, http::Router::Params params, http::Responder respond) {
+               respond(guarded((params[0] == own ? kept : asked)->answer(*request)));
              });
 }
 

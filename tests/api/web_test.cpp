@@ -101,7 +101,7 @@ TEST_CASE("web: the page is whole and small, the publisher's script too", "[api]
   CHECK(names.count("click.js") == 1);
   CHECK(page_bytes <= 60 * 1024);
   // Everything that the page asks for is there.
-  static const std::regex reference(R"re((?:["']page/|from'\./|from '\./)([a-z.]+))re");
+  static const std::regex reference(R"re((?:["']page/\{hash\}/|from'\./)([a-z.]+))re");
   size_t references = 0;
   for (std::sregex_iterator at(texts.begin(), texts.end(), reference), end; at != end; ++at) {
     ++references;

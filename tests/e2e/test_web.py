@@ -27,8 +27,12 @@ def test_page_is_served(context):
     node = context.node()
     check_equal("the collector's /", node.request("GET", "/", listener="collector").body, b"")
     check_equal("the page's files on the collector",
-                node.request("GET", "/page/app.js", listener="collector").status, 404)
+                node.request("GET", "/page/x/app.js", listener="collector").status, 404)
     paths = page_files(node)
+    cached = {path: node.get(path).headers["cache-control"] for path in paths}
+    check_equal("asked again", cached.pop("/"), "no-cache")
+    check_equal("kept", set(cached.values()), {"public, max-age=31536000, immutable"})
+    check_equal("of another version", node.get("/page/x/app.js").headers["cache-control"], "no-cache")
     check(len(paths) >= 11, paths)
     plain = packed = 0
     for path in paths:

@@ -87,7 +87,7 @@ class Page:
     def __init__(self, kind, node, key="k-ops", address="", width=1280, height=900):
         self.browser, self.node = browser(kind), node
         self.url = f"http://127.0.0.1:{node.api_port}/"
-        self.tab = self.do("open", url=self.url + "page/icon.svg")
+        self.tab = self.do("open", url=self.url + "page/x/icon.svg")
         self.do("size", page=self.tab, width=width, height=height)
         if key:
             self.run(f"sessionStorage.setItem('clickmill.key', '{key}')")
@@ -98,7 +98,7 @@ class Page:
 
     def go(self, address):
         """By another address first: one that differs behind the # only would load nothing."""
-        self.do("goto", page=self.tab, url=self.url + "page/icon.svg")
+        self.do("goto", page=self.tab, url=self.url + "page/x/icon.svg")
         self.do("complaints", page=self.tab)
         self.do("goto", page=self.tab, url=self.url + address)
 
@@ -114,6 +114,12 @@ class Page:
             return wait_until(words, lambda: words in self.text(selector), 20)
         except Failure:
             raise Failure(f"{words!r} is not on the page: {self.text()[:1500]!r}") from None
+
+    def answered(self):
+        """Waits until the clicks are there, with all that stands beside them."""
+        self.shows("All that was answered by")
+        wait_until("the top ads", lambda: self.run(
+            "return Boolean(document.querySelector('[aria-labelledby=of-ads] :is(table, .empty)'))"))
 
     def press_button(self, words, within="body"):
         found = self.run(f"""
@@ -179,7 +185,7 @@ def api(node, path, **parameters):
 def same_as_api(page, whose, step, range_from, range_to, **shown):
     """Everything on the page equals what the api answers to the same question."""
     page.go(question(range="own", from_=range_from, to=range_to, by=step, **shown))
-    page.shows("All that was answered by")
+    page.answered()
     page.unfold()
     node = page.node
     series = api(node, "/v1/metrics/clicks", **whose, from_=range_from, to=range_to, granularity=step, timezone=ZONE,
@@ -236,7 +242,7 @@ def test_page_beside_the_day_before(context):
     page = Page("chromium", shared_node(context.binary),
                 address=question(range="own", from_="2026-10-25T00:00", to="2026-10-26T00:00", by="1h", beside=1)
                 )
-    page.shows("All that was answered by")
+    page.answered()
     page.unfold()
     before = api(page.node, "/v1/metrics/clicks", advertiser_id="*", from_="2026-10-24", to="2026-10-25",
                  granularity="1h", timezone=ZONE)["data"]
@@ -257,7 +263,7 @@ def test_page_moves(context):
     """the running minute moves without a reload, and the address holds the question"""
     node = shared_node(context.binary)
     page = Page("chromium", node, address=question(range="1h", ad="ad_4"))
-    page.shows("All that was answered by")
+    page.answered()
     page.run("window.same = true")
     before = number(page.tiles()["Clicks"])
     for i in range(3):
@@ -269,7 +275,7 @@ def test_page_moves(context):
     wait_until("the address", lambda: "range=yesterday" in page.run("return location.hash"))
     check("ad=ad_4" in page.run("return location.hash"), "the ad stays in the address")
     copy = Page("chromium", node, address=page.run("return location.hash"))
-    copy.shows("All that was answered by")
+    copy.answered()
     wait_until("the same numbers", lambda: copy.tiles() == page.tiles())
     for each in (page, copy):
         each.quiet()
@@ -307,7 +313,7 @@ def test_page_review(context):
     page.press_button("Accept", "[aria-labelledby=flagged]")
     page.shows("Nothing waits for a decision.")
     page.press_button("See it counted")
-    page.shows("All that was answered by")
+    page.answered()
     wait_until("both on the page", lambda: number(page.tiles().get("Clicks", "")) == sum(
         each["click_count"] for each in api(node, "/v1/metrics/clicks", ad_id="ad_3", from_=minute - 30 * 60_000,
                                             to=minute + 30 * 60_000)["data"]))
@@ -366,7 +372,7 @@ def test_page_keys(context):
     check_equal("kept", page.run("return sessionStorage.length"), 0)
     page.do("type", page=page.tab, selector=".secret", text="k-ops")
     page.do("press", page=page.tab, key="Enter")
-    page.shows("All that was answered by")
+    page.answered()
     check_equal("kept elsewhere", page.run("return [localStorage.length, document.cookie]"), [0, ""])
     page.press_button("Forget key")
     page.shows("Your key")
@@ -378,7 +384,7 @@ def test_page_keeps_advertisers_apart(context):
     """an advertiser sees its own alone: no other ad, no review, no node"""
     node = shared_node(context.binary)
     page = Page("chromium", node, key="k-adv", address=question(range="30d"))
-    page.shows("All that was answered by")
+    page.answered()
     own = api(node, "/v1/metrics/clicks", advertiser_id="adv_1", from_="2026-10-24", to="2027-01-01",
               granularity="total")
     check(own["total"]["click_count"] > 0, own)
@@ -393,13 +399,13 @@ def test_page_keeps_advertisers_apart(context):
     page.go(question(range="30d", ad="ad_1"))
     page.shows("no such ad: ad_1")
     page.press_button("Show all ads")
-    page.shows("All that was answered by")
+    page.answered()
     page.go(question(range="30d", advertiser="adv_2"))
     page.shows("no such advertiser: adv_2")
     page.press_button("Show all ads")
-    page.shows("All that was answered by")
+    page.answered()
     page.go("#/review")
-    page.shows("All that was answered by")
+    page.answered()
     check("In review" not in page.text() and "Accept" not in page.text(), page.text())
     page.close()
 
@@ -411,7 +417,7 @@ def test_page_says_what_to_do(context):
                 )
     page.shows("1d would fit")
     page.press_button("Show days")
-    page.shows("All that was answered by")
+    page.answered()
     check("by=1d" in page.run("return location.hash"), page.run("return location.hash"))
     page.go(question(range="today").replace(ZONE, "Europe/Berlinn"))
     page.shows("Europe/Berlinn", "[role=alert]")
@@ -458,7 +464,7 @@ def test_page_node_view(context):
 def test_page_by_keyboard(context):
     """the chart is gone through by arrow keys, and the skip link leads to the numbers without another question"""
     page = Page("chromium", shared_node(context.binary), address=question(range="yesterday"))
-    page.shows("All that was answered by")
+    page.answered()
     address = page.run("return location.hash")
     page.do("press", page=page.tab, selector=".skip", key="Enter")
     check_equal("focus", page.run("return document.activeElement.id"), "main")
@@ -478,13 +484,13 @@ def test_page_by_keyboard(context):
     page.close()
 
 
-WAITS = {"clicks": "All that was answered by", "review": "Clicks in review", "node": "Runs for"}
+WAITS = {"review": "Clicks in review", "node": "Runs for"}
 
 
 def each_view(page):
     for view in VIEWS:
         page.go(question(view, range="today", beside=1))
-        page.shows(WAITS[view])
+        page.answered() if view == "clicks" else page.shows(WAITS[view])
         if view == "review":
             wait_until("the list", lambda: page.rows("[aria-labelledby=flagged]"))
         yield view
@@ -499,7 +505,7 @@ def narrow(kind, context):
         width = page.run("return [document.documentElement.scrollWidth, innerWidth]")
         check(width[0] <= 320 and width[1] == 320, f"{view}: {width}")
     page.go(question(range="own", from_=CHANGE_FROM, to=CHANGE_TO))
-    page.shows("All that was answered by")
+    page.answered()
     width = page.run("return document.documentElement.scrollWidth")
     check(width <= 320, f"own range: {width}")
     page.quiet()

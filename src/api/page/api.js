@@ -36,13 +36,12 @@ async function troubleOf(answer) {
       return new Trouble(401, 'This node doesn’t know the key. Check it for missing characters, ' +
         'or ask whoever runs clickmill for another one.');
     case 403: return new Trouble(403, `Your key isn’t allowed to do this: ${said}.`);
-    case 503:
-      return new Trouble(503, `The node can’t answer right now: ${said}. ` +
-        'The page goes on trying by itself.', {again: true});
-    case 502: case 504:
-      return new Trouble(answer.status, 'A proxy got no answer from the node. ' +
-        'The page goes on trying by itself.', {again: true});
-    default: return new Trouble(answer.status, `${said}.`.replace(/([.!?])\.$/, '$1'), {field});
+    default:
+      if (answer.status >= 500) {
+        return new Trouble(answer.status, `The node can’t answer right now: ${said}. ` +
+          'The page goes on trying by itself.', {again: true});
+      }
+      return new Trouble(answer.status, `${said}.`.replace(/([.!?])\.$/, '$1'), {field});
   }
 }
 

@@ -1,7 +1,7 @@
 // The page: who asks, which view, and the question, which stands in the address behind the #.
 
 import {get, key, Trouble} from './api.js';
-import {ClicksView} from './clicks.js';
+import {ClicksView, kRanges} from './clicks.js';
 import {NodeView} from './node.js';
 import {ReviewView} from './review.js';
 import {browserZone} from './time.js';
@@ -10,7 +10,6 @@ import {field, h, notice, put, say} from './ui.js';
 const kViews = {clicks: ['Clicks', ClicksView], review: ['Review', ReviewView],
   node: ['Node', NodeView]};
 const kDefaults = {view: 'clicks', range: 'today', beside: '1'};
-const kRanges = ['1h', 'today', 'yesterday', '7d', '30d', 'own'];
 
 const main = document.getElementById('main');
 const views = document.getElementById('views');
@@ -21,7 +20,7 @@ function questionOf(hash) {
   const [path, query] = hash.replace(/^#\/?/, '').split('?');
   const question = Object.fromEntries(new URLSearchParams(query || ''));
   question.view = kViews[path] ? path : kDefaults.view;
-  if (!kRanges.includes(question.range)) {
+  if (!kRanges.some(([name]) => name === question.range)) {
     question.range = kDefaults.range;
     if (query === undefined) question.beside = kDefaults.beside;
   }

@@ -3,14 +3,12 @@
 import {get, now, repeat, Trouble} from './api.js';
 import {Chart} from './chart.js';
 import * as time from './time.js';
-import {amount, card, choice, csvButton, field, h, many, nameInput, notice, number, percent, put,
-  renew, scroll, table, tile, timeInput} from './ui.js';
+import {amount, card, choice, csvButton, field, h, kDevices, many, nameInput, notice, number,
+  percent, put, renew, scroll, table, tile, timeInput} from './ui.js';
 
-const kRanges = [['1h', 'Last hour'], ['today', 'Today'], ['yesterday', 'Yesterday'],
+export const kRanges = [['1h', 'Last hour'], ['today', 'Today'], ['yesterday', 'Yesterday'],
   ['7d', '7 days'], ['30d', '30 days'], ['own', 'From … to']];
 const kSteps = [['', 'Auto'], ['1m', 'Minutes'], ['1h', 'Hours'], ['1d', 'Days']];
-const kDevices = [['mobile', 'Phone'], ['desktop', 'Desktop'], ['tablet', 'Tablet'],
-  ['other', 'Other']];
 const kTableMost = 1500;
 // The day beside changes by stragglers only.
 const kBeforeEveryMs = 60e3;
@@ -74,14 +72,13 @@ export class ClicksView {
     this.panels = {devices: h('div'), countries: h('div'), ads: h('div')};
     this.controls = h('form', {class: 'controls', 'aria-label': 'What is shown',
       onsubmit: event => event.preventDefault()});
+    this.lower = h('div', {class: 'panels'}, this.panel('devices', 'Devices'),
+      this.panel('countries', 'Countries'), this.panel('ads', 'Top ads'));
     // Nothing is shown before there is something.
     this.body = h('div', {hidden: true}, this.figures,
       card('over-time', 'Clicks and visitors over time',
         csvButton('clicks over time', () => `clicks-${this.fileName()}`, () => this.series()),
-        this.fresh, this.chart.element, this.details),
-      h('div', {class: 'panels'},
-        this.panel('devices', 'Devices'), this.panel('countries', 'Countries'),
-        this.panel('ads', 'Top ads')));
+        this.fresh, this.chart.element, this.details), this.lower);
     put(this.trouble, notice('', 'Asking the node…'));
     place.replaceChildren(h('h1', {class: 'unseen'}, 'Clicks'), this.controls, this.trouble,
       this.body);
@@ -174,16 +171,22 @@ export class ClicksView {
         granularity: step, breakdown: 'device_type'}, {signal});
       // The same instants for all, whatever passes meanwhile.
       const span = {from: answer.from, to: answer.to};
-      const [countries, top, before] = await Promise.all([
+      const rest = Promise.all([
         get('v1/metrics/clicks', {...this.whose(), ...span, granularity: 'total',
           breakdown: 'country'}, {signal}),
         get('v1/metrics/top', {...span, n: 10,
           advertiser_id: question.advertiser || this.app.who.advertiser_id}, {signal}),
         question.beside === '1' ? this.before(asked, answer, step, range.days, signal) : null]);
-      Object.assign(this, {answer, step, countries: countries.total.country, top});
-      this.countryTotal = countries.total.click_count;
-      this.points = this.pointsOf(before, range.days);
-      this.show(range.days);
+      const show = before => {
+        Object.assign(this, {answer, step});
+        this.points = this.pointsOf(before, range.days);
+        this.show(range.days);
+      };
+      // On a slow line the chart comes before the rest.
+      if (this.body.hidden) show(null);
+      const [countries, top, before] = await rest;
+      Object.assign(this, {countries: countries.total, top});
+      show(before);
     } catch (error) {
       if (error.name === 'AbortError') return;
       if (!error.again) this.stop();
@@ -256,7 +259,8 @@ export class ClicksView {
     const step = this.step;
     this.chart.show({points, granularity: step, zone, beforeName: daysBefore(days)});
     if (this.details.open) this.showTable();
-    for (const name of ['devices', 'countries', 'ads']) this.showPanel(name);
+    this.lower.hidden = !this.top;
+    for (const name of this.top ? ['devices', 'countries', 'ads'] : []) this.showPanel(name);
     document.title = `${many(answer.total.click_count, 'click')} – clickmill`;
   }
 
@@ -289,7 +293,7 @@ export class ClicksView {
     }
     columns.push({label: 'State', csv: 'complete', value: point => point.complete,
       text: point => point.complete ? 'complete' : point.future ? 'to come' : 'counting'});
-    for (const [key, name] of kDevices) {
+    for (const [key, name] of Object.entries(kDevices)) {
       columns.push({label: name, csv: key, hidden: true,
         value: point => point.bucket.device_type[key]});
     }
@@ -303,7 +307,7 @@ export class ClicksView {
     const cut = rows.length > last.length
       ? h('p', {}, `The last ${number(last.length)} of ${number(rows.length)}; CSV has all.`) : null;
     renew(this.details.lastChild, cut,
-      table('Clicks and visitors over time', columns, last, {hideCaption: true}));
+      table('Clicks and visitors over time', columns, last));
   }
 
   shared(label, name, rows, total) {
@@ -317,14 +321,16 @@ export class ClicksView {
 
   devicesTable() {
     const {total} = this.answer;
-    const rows = kDevices.map(([id, name]) => ({id, name, clicks: total.device_type[id]}));
+    const rows = Object.entries(kDevices).map(([id, name]) =>
+      ({id, name, clicks: total.device_type[id]}));
     return this.shared('Device', row => row.name, rows, total.click_count);
   }
 
   countriesTable() {
-    const rows = Object.entries(this.countries).map(([id, clicks]) => ({id, clicks}))
+    const rows = Object.entries(this.countries.country).map(([id, clicks]) => ({id, clicks}))
       .sort((a, b) => b.clicks - a.clicks || (a.id < b.id ? -1 : 1));
-    return this.shared('Country', row => country(row.id), rows, this.countryTotal);
+    return this.shared('Country', row => country(row.id), rows,
+      this.countries.click_count);
   }
 
   adsTable() {
@@ -350,7 +356,7 @@ export class ClicksView {
       }}, `All ${rows.length}`) : null;
     const other = name === 'ads' && this.top.other.click_count > 0
       ? h('p', {class: 'fresh'}, `${many(this.top.other.click_count, 'click')} on other ads.`) : null;
-    renew(place, rows.length ? table(name, columns, shown, {hideCaption: true})
+    renew(place, rows.length ? table(name, columns, shown)
       : h('p', {class: 'empty'}, 'No clicks in this range yet.'), most, other);
   }
 }

@@ -110,7 +110,7 @@ export class NodeView {
       tile('Runs for', time.ago(now() - 1000 * sums.process_start_time_seconds),
         `version ${document.documentElement.dataset.version}`));
     const {columns, rows} = this.fatesTable();
-    renew(this.fates, table('What became of the clicks', columns, rows, {hideCaption: true}));
+    renew(this.fates, table('What became of the clicks', columns, rows));
   }
 
   fatesTable() {
@@ -129,7 +129,7 @@ export class NodeView {
       {label: 'State', value: row => row.state},
       {label: 'Leads', number: true,
         value: row => partitions.filter(each => each.leader === row.node_id).length},
-      {label: 'Zone rules', value: row => row.tzdata || '–'}], nodes, {hideCaption: true}));
+      {label: 'Zone rules', value: row => row.tzdata || '–'}], nodes));
     const lags = partitions.map(each => each.committed_offset - each.applied_offset);
     const worst = Math.max(0, ...lags);
     const alone = partitions.filter(each => !each.leader).length;
@@ -138,7 +138,7 @@ export class NodeView {
         : `The slowest is ${number(worst)} records behind. `) +
       (alone ? `${alone} have no leader: their clicks wait in the spool.` : '');
     const {columns, rows} = this.partitionsTable();
-    renew(this.partitions, table('Partitions', columns, rows, {hideCaption: true}));
+    renew(this.partitions, table('Partitions', columns, rows));
   }
 
   partitionsTable() {

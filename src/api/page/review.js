@@ -2,7 +2,7 @@
 
 import {get, getText, post} from './api.js';
 import * as time from './time.js';
-import {card, csvButton, field, h, nameInput, notice, number, put, say, table,
+import {card, csvButton, field, h, kDevices, nameInput, notice, number, put, say, table,
   timeInput} from './ui.js';
 
 const kReasons = {
@@ -12,7 +12,6 @@ const kReasons = {
   stale: ['Stale', 'It may be a copy of a click whose id is no longer remembered.'],
   double_click: ['Double click', 'The same visitor clicked the same ad a moment before or after.'],
 };
-const kDevices = {mobile: 'Phone', desktop: 'Desktop', tablet: 'Tablet', other: 'Other'};
 const kPage = 50;
 // A page with a filter may be empty and still have a next one.
 const kPagesAtOnce = 20;
@@ -91,9 +90,12 @@ export class ReviewView {
       this.show();
     } catch (error) {
       if (error.name === 'AbortError') return;
-      this.app.failed(error, trouble => put(this.trouble, notice('bad', trouble.message,
-        h('button', {onclick: () => this.changed()}, 'Try again'))));
+      this.tell(error, h('button', {onclick: () => this.changed()}, 'Try again'));
     }
+  }
+
+  tell(error, ...way) {
+    this.app.failed(error, ({message}) => put(this.trouble, notice('bad', message, ...way)));
   }
 
   columns() {
@@ -140,7 +142,7 @@ export class ReviewView {
       ? `${number(this.rows.length)}${more ? ' of more' : ''}; times in ${this.zone}. ` +
         'A decision stands: it can’t be taken back.' : '';
     put(this.list, this.rows.length
-      ? table('Clicks in review', this.columns(), this.rows, {hideCaption: true, stack: true})
+      ? table('Clicks in review', this.columns(), this.rows, true)
       : h('p', {class: 'empty'}, more ? 'Nothing yet that matches; there is more to look through.'
         : 'Nothing waits for a decision.'),
     h('p', {class: 'buttons'},
@@ -149,8 +151,8 @@ export class ReviewView {
       this.rows.length > 1 || more ? h('button', {class: 'quiet',
         'data-keep': 'all', onclick: () => this.decideAll()}, 'Decide all that match…') : null));
     const {columns, rows} = this.decisions();
-    put(this.history, rows.length ? table('Decided', columns, rows.slice(0, 100),
-      {hideCaption: true, stack: true}) : h('p', {class: 'empty'}, 'Nothing was decided.'));
+    put(this.history, rows.length ? table('Decided', columns, rows.slice(0, 100), true)
+      : h('p', {class: 'empty'}, 'Nothing was decided.'));
   }
 
   decisions() {
@@ -206,7 +208,7 @@ export class ReviewView {
       document.body.append(dialog);
       dialog.showModal();
     } catch (error) {
-      this.app.failed(error, trouble => put(this.trouble, notice('bad', trouble.message)));
+      this.tell(error);
     }
   }
 
@@ -225,7 +227,7 @@ export class ReviewView {
     } catch (error) {
       // What somebody else has decided goes from the list all the same.
       if (error.status !== 409 || error.field !== 'id') {
-        this.app.failed(error, trouble => put(this.trouble, notice('bad', trouble.message)));
+        this.tell(error);
         return;
       }
       put(this.trouble, notice('warn', error.message));
@@ -257,7 +259,7 @@ export class ReviewView {
         put(this.list, notice(failed.length ? 'bad' : 'good', words.join(' ')));
         say(words.join(' '));
       } catch (error) {
-        this.app.failed(error, trouble => put(this.trouble, notice('bad', trouble.message)));
+        this.tell(error);
       }
     };
     put(dialog, h('h2', {id: 'sure'}, 'Decide all that match?'),

@@ -22,6 +22,8 @@ export function s(name, attributes, ...children) {
   return fill(document.createElementNS(kSvg, name), attributes, children);
 }
 
+export const kDevices = {mobile: 'Phone', desktop: 'Desktop', tablet: 'Tablet', other: 'Other'};
+
 export const number = value => value === undefined ? '–' : value.toLocaleString('en');
 export const many = (value, what) => `${number(value)} ${what}${value === 1 ? '' : 's'}`;
 export function percent(part, whole) {
@@ -48,8 +50,9 @@ export function notice(kind, ...text) {
 
 // columns: {label, value(row), text(row)?, cell(row)?, number?, share(row)?}. `value` is what CSV
 // gets, `text` what people read, `cell` a node in its place, `share` (0…1) draws a bar behind;
-// what is `hidden` is for CSV only.
-export function table(caption, all, rows, {hideCaption = false, stack = false} = {}) {
+// what is `hidden` is for CSV only. The caption is for those who hear the page; `stack` puts the
+// cells of a row under each other where there is no room.
+export function table(caption, all, rows, stack) {
   const columns = all.filter(column => !column.hidden);
   const head = h('tr', {}, columns.map(column =>
     h('th', {scope: 'col', class: column.number ? 'number' : null}, column.label)));
@@ -68,7 +71,7 @@ export function table(caption, all, rows, {hideCaption = false, stack = false} =
     return cell;
   })));
   return h('table', {class: stack ? 'stack' : null},
-    h('caption', {class: hideCaption ? 'unseen' : null}, caption),
+    h('caption', {class: 'unseen'}, caption),
     h('thead', {}, head), h('tbody', {}, body));
 }
 
@@ -136,11 +139,10 @@ export function choice(name, label, options, chosen, onchange) {
 }
 
 let labels = 0;
-export function field(label, input, hint) {
+export function field(label, input) {
   const id = input.id || `field-${++labels}`;
   input.id = id;
-  return h('div', {class: 'field'}, h('label', {for: id}, label), input,
-    hint ? h('small', {}, hint) : null);
+  return h('div', {class: 'field'}, h('label', {for: id}, label), input);
 }
 
 // Puts new children in place of the old ones; the focus stays with what has the same data-keep.
