@@ -51,7 +51,7 @@ async function ask(path, parameters, options = {}) {
     if (value !== '' && value !== undefined && value !== null) query.set(name, value);
   }
   const headers = key.get() ? {Authorization: `Bearer ${key.get()}`} : {};
-  const address = query.size ? `${path}?${query}` : path;
+  const address = String(query) ? `${path}?${query}` : path;
   let answer;
   try {
     answer = await fetch(address, {cache: 'no-store', credentials: 'same-origin', ...options,
