@@ -96,4 +96,5 @@ cat <<TXT
   curl -X PUT http://$api/v1/ads/my_ad -d '{"advertiser_id":"me","ad_format":"banner","redirect_url":"https://example.com/"}'
   curl 'http://$api/metrics'
 TXT
+say "And see it counted in a browser: http://$api/"
 wait "$node"

@@ -83,6 +83,7 @@ void add_click_routes(http::Router& router, Context& context) {
        {http::Method::get, http::Method::post, http::Method::head, http::Method::options}) {
     router.add(method, "/v1/click", click);
   }
+  add_snippet_route(router);
   router.add(http::Method::get, "/healthz",
              [](http::RequestPtr, http::Router::Params, http::Responder respond) {
                respond(http::json_response("{\"status\":\"ok\"}"));
@@ -121,6 +122,7 @@ void add_api_routes(http::Router& router, Context& context) {
   add_recount_routes(router, context);
   add_raw_log_routes(router, context);
   add_cluster_route(router, context);
+  add_page_routes(router, context);
 }
 
 }  // namespace clickmill::api

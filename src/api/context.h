@@ -65,8 +65,8 @@ struct Context {
   }
 };
 
-/// Routes of the collector listener: /v1/click, /healthz, /readyz without reasons, and / for
-/// health checks; nothing else.
+/// Routes of the collector listener: /v1/click, /v1/click.js, /healthz, /readyz without reasons,
+/// and / for health checks; nothing else.
 void add_collector_routes(http::Router& router, Context& context);
 /// Routes of the api listener: everything.
 void add_api_routes(http::Router& router, Context& context);
@@ -82,6 +82,10 @@ http::Response list_changes(Context& context, const http::Request& request);
 void add_recount_routes(http::Router& router, Context& context);
 void add_raw_log_routes(http::Router& router, Context& context);
 void add_cluster_route(http::Router& router, Context& context);
+/// The publisher's script, /v1/click.js.
+void add_snippet_route(http::Router& router);
+/// The page at /, its files under /page/, and /v1/whoami, by which it knows what to show.
+void add_page_routes(http::Router& router, Context& context);
 
 /// Who asks; or nothing, after `respond` has answered 401 (or 403 when the
 /// role is not among `allowed`; empty: any).

@@ -64,7 +64,8 @@ http::Response answer_clicks(Context& context, const http::Principal& who,
   auto answer = query::aggregate_clicks(request, std::get<Versions>(read));
   if (!answer) return problem_of(context.reader.report(std::move(answer).error()));
   const bool known =
-      request.ad_id.empty() ? advertiser_has_ads(*ads, request.advertiser_id) : ad != nullptr;
+      request.every_advertiser ||
+      (request.ad_id.empty() ? advertiser_has_ads(*ads, request.advertiser_id) : ad != nullptr);
   if (!known && !answer->any_rows) return no_such(request);
   if (ad != nullptr) answer->advertiser_id = ad->advertiser_id;
   auto response = http::json_response(query::render_clicks(request, *answer));

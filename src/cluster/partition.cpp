@@ -31,6 +31,7 @@ Partition::Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segm
   // Staggered, so that the partitions' checkpoints don't fall on one instant.
   next_checkpoint_ns_ = clock_.system().monotonic_ns() +
                         options_.checkpoint_interval_ms * 1'000'000 / 64 * (1 + id_.value() % 64);
+  pauses_.saved_at_ns = clock_.system().monotonic_ns();
 }
 
 bool Partition::replay_slice() {
@@ -238,9 +239,11 @@ void Partition::begin_checkpoint() {
   const int64_t now = clock_.system().monotonic_ns();
   if (failure_ || commit_ || repairing_ || checkpointing_.again.waits(now)) return;
   next_checkpoint_ns_ = now + options_.checkpoint_interval_ms * 1'000'000;
+  if (pipeline_->saved()) pauses_.saved_at_ns = now;
   if (pipeline_->saved()) return;
   auto begun = pipeline_->begin_checkpoint();
   if (!begun) return held_up(std::move(begun).error(), checkpointing_);
+  checkpoint_begun_ns_ = now;
   pauses_.last_ns = clock_.system().monotonic_ns() - now;
   commit_ = *std::move(begun);
   if (!options_.in_commit) return end_checkpoint(commit_);
@@ -266,6 +269,7 @@ void Partition::end_checkpoint(const std::shared_ptr<stream::Commit>& commit) {
     return held_up(std::move(done).error(), checkpointing_);
   passed(checkpointing_);
   ++pauses_.checkpoints;
+  pauses_.saved_at_ns = checkpoint_begun_ns_;
   pauses_.last_ns = std::max(pauses_.last_ns, clock_.system().monotonic_ns() - begin_ns);
   pauses_.longest_ns = std::max(pauses_.longest_ns, pauses_.last_ns);
 }

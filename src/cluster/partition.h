@@ -191,6 +191,7 @@ class Partition {
     int64_t last_ns = 0;
     int64_t longest_ns = 0;  ///< since the start
     uint64_t checkpoints = 0;
+    int64_t saved_at_ns = 0;  ///< all that was applied by then is in the last one; monotonic
   };
   const Pauses& checkpoint_pauses() const { return pauses_; }
 
@@ -312,7 +313,8 @@ class Partition {
   Backoff seal_again_{kRetryFirstMs, kRetryMostMs};
   Backoff merge_again_{kRetryFirstMs, kRetryMostMs};
   Upkeep upkeep_;
-  int64_t next_checkpoint_ns_ = 0;  // monotonic
+  int64_t next_checkpoint_ns_ = 0;  // monotonic, as is:
+  int64_t checkpoint_begun_ns_ = 0;
   Pauses pauses_;
   // Newest minute for which a tick was appended, ms since 1970; 0: not known since the start.
   int64_t ticked_minute_ = 0;

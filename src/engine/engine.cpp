@@ -50,10 +50,12 @@ void raise_file_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// Clicks, ads, health and metrics need no partition.
+/// Clicks, ads, who asks, health and metrics need no partition.
 bool asks_partitions(std::string_view path) {
-  return path.starts_with("/v1/") && path != "/v1/click" && path != "/v1/clicks" &&
-         path != "/v1/ads" && !path.starts_with("/v1/ads/");
+  constexpr std::string_view kOthers[] = {"/v1/click", "/v1/click.js", "/v1/clicks", "/v1/ads",
+                                          "/v1/whoami"};
+  return path.starts_with("/v1/") && !path.starts_with("/v1/ads/") &&
+         std::find(std::begin(kOthers), std::end(kOthers), path) == std::end(kOthers);
 }
 
 }  // namespace
@@ -243,6 +245,7 @@ Status Engine::Impl::open_machine() {
 void Engine::Impl::serve() {
   add_process_metrics(metrics_, clock_.wall_ms());
   add_collector_metrics(metrics_, *machine_);
+  add_disk_metrics(metrics_, files_, dir_->path());
   machine_->journal().start();
   if (catalog_client_) catalog_client_->start();
   server_->every(kDeadlineSweepMs, [this] {

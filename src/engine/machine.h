@@ -122,6 +122,7 @@ class Machine {
   cluster::Owned& owned() { return owned_; }
   const cluster::Owned& owned() const { return owned_; }
   NodeClock& clock() { return clock_; }
+  const NodeClock& clock() const { return clock_; }
   log::Journal& journal() { return *journal_; }
   const log::Journal& journal() const { return *journal_; }
   collector::Spool& spool() { return *spool_; }

@@ -71,7 +71,18 @@ void add_stream_gauges(Metrics& metrics, const cluster::PartitionStatus& status)
 }
 
 /// Pauses are the worst of all partitions, not their sum: one that stands still is the trouble.
-void add_checkpoint_metrics(Metrics& metrics, const cluster::PartitionStatus& status) {
+void add_checkpoint_metrics(Metrics& metrics, const cluster::PartitionStatus& status,
+                            const Clock& clock) {
+  metrics.gauge_from("clickmill_checkpoint_age_seconds",
+                     "How long ago the oldest of the partitions' checkpoints was begun, or found "
+                     "to need none.",
+                     [&status, &clock] {
+                       const int64_t now = clock.monotonic_ns();
+                       return status.highest([now](const Share& share) {
+                         const int64_t saved = share.pauses.saved_at_ns;
+                         return saved == 0 ? 0 : static_cast<double>(now - saved) / 1e9;
+                       });
+                     });
   metrics.counter_from(
       "clickmill_checkpoints_total", "Checkpoints committed since the start.", [&status] {
         return status.sum(
@@ -117,10 +128,25 @@ void add_upkeep_metrics(Metrics& metrics, const cluster::PartitionStatus& status
 void add_stream_metrics(Metrics& metrics, const Machine& machine) {
   add_click_counters(metrics, machine.owned());
   add_stream_gauges(metrics, machine.status());
-  add_checkpoint_metrics(metrics, machine.status());
+  add_checkpoint_metrics(metrics, machine.status(), machine.clock().system());
   add_upkeep_metrics(metrics, machine.status());
   metrics.gauge_from("clickmill_state_memory_bytes", "Memory of the state store.",
                      [&machine] { return static_cast<double>(machine.state().memory_bytes()); });
+}
+
+void add_disk_metrics(Metrics& metrics, ReservedFileSystem& files, const std::string& directory) {
+  const auto add = [&](const char* name, const char* help, uint64_t FileSystem::Space::*which) {
+    metrics.gauge_from(name, help, [&files, directory, which] {
+      const auto space = files.space(directory);
+      return space ? static_cast<double>((*space).*which) : 0.0;
+    });
+  };
+  add("clickmill_disk_bytes", "Size of the data directory's disk.",
+      &FileSystem::Space::total_bytes);
+  add("clickmill_disk_free_bytes", "What is free of it.", &FileSystem::Space::free_bytes);
+  metrics.gauge_from("clickmill_disk_reserve_bytes",
+                     "What clicks leave free of it to log, checkpoints and trims.",
+                     [&files] { return static_cast<double>(files.reserve()); });
 }
 
 void add_collector_metrics(Metrics& metrics, const Machine& machine) {

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <string>
+
 #include "base/metrics.h"
+#include "base/reserved_file_system.h"
 #include "engine/machine.h"
 
 namespace clickmill::engine {
@@ -10,5 +13,7 @@ namespace clickmill::engine {
 void add_collector_metrics(Metrics& metrics, const Machine& machine);
 /// The same for partitions and state, once they are open.
 void add_stream_metrics(Metrics& metrics, const Machine& machine);
+/// How full the disk of `directory` is.
+void add_disk_metrics(Metrics& metrics, ReservedFileSystem& files, const std::string& directory);
 
 }  // namespace clickmill::engine

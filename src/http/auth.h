@@ -37,6 +37,8 @@ class Authenticator {
   void replace(std::vector<Key> keys);
   /// Empty when the key is missing or unknown: answer unauthorized().
   std::optional<Principal> authenticate(const Request& request) const;
+  /// Whether there are keys at all.
+  bool needs_key() const { return !keys()->empty(); }
   /// 401 problem with WWW-Authenticate.
   static Response unauthorized();
   /// 403 problem naming the role that is needed.

@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr size_t kPieceBytes = 32 * 1024;
 constexpr int kGzipOnly = 16 + MAX_WBITS;
+constexpr int kMemoryLevel = 8;  // zlib's default
 
 enum class Outcome : uint8_t { whole, broken, too_large };
 
@@ -107,6 +108,22 @@ std::optional<Response> decode_body(const Request& request, std::string& decoded
   }
   if (body.starts_with(kByteOrderMark)) body.remove_prefix(kByteOrderMark.size());
   return std::nullopt;
+}
+
+std::string gzipped(std::string_view bytes) {
+  z_stream stream{};
+  if (::deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, kGzipOnly, kMemoryLevel,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+    return {};
+  std::string out(::deflateBound(&stream, bytes.size()), '\0');
+  stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  const bool whole = ::deflate(&stream, Z_FINISH) == Z_STREAM_END;
+  out.resize(whole ? stream.total_out : 0);
+  ::deflateEnd(&stream);
+  return out;
 }
 
 }  // namespace clickmill::http

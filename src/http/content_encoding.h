@@ -16,4 +16,7 @@ namespace clickmill::http {
 std::optional<Response> decode_body(const Request& request, std::string& decoded,
                                     std::string_view& body);
 
+/// The bytes as gzip.
+std::string gzipped(std::string_view bytes);
+
 }  // namespace clickmill::http

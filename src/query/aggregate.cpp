@@ -97,6 +97,11 @@ void make_buckets(const Rows& rows, const BucketIndex& index, ClicksAnswer& answ
 /// Who has the rows, looked for outside of the range where it has none.
 Status name_advertiser(const ClicksRequest& request, const Rows& rows, NewestAdvertiser& newest,
                        ClicksAnswer& answer) {
+  if (request.every_advertiser && request.advertiser_id.empty()) {
+    answer.any_rows = true;
+    answer.advertiser_id = "*";
+    return {};
+  }
   if (!newest.any()) {
     TRY(rows.scan_any(ids_of(request), [&](const store::RowView& view) { newest.see(view); }));
   }

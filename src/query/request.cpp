@@ -37,7 +37,9 @@ BucketRange asked_range(Params& params) {
 
 void read_whose(Params& params, ClicksRequest& out) {
   click::read_id(params, "ad_id", out.ad_id);
-  click::read_id(params, "advertiser_id", out.advertiser_id);
+  const std::string* whose = params.find("advertiser_id");
+  out.every_advertiser = whose != nullptr && *whose == "*";
+  if (!out.every_advertiser) click::read_id(params, "advertiser_id", out.advertiser_id);
   const bool ad = params.find("ad_id") != nullptr;
   const bool advertiser = params.find("advertiser_id") != nullptr;
   if (!ad && !advertiser) params.fail("ad_id", "it or advertiser_id is required");

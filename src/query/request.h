@@ -17,9 +17,10 @@ enum class Breakdown : uint8_t { none, device_type, country };
 enum class Format : uint8_t { json, csv };
 
 struct ClicksRequest {
-  std::string ad_id;          ///< one of the two is set,
-  std::string advertiser_id;  ///< or both: the ad's rows of that advertiser alone
-  int64_t from_ms = 0;        ///< widened to whole buckets
+  std::string ad_id;              ///< one of the two is set,
+  std::string advertiser_id;      ///< or both: the ad's rows of that advertiser alone
+  bool every_advertiser = false;  ///< `*` was asked for; neither is set then
+  int64_t from_ms = 0;            ///< widened to whole buckets
   int64_t to_ms = 0;
   Granularity granularity = Granularity::minute;
   std::shared_ptr<const TimeZone> zone;  ///< never null

@@ -177,7 +177,8 @@ std::string random_query(Random& random, int64_t from_ms, int64_t to_ms,
     begin = floor_to(begin, kHourMs);
     end = begin + kHourMs * static_cast<int64_t>(1 + random.below(50));
   }
-  return pick({"ad_id=ad_0", "ad_id=ad_1", "advertiser_id=adv_1", "advertiser_id=adv_2"}) +
+  return pick({"ad_id=ad_0", "ad_id=ad_1", "advertiser_id=adv_1", "advertiser_id=adv_2",
+               "advertiser_id=*"}) +
          "&from=" + std::to_string(begin) + "&to=" + std::to_string(end) +
          "&granularity=" + pick({"1h", "1h", "1d", "1d", "total", "1m"}) +
          "&timezone=" + pick(zones) +

@@ -4,7 +4,7 @@ import functools
 import json
 
 import world
-from harness import ROOT, check_equal, now_ms, wait_until
+from harness import check_equal, now_ms, wait_until
 
 DOUBLE_CLICK_MS = 10_000
 
@@ -223,29 +223,8 @@ def a_double_click(visit):
         fresh.leave()
 
 
-def snippet():
-    """The script that README gives to pages."""
-    readme = (ROOT / "README.md").read_text()
-    return readme.split("```html\n", 1)[1].split("```", 1)[0]
-
-
-def a_double_click_with_an_id(visit):
-    """a double click counts once where README's script gives the links ids, and a later click counts again"""
-    for number, html in enumerate((LINK, '<a href="{link}" target="_blank">buy</a>'), 1):
-        double_clicked(visit, html + snippet(), "a")
-        visit.counts(number)
-        visit.leave()
-    visit.on(LINK + snippet()).click(button="middle")
-    visit.counts(3)
-    # As long as the script takes for one click.
-    visit.run("const begin = Date.now(); while (Date.now() - begin < 1000) await new Promise(setTimeout)")
-    visit.click()
-    visit.arrives(2)
-    visit.counts(4)
-
-
 CASES = (a_link, a_new_tab, a_middle_click, a_form, a_form_with_an_id, a_form_as_text, a_beacon, a_ping, a_fetch,
-         an_image, a_prefetch, back_and_reload, a_double_click_with_an_id)
+         an_image, a_prefetch, back_and_reload)
 CHROMIUM_ONLY = (a_speculative_prefetch, a_prerender)
 FLAGGED = (a_double_click,)
 

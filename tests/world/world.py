@@ -69,15 +69,40 @@ def npm(package):
     return folder
 
 
+PACKAGES.update({"xvfb": "xvfb", "xdotool": "xdotool"})
+PROGRAMS.update({"xvfb": "Xvfb", "xdotool": "xdotool"})
+
+
+class Screen:
+    """A display of its own, for what a browser shows outside of its pages, and a hand on mouse and keyboard."""
+
+    def __init__(self):
+        self.hand = program("xdotool")
+        self.process = subprocess.Popen([program("xvfb"), "-displayfd", "1", "-screen", "0", "1280x800x24"],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.display = f":{self.process.stdout.readline().strip()}"
+        atexit.register(self.process.kill)
+
+    def do(self, *words):
+        return subprocess.run([self.hand, *map(str, words)], env={**os.environ, "DISPLAY": self.display},
+                              capture_output=True, text=True, timeout=30).stdout
+
+    def windows(self):
+        """How many are seen; menus are windows too."""
+        return len(self.do("search", "--onlyvisible", "").split())
+
+
 class Browser:
     """Thread: one."""
 
-    def __init__(self, kind):
+    def __init__(self, kind, screen=None):
+        shown = {"DISPLAY": screen.display, "CLICKMILL_SHOWN": "1"} if screen else {}
         driver = npm("puppeteer-core@24")
         self.process = subprocess.Popen(
             [program("node"), str(Path(__file__).with_name("browser.mjs")), str(driver),
              {"chromium": "chrome"}.get(kind, kind), program(kind)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+            env={**os.environ, **shown})
         self.answer()
         atexit.register(self.end)
 
@@ -145,9 +170,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class World:
     """One node, two sites and one browser, for all tests of the browser."""
 
-    def __init__(self, binary, kind, config):
+    def __init__(self, binary, kind, config, screen=None):
         self.kind = kind
-        self.browser = Browser(kind)
+        self.browser = Browser(kind, screen)
         self.directory = tempfile.mkdtemp(prefix="clickmill-world-")
         self.node = Node(binary, self.directory, config)
         atexit.register(self.end)

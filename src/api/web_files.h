@@ -1,0 +1,18 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace clickmill::api {
+
+/// What browsers are given: src/api/page/, built into the binary by conf/embed.cmake.
+struct WebFile {
+  std::string_view name;  ///< without folder
+  std::span<const unsigned char> bytes;
+  std::string_view text() const {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+};
+std::span<const WebFile> web_files();
+
+}  // namespace clickmill::api
