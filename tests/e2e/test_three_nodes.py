@@ -198,3 +198,35 @@ def test_three_nodes_decide_anywhere(context):
     for node in nodes:
         wait_until("the accepted click counts", lambda: node.total(late_ms - 60_000, late_ms + 60_000) == 1)
     wait_equal(nodes)
+
+
+def test_three_nodes_grow(context):
+    """a node with data becomes one of three: the two empty ones get all of it, and then any may die"""
+    nodes = make(context, {"log": {"partitions": 4}})
+    alone = {**nodes[0].config}
+    del nodes[0].config["cluster"]
+    begin = minute_begin()
+    nodes[0].start()
+    crowd = Crowd(nodes[:1], "before")
+    crowd.wait_for(500)
+    crowd.end()
+    nodes[0].wait_spool_empty()
+    nodes[0].stop()
+    nodes[0].config = alone
+    start(nodes)
+    wait_until("all vote everywhere", lambda: all(
+        partition["voters"] and sorted(partition["voters"]) == ["n1", "n2", "n3"]
+        for partition in cluster(nodes[0])["partitions"]), 60)
+    more = Crowd(nodes, "after")
+    more.wait_for(500)
+    more.away.add(0)
+    nodes[0].kill()
+    wait_led(nodes[1:], by=nodes[1:])
+    more.wait_for(100)
+    more.end()
+    nodes[0].start()
+    both = crowd.total() + more.total()
+    for node in nodes:
+        wait_until("all clicks of both times", lambda: node.total(begin, now_ms() + 60_000) >= both, 60, 0.1)
+        check(node.total(begin, now_ms() + 60_000) <= both + more.unanswered, "too many are counted")
+    wait_equal(nodes)
