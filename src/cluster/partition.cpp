@@ -348,4 +348,9 @@ void Partition::release_soon(JournalPos position, uint64_t max_bytes) {
   if (!log_failed_) log_->copy_forward(position, max_bytes);
 }
 
+void Partition::refresh_hard_state(JournalPos position) {
+  owner_.check();
+  if (!log_failed_) log_->refresh_hard_state(position);
+}
+
 }  // namespace clickmill::cluster

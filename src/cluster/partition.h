@@ -159,6 +159,8 @@ class Partition {
   }
   /// Oldest journal position needed (see PartitionLog::oldest_needed).
   JournalPos oldest_needed() { return log_->oldest_needed(); }
+  /// See PartitionLog.
+  void refresh_hard_state(JournalPos position);
   /// Copies forward what holds files before `position`.
   void release_soon(JournalPos position, uint64_t max_bytes);
 

@@ -254,6 +254,7 @@ bool Machine::step_worker(size_t worker) {
     cluster::Partition& partition = *owned_.partitions[i];
     partition.maintain();
     partition.release_soon(leave, copied_most);
+    partition.refresh_hard_state(current);
     status_.update(partition, current);
   }
   if (peers_) peers_->looped(worker);

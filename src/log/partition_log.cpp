@@ -405,6 +405,14 @@ JournalPos PartitionLog::oldest_needed() {
   return oldest;
 }
 
+void PartitionLog::refresh_hard_state(JournalPos position) {
+  owner_.check();
+  if (hard_state_position_ == JournalPos(0) || hard_state_position_ >= position) return;
+  // Once: until it is durable its position is unknown, and the old one counts.
+  if (refreshed_for_ == position) return;
+  if (set_hard_state(hard_state_)) refreshed_for_ = position;
+}
+
 bool PartitionLog::copy_forward(JournalPos position, uint64_t max_bytes) {
   owner_.check();
   take_in_positions();

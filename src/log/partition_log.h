@@ -139,6 +139,9 @@ class PartitionLog {
   /// durable yet are not in it: cap the answer by the begin of the file that was
   /// current before the call (they stand in that file or a later one).
   JournalPos oldest_needed();
+  /// Appends the hard state again when it stands before `position`: so few bytes are to hold
+  /// no file.
+  void refresh_hard_state(JournalPos position);
   /// Appends again what stands before `position`, so that its file can go; not
   /// more than `max_bytes` at once, but at least one entry. True when nothing is left there or on
   /// its way.
@@ -177,6 +180,7 @@ class PartitionLog {
   uint64_t heard_life_ = 1;  ///< of the last news
   HardState hard_state_;
   JournalPos hard_state_position_;
+  JournalPos refreshed_for_;  ///< of the last refresh_hard_state() that wrote
   uint64_t memory_bytes_ = 0;
 
   // Positions told by the journal thread, taken in by the worker: entries' and

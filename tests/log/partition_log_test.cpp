@@ -381,6 +381,33 @@ TEST_CASE("partition log: a newer hard state on its way leaves the older one's f
   CHECK(machine.log->oldest_needed() > JournalPos(file * kFileBytes));
 }
 
+TEST_CASE("partition log: a hard state holds no file but the newest", "[log]") {
+  LogMachine machine(1);
+  REQUIRE(machine.log->set_hard_state({Term(4), "n1"}));
+  machine.pump();
+  const uint64_t file = machine.journal->current_file();
+  while (machine.journal->current_file() == file) {
+    Append click;
+    click.lane = Lane::redirects;
+    click.kind = RecordKind::click;
+    click.payload.assign(4000, 'c');
+    REQUIRE(machine.journal->append(std::move(click)));
+    machine.pump();
+  }
+  const JournalPos current(machine.journal->current_file() * kFileBytes);
+  CHECK(machine.log->oldest_needed() < current);
+  for (int rounds = 0; rounds < 3; ++rounds) {
+    machine.log->refresh_hard_state(current);
+    if (rounds > 0) CHECK(machine.journal->queued_bytes() == 0);
+    machine.pump();
+    CHECK(machine.log->oldest_needed() >= current);
+  }
+  machine.states = {machine.log->hard_state()};
+  machine.durable_state = 0;
+  machine.restart(true);
+  CHECK(machine.log->hard_state() == HardState{Term(4), "n1"});
+}
+
 TEST_CASE("partition log: stale news of a cut entry make nothing durable", "[log]") {
   LogMachine machine(1);
   machine.append();
