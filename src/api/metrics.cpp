@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "api/context.h"
 #include "base/query_params.h"
 #include "query/aggregate.h"
@@ -35,19 +37,36 @@ using Versions = std::vector<store::Version>;
 template <typename Request>
 std::variant<Versions, http::Response> read_kept(Context& context,
                                                  const std::vector<PartitionId>& ids,
+                                                 const cluster::Position& at_least,
                                                  Request& request) {
   while (true) {
     const auto deleted = context.deleted_before();
     if (const auto error = query::fit_to_kept(request, deleted))
       return http::problem(400, error->detail, error->field);
-    auto versions = context.reader.read(ids, query::head_scan(request));
+    auto versions = context.reader.read(ids, query::head_scan(request), at_least);
     if (!versions) return problem_of(versions.error());
     if (context.deleted_before() == deleted) return *std::move(versions);
   }
 }
 
+constexpr const char* kPosition = "Clickmill-Position";
+
+/// What the nodes of a cluster say besides: how far they have read, and whether they may be
+/// behind.
+template <typename Answer>
+void mark(const Context& context, const Versions& versions, Answer& answer) {
+  if (context.peers == nullptr) return;
+  answer.stale = std::any_of(versions.begin(), versions.end(),
+                             [](const auto& version) { return version.stale; });
+}
+void add_position(const Context& context, const std::vector<PartitionId>& ids,
+                  const Versions& versions, http::Response& response) {
+  if (context.peers == nullptr) return;
+  response.headers.emplace_back(kPosition, cluster::position_text(ids, versions));
+}
+
 http::Response answer_clicks(Context& context, const http::Principal& who,
-                             query::ClicksRequest request) {
+                             const cluster::Position& at_least, query::ClicksRequest request) {
   if (!limit_to_own(who, request)) return no_such(request);
   const auto ads = context.catalog.snapshot();
   const catalog::Ad* ad = request.ad_id.empty() ? nullptr : ads->find(request.ad_id);
@@ -59,29 +78,38 @@ http::Response answer_clicks(Context& context, const http::Principal& who,
   } else {
     ids.push_back(click::partition_of(request.ad_id, context.partitions));
   }
-  auto read = read_kept(context, ids, request);
+  auto read = read_kept(context, ids, at_least, request);
   if (auto* refused = std::get_if<http::Response>(&read)) return std::move(*refused);
-  auto answer = query::aggregate_clicks(request, std::get<Versions>(read));
+  const Versions& versions = std::get<Versions>(read);
+  auto answer = query::aggregate_clicks(request, versions);
   if (!answer) return problem_of(context.reader.report(std::move(answer).error()));
   const bool known =
       request.every_advertiser ||
       (request.ad_id.empty() ? advertiser_has_ads(*ads, request.advertiser_id) : ad != nullptr);
   if (!known && !answer->any_rows) return no_such(request);
   if (ad != nullptr) answer->advertiser_id = ad->advertiser_id;
+  mark(context, versions, *answer);
   auto response = http::json_response(query::render_clicks(request, *answer));
+  add_position(context, ids, versions, response);
   if (request.format == query::Format::csv) response.content_type = "text/csv; charset=utf-8";
   return response;
 }
 
-http::Response answer_top(Context& context, const http::Principal& who, query::TopRequest request) {
+http::Response answer_top(Context& context, const http::Principal& who,
+                          const cluster::Position& at_least, query::TopRequest request) {
   if (!limit_to_own(who, request)) {
     return http::problem(404, "no such advertiser: " + request.advertiser_id, "advertiser_id");
   }
-  auto read = read_kept(context, context.reader.all(), request);
+  const auto ids = context.reader.all();
+  auto read = read_kept(context, ids, at_least, request);
   if (auto* refused = std::get_if<http::Response>(&read)) return std::move(*refused);
-  auto answer = query::aggregate_top(request, std::get<Versions>(read));
+  const Versions& versions = std::get<Versions>(read);
+  auto answer = query::aggregate_top(request, versions);
   if (!answer) return problem_of(context.reader.report(std::move(answer).error()));
-  return http::json_response(query::render_top(request, *answer));
+  mark(context, versions, *answer);
+  auto response = http::json_response(query::render_top(request, *answer));
+  add_position(context, ids, versions, response);
+  return response;
 }
 
 /// Parsing reads zone files and walks the buckets: like the answer it is no work for an
@@ -90,10 +118,13 @@ template <typename Parse, typename Work>
 void run_query(Context& context, http::RequestPtr request, http::Responder respond, Parse parse,
                Work work) {
   run_task(context.pools.queries, std::move(respond),
-           [request = std::move(request), parse, work]() -> http::Response {
+           [&context, request = std::move(request), parse, work]() -> http::Response {
              const auto parsed = parse(parse_query(request->query));
              if (const auto* error = std::get_if<ParamError>(&parsed)) return problem_of(*error);
-             return work(std::get<0>(parsed));
+             const auto at_least =
+                 cluster::parse_position(request->header(kPosition), context.partitions);
+             if (!at_least) return http::problem(400, "it is none that an answer gave", kPosition);
+             return work(std::get<0>(parsed), *at_least);
            });
 }
 
@@ -111,8 +142,9 @@ void add_metrics_routes(http::Router& router, Context& context) {
                    [&context](const QueryParams& params) {
                      return query::parse_clicks(params, context.max_points);
                    },
-                   [&context, who = *who](const query::ClicksRequest& parsed) {
-                     return answer_clicks(context, who, parsed);
+                   [&context, who = *who](const query::ClicksRequest& parsed,
+                                          const cluster::Position& at_least) {
+                     return answer_clicks(context, who, at_least, parsed);
                    });
              });
   router.add(http::Method::get, "/v1/metrics/top",
@@ -124,8 +156,9 @@ void add_metrics_routes(http::Router& router, Context& context) {
                    [&context](const QueryParams& params) {
                      return query::parse_top(params, context.clock.wall_ms());
                    },
-                   [&context, who = *who](const query::TopRequest& parsed) {
-                     return answer_top(context, who, parsed);
+                   [&context, who = *who](const query::TopRequest& parsed,
+                                          const cluster::Position& at_least) {
+                     return answer_top(context, who, at_least, parsed);
                    });
              });
 }

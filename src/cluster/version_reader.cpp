@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/damage.h"
@@ -11,6 +13,10 @@
 
 namespace clickmill::cluster {
 namespace {
+
+// Replicas trail by milliseconds; who trails by more is asked again later, or another is.
+constexpr auto kPositionPatience = std::chrono::milliseconds(200);
+constexpr auto kPositionPoll = std::chrono::milliseconds(5);
 
 /// A scan refers to its texts; this one owns them.
 struct OwnScan {
@@ -31,7 +37,19 @@ Result<store::Version> version_of(const Partition& partition, const store::Scan&
   // A new partition knows no time before its first entry.
   if (partition.pipeline().horizon().log_time() == LogMs(0))
     return Error(Errc::busy, "counts are being caught up after a start");
-  return partition.pipeline().version(scan);
+  auto version = partition.pipeline().version(scan);
+  version.stale = !partition.replica().core().leader_is_live();
+  return version;
+}
+
+/// Whether they hold what the position says of their partitions.
+bool reach(const std::vector<PartitionId>& ids, const std::vector<store::Version>& versions,
+           const Position& at_least) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto wanted = at_least.find(ids[i]);
+    if (wanted != at_least.end() && versions[i].applied < wanted->second) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -48,6 +66,19 @@ Result<std::vector<store::Version>> VersionReader::read(const std::vector<Partit
     versions.push_back(*std::move(answer));
   }
   return versions;
+}
+
+Result<std::vector<store::Version>> VersionReader::read(const std::vector<PartitionId>& ids,
+                                                        const store::Scan& scan,
+                                                        const Position& at_least) const {
+  const auto until = std::chrono::steady_clock::now() + kPositionPatience;
+  while (true) {
+    auto versions = TRY(read(ids, scan));
+    if (reach(ids, versions, at_least)) return versions;
+    if (std::chrono::steady_clock::now() >= until)
+      return Error(Errc::busy, "this node has not applied yet what Clickmill-Position asks for");
+    std::this_thread::sleep_for(kPositionPoll);
+  }
 }
 
 Error VersionReader::report(Error error) const {

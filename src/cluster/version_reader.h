@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cluster/owned.h"
+#include "cluster/position.h"
 #include "store/version.h"
 
 namespace clickmill::cluster {
@@ -16,6 +17,10 @@ class VersionReader {
   /// workers did not answer in time; Errc::closed: a partition has stopped.
   Result<std::vector<store::Version>> read(const std::vector<PartitionId>& ids,
                                            const store::Scan& scan) const;
+  /// The same, once they hold at least what the position says: waits for 200 ms. Errc::busy:
+  /// they don't.
+  Result<std::vector<store::Version>> read(const std::vector<PartitionId>& ids,
+                                           const store::Scan& scan, const Position& at_least) const;
   /// To be told of an error that reading a version's rows gave: a partition whose part
   /// is damaged hears of it, and heals. What to answer: Errc::busy naming the partition
   /// for damage, else the error itself.

@@ -25,6 +25,7 @@ struct ClicksAnswer {
   std::vector<Bucket> data;
   Bucket total;
   int64_t as_of_ms = 0;
+  bool stale = false;  ///< see store::Version
 };
 struct TopAnswer {
   struct Item {
@@ -35,6 +36,7 @@ struct TopAnswer {
   std::vector<Item> data;
   uint64_t total_clicks = 0;
   int64_t as_of_ms = 0;
+  bool stale = false;
 };
 
 }  // namespace clickmill::query

@@ -84,6 +84,7 @@ class JsonClicks {
     breakdown(answer.total);
     out_ += "},\"as_of\":";
     time(answer.as_of_ms);
+    if (answer.stale) out_ += ",\"stale\":true";
     out_ += '}';
     return std::move(out_);
   }
@@ -227,9 +228,10 @@ std::string render_top(const TopRequest& request, const TopAnswer& answer) {
                        json_quoted(item.ad_id), json_quoted(item.advertiser_id), item.clicks);
     listed += item.clicks;
   }
-  out += fmt::format(
-      R"(],"other":{{"click_count":{}}},"total":{{"click_count":{}}},"as_of":"{}"}})",
-      answer.total_clicks - listed, answer.total_clicks, format_time_ms(answer.as_of_ms));
+  out +=
+      fmt::format(R"(],"other":{{"click_count":{}}},"total":{{"click_count":{}}},"as_of":"{}"{}}})",
+                  answer.total_clicks - listed, answer.total_clicks,
+                  format_time_ms(answer.as_of_ms), answer.stale ? ",\"stale\":true" : "");
   return out;
 }
 

@@ -23,6 +23,8 @@ struct Version {
   LogMs log_time;       ///< append_ms of the last applied entry
   ArrivalMs low_water;  ///< min over nodes not silent: every click answered before it is applied
   int64_t grace_ms = 30'000;
+  Offset applied;      ///< what it holds of the partition's log
+  bool stale = false;  ///< nobody is known to lead the partition: it may be behind the others
 };
 
 }  // namespace clickmill::store

@@ -342,6 +342,7 @@ store::Version Pipeline::version(const store::Scan& scan) const {
   version.log_time = state_.horizon.log_time();
   version.low_water = state_.horizon.low_water(state_.settings.stale_after_hours);
   version.grace_ms = state_.settings.window_grace_ms;
+  version.applied = state_.applied;
   return version;
 }
 
