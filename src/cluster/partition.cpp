@@ -257,6 +257,7 @@ LogMs Partition::next_append_ms(ArrivalMs not_below) {
 
 Status Partition::append_entry(click::EntryKind kind, uint32_t count, std::string&& payload,
                                LogMs append_ms) {
+  if (kind != click::EntryKind::tick && begins_hour(append_ms)) TRY(append_tick(append_ms));
   log::Entry entry;
   entry.first = log_->last() + 1;
   entry.count = count;
@@ -264,11 +265,15 @@ Status Partition::append_entry(click::EntryKind kind, uint32_t count, std::strin
   entry.term = std::max(log_->hard_state().term, kFirstTerm);
   entry.append_ms = append_ms;
   entry.payload = std::move(payload);
-  return log_->append(std::move(entry));
+  if (end_ && !end_->pass(kind, append_ms, entry.payload)) end_.reset();
+  auto appended = log_->append(std::move(entry));
+  if (!appended) end_.reset();
+  return appended;
 }
 
 Status Partition::append_clicks(Batch& batch) {
   const LogMs append_ms = next_append_ms(batch.newest);
+  if (begins_hour(append_ms)) TRY(append_tick(append_ms));
   size_t done = 0;
   while (done < batch.records.size()) {
     // No entry crosses a multiple of kBlockOffsets: blocks and digests end there.
@@ -350,23 +355,6 @@ void Partition::maintain() {
   if (!caught_up_) return;
   checkpoint_if_due();
   if (!repairing_) merge_if_due();
-}
-
-void Partition::tick_if_due() {
-  const int64_t grace = pipeline_->settings().window_grace_ms;
-  const int64_t minute = floor_to(clock_.now().value() - grace, kMinuteMs);
-  if (ticked_minute_ == 0)
-    ticked_minute_ = floor_to(pipeline_->horizon().log_time().value() - grace, kMinuteMs);
-  if (minute <= ticked_minute_) return;
-  std::string payload;
-  stream::encode_tick({{options_.node_id, options_.low_water(id_)}}, payload);
-  auto done =
-      append_entry(click::EntryKind::tick, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
-  if (done) {
-    ticked_minute_ = minute;
-  } else if (done.error().code() == Errc::corrupt) {
-    fail(std::move(done).error());
-  }
 }
 
 /// Whether a checkpoint is due whatever the time.

@@ -30,6 +30,7 @@
 #include "store/retention.h"
 #include "stream/pipeline.h"
 #include "stream/rebuilder.h"
+#include "stream/tick.h"
 
 namespace clickmill::cluster {
 
@@ -184,6 +185,8 @@ class Partition {
   void end_repair(const log::Entry& entry, const stream::RepairJob& job, Status done);
   void answer_waiting();
   bool put_settings_in_force();
+  bool begins_hour(LogMs append_ms) const;
+  Status append_tick(LogMs append_ms);
   void tick_if_due();
   bool holds_much() const;
   void checkpoint_if_due();
@@ -236,6 +239,8 @@ class Partition {
   int64_t next_checkpoint_ns_ = 0;
   Pauses pauses_;
   int64_t ticked_minute_ = 0;
+  std::optional<stream::Footing> end_;  // behind the log's last entry, if that is known
+  int64_t full_tick_hour_ms_ = 0;       // of the last full tick since the start
   std::optional<Error> failure_;
   std::set<std::string> damaged_parts_;
 
