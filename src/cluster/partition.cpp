@@ -54,6 +54,8 @@ Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
   log_->commit(log_->last());
   log_->release_thread();
   publish_tally();
+  if (const std::string& mended = segments_->mended(); !mended.empty())
+    damaged_parts_.insert(fmt::format("partition {}: {}", id_.value(), mended));
   replay_until_ = log_->last();
   if (lost()) fail_for_good(Error(Errc::corrupt, options_.rebuilder->lost()->message()));
   // A rebuild takes long: clicks must not wait for it.
