@@ -147,6 +147,7 @@ void Journal::stop() {
     stopping_ = true;
   }
   work_.notify_one();
+  files_.end_preparing();
   if (thread_.joinable()) thread_.join();
   files_.stop_preparing();
   fail_queued(Error(Errc::closed, "the journal stopped before it could write the record"));
