@@ -87,7 +87,7 @@ class Journal {
   /// Hands on what stood there, oldest first; beside append and pump, and again after an
   /// error, until end_replay(). Thread: one.
   Status replay(const Replay& replay);
-  void end_replay() { recovery_.reset(); }
+  void end_replay();
   /// Both in one, and the new file is begun.
   static Result<std::unique_ptr<Journal>> open(FileSystem& files, const std::string& directory,
                                                NodeClock& clock, Options options,
@@ -156,6 +156,7 @@ class Journal {
   Status write_all(std::vector<Append>& records, size_t& written);
   Status make_room(uint64_t bytes);
   Status write_group(std::string& bytes, uint32_t records);
+  Status settle_recovered();
   Status next_file();
   Status sync_unsynced();
   void complete_unsynced();
@@ -167,7 +168,6 @@ class Journal {
   NodeClock& clock_;
   const Options options_;
   Recovered recovered_;
-  std::unique_ptr<JournalRecovery> recovery_;  ///< until end_replay()
   JournalFiles files_;
   Stats stats_;
   std::atomic<Health> health_{Health::ok};
@@ -193,6 +193,8 @@ class Journal {
   std::array<std::deque<Append>, kLanes> lanes_;
   std::array<uint64_t, kLanes> lane_bytes_{};
   bool stopping_ = false;
+  /// Until end_replay(). Guarded as well: the journal thread may need it once more.
+  std::shared_ptr<JournalRecovery> recovery_;
   std::atomic<uint64_t> queued_total_{0};
   std::thread thread_;
 };
