@@ -45,11 +45,13 @@ Result<log::Journal::Options> journal_options(const Config& config, FileSystem& 
   log::Journal::Options options;
   options.queue_bytes = config.collector.buffer_bytes;
   options.reserve_bytes = std::max(TRY(files.space(directory)).total_bytes / 20, kReserveLeast);
+  options.continue_bytes = options.file_bytes / 2;
   const uint64_t bound = config.log.journal_bytes;
   if (bound == 0) return options;
   options.files_bytes_most = bound;
   options.reserve_bytes = std::min(options.reserve_bytes, bound / 4);
   options.file_bytes = std::min(options.file_bytes, bound / kJournalFilesLeast / kMiB * kMiB);
+  options.continue_bytes = options.file_bytes / 2;
   return options;
 }
 

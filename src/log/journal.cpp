@@ -51,6 +51,8 @@ Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::str
   journal->recovery_ = std::move(recovery);
   // The first click should not wait for a file to be made; on a disk that is full or
   // can't be written it must.
+  journal->may_continue_ = recovered.end > journal->files_.current_begin() &&
+                           recovered.end - journal->files_.current_begin() < options.continue_bytes;
   auto ready = journal->settle_recovered();
   if (ready) ready = journal->files_.keep_spare();
   if (!ready) TRY(journal->wait_if_passing(ready));
@@ -349,11 +351,22 @@ Status Journal::make_room(uint64_t bytes) {
 
 Status Journal::next_file() {
   TRY(settle_recovered());
+  if (std::exchange(may_continue_, false)) return continue_file();
   TRY(files_.advance(durable_upto_));
   abandon_file_ = false;
   end_ = files_.current_begin() + kJournalAlign;
   durable_upto_ = end_;
   noted_durable_ = true;
+  return {};
+}
+
+/// Everything before its end is durable, and nothing that counts stands behind it.
+Status Journal::continue_file() {
+  TRY(files_.resume(recovered_.end, recovered_.torn_bytes));
+  abandon_file_ = false;
+  end_ = recovered_.end;
+  durable_upto_ = end_;
+  noted_durable_ = false;
   return {};
 }
 

@@ -92,6 +92,17 @@ Status JournalFiles::advance(JournalPos takes_over_from) {
   return {};
 }
 
+Status JournalFiles::resume(JournalPos end, uint64_t torn_bytes) {
+  const std::string path = directory_ + "/" + journal_file_name(current_number());
+  auto file = TRY(disk_.open(path, FileSystem::Open::write));
+  if (torn_bytes > 0) {
+    TRY(file->write_at(end - current_begin(), std::string(torn_bytes, '\0')));
+    TRY(file->sync());
+  }
+  current_ = std::move(file);
+  return {};
+}
+
 /// Makes the header durable before the name is: a file that has its name and a
 /// bad header is damage, never a crash in this place.
 Status JournalFiles::label(const std::string& spare, const FileHeader& header) {

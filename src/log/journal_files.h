@@ -37,6 +37,9 @@ class JournalFiles {
   /// directory all the same, and be found by recovery: nothing may be written to
   /// the current one before advance has succeeded with the same position.
   Status advance(JournalPos takes_over_from);
+  /// Goes on in the newest of the files that adopt() found, behind `end`. What stood
+  /// `torn_bytes` behind it goes first: a group there would seem to follow a new one.
+  Status resume(JournalPos end, uint64_t torn_bytes);
   File& file() { return *current_; }
   JournalPos current_begin() const { return JournalPos(current_number() * file_bytes_); }
   uint64_t current_number() const { return current_number_.load(std::memory_order_relaxed); }

@@ -144,6 +144,31 @@ def test_many_lives(context):
     node.wait_total(begin_ms - 60_000, now_ms() + 60_000, sent)
 
 
+def test_lives_too_short_to_catch_up(context):
+    """a node that is killed at its first redirect, again and again, goes on in the journal file that it has"""
+    node = context.node({"log": {"partitions": 8}, "stream": {"checkpoint_interval_s": 3600}})
+    node.upload_ads([AD])
+    begin_ms = now_ms()
+    files = lambda: [name for name in journal_files(node) if name.endswith(".journal")]
+    sent = 0
+    for round_number in range(4):
+        lines = "".join(json.dumps({"click_id": f"{round_number}-{number}", "ad_id": "ad_1",
+                                    "timestamp_ms": now_ms()}) + "\n" for number in range(10_000))
+        check_equal("bulk", node.request("POST", "/v1/clicks", lines).status, 202)
+        sent += 10_000
+    node.kill()
+    before = len(files())
+    for _ in range(15):
+        node.spawn()
+        wait_redirects(node)
+        sent += 1
+        node.kill()
+    check(len(files()) <= before + 1, f"{before} journal files became {len(files())}")
+    node.start()
+    node.wait_total(begin_ms - 60_000, now_ms() + 60_000, sent)
+    node.check_invariant()
+
+
 def test_ready_when_spool_is_counted(context):
     """readiness comes when the clicks of the run before are counted"""
     node = context.node()
