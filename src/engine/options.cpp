@@ -73,6 +73,8 @@ Result<Machine::Options> machine_options(const Config& config, FileSystem& files
   options.partition.settings = settings_of(config);
   options.partition.checkpoint_bytes = kUnsavedBytes / config.log.partitions;
   options.spool.memory_bytes = kSpoolBytes;
+  options.spool.window_grace_ms = int64_t{config.stream.window_grace_s} * 1000;
+  options.spool.max_clock_ahead_ms = int64_t{config.stream.max_clock_ahead_s} * 1000;
   options.partition.log_bytes = kUnsealedBytes / config.log.partitions;
   options.partition.checkpoint_interval_ms = int64_t{config.stream.checkpoint_interval_s} * 1000;
   return options;
