@@ -15,6 +15,7 @@
 #include "click_source.h"
 #include "stopwatch.h"
 #include "stream/pipeline.h"
+#include "stream/tick.h"
 
 namespace clickmill::bench {
 namespace {
@@ -164,7 +165,7 @@ class Bench {
     if (const int64_t minute = floor_to(append_ms.value(), kMinuteMs);
         minute != stream.ticked_minute) {
       std::string tick;
-      stream::encode_tick({{"n1", ArrivalMs(now)}}, tick);
+      stream::encode_tick({{"n1", ArrivalMs(now)}}, nullptr, tick);
       ready.push_back({p,
                        {stream.next, 1, static_cast<uint8_t>(click::EntryKind::tick), Term(1),
                         append_ms, std::move(tick)}});

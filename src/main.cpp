@@ -70,7 +70,7 @@ sigset_t block_signals() {
   return signals;
 }
 
-/// Takes config and catalog file in again. What is wrong with them changes nothing.
+/// Takes in config, catalog file and zone rules again, each if it is fine by itself.
 void reload(const std::string& path, engine::Engine& engine) {
   query::ZoneFiles::system().look_again();
   try {
@@ -78,7 +78,7 @@ void reload(const std::string& path, engine::Engine& engine) {
         path.empty() ? engine::parse_config("{}", "") : engine::load_config(path);
     engine.reload(config);
   } catch (const engine::ConfigError& error) {
-    log_error("config", error.what());
+    engine.keep_config(error.what());
   }
 }
 
@@ -143,6 +143,8 @@ int check_config(const std::vector<std::string>& arguments) {
     if (!read) throw engine::ConfigError("catalog.file: " + read.error().text());
   }
   std::fputs(fmt::format("{}: ok\n", arguments[0]).c_str(), stdout);
+  if (const auto zones = query::ZoneFiles::system().warning(); !zones.empty())
+    std::fputs(fmt::format("warning: {}\n", zones).c_str(), stderr);
   return kOk;
 }
 

@@ -26,8 +26,9 @@
 // answered, and is cut. One that is there in its whole length and bad, and has no valid
 // record behind it, is damage that took the newest changes: they are told and cut, the
 // file is kept under another name, and the ads before them stay. Any other bad record is
-// damage in the middle, and nothing is opened: since each record was synced before the
-// next began, a later one proves that it was whole.
+// damage in the middle: since each record was synced before the next began, a later one
+// proves that it was whole. It is told and kept likewise, the changes before and behind it
+// hold, and the file is written anew without it. Where nothing is left, nothing is opened.
 
 #include "catalog/ads_file.h"
 
@@ -76,12 +77,11 @@ std::optional<std::string_view> record_at(std::string_view file, uint64_t positi
   return body;
 }
 
-bool record_follows(std::string_view file, uint64_t position) {
-  for (size_t at = file.find(kRecordMagic, position + 1); at != std::string_view::npos;
-       at = file.find(kRecordMagic, at + 1)) {
-    if (record_at(file, at)) return true;
-  }
-  return false;
+/// Where the next valid record behind `position` begins; npos: there is none.
+size_t next_record(std::string_view file, uint64_t position) {
+  size_t at = file.find(kRecordMagic, position + 1);
+  while (at != std::string_view::npos && !record_at(file, at)) at = file.find(kRecordMagic, at + 1);
+  return at;
 }
 
 std::optional<AdsChange> read_change(ByteCursor& cursor) {
@@ -139,9 +139,15 @@ Result<AdsFile> AdsFile::open(FileSystem& files, std::string path,
     TRY(write_file_atomically(files, path, header_bytes(kHeaderBytes)));
   }
   AdsFile file(files, std::move(path));
-  TRY(file.reopen());
+  auto opened = file.reopen();
+  if (!opened && opened.error().code() != Errc::io) return std::move(opened).error();
   std::string bytes;
-  TRY(file.file_->read_at(0, file.end_, bytes));
+  if (opened) {
+    TRY(file.file_->read_at(0, file.end_, bytes));
+  } else {
+    bytes = TRY(read_file(files, file.path_));
+    log_warn("catalog", "the ads can be read but not changed: " + opened.error().text());
+  }
   TRY(file.replay(bytes, on_change));
   return file;
 }
@@ -154,24 +160,81 @@ Status AdsFile::reopen() {
 }
 
 Status AdsFile::replay(std::string_view bytes, const std::function<void(AdsChange&&)>& on_change) {
-  auto header = TRY(read_file_header(kFormat, bytes.substr(0, kHeaderBytes), path_));
-  header.fields.u32();
-  const uint64_t born_bytes = header.fields.u64();
-  uint64_t position = kHeaderBytes;
-  while (position < bytes.size()) {
-    const auto body = record_at(bytes, position);
-    if (!body) break;
-    TRY(hand_over(*body, position, on_change));
-    position += kRecordHeaderBytes + body->size();
+  auto header = read_file_header(kFormat, bytes.substr(0, kHeaderBytes), path_);
+  if (!header && header.error().code() == Errc::invalid) return std::move(header).error();
+  const bool whole = header.has_value();
+  uint64_t born_bytes = 0;
+  if (whole) {
+    header->fields.u32();
+    born_bytes = header->fields.u64();
   }
-  if (position < born_bytes || (position < bytes.size() && record_follows(bytes, position))) {
-    return Error(Errc::corrupt, "the record's checksum is wrong", path_, position);
+  size_t changes = 0;
+  const auto count = [&](AdsChange&& change) {
+    ++changes;
+    on_change(std::move(change));
+  };
+  uint64_t position = kHeaderBytes;
+  std::optional<uint64_t> hole;
+  if (!whole) hole = 0;
+  while (position < bytes.size()) {
+    if (const auto body = record_at(bytes, position)) {
+      TRY(hand_over(*body, position, count));
+      position += kRecordHeaderBytes + body->size();
+      continue;
+    }
+    const uint64_t next = std::min<uint64_t>(next_record(bytes, position), bytes.size());
+    if (next == bytes.size() && position >= born_bytes && whole) break;
+    if (!hole) hole = position;
+    TRY(pass_hole(bytes, position, next, count));
+    position = next;
+  }
+  // Cut off within what was whole once.
+  if (!hole && position < born_bytes) {
+    tell("it is cut off at byte " + std::to_string(position));
+    hole = position;
+  }
+  if (hole && changes == 0) {
+    return Error(Errc::corrupt,
+                 *hole == 0
+                     ? "it doesn't begin like a catalog, and holds no record that can be read"
+                     : "no record can be read",
+                 path_, *hole);
+  }
+  if (hole) {
+    if (!whole) tell("the header is damaged; the records behind it are not");
+    keep_damaged(bytes);
+    end_ = bytes.size();
+    file_ = nullptr;
+    return {};
   }
   if (position < bytes.size()) position = TRY(take_bad_end(bytes, position, on_change));
   end_ = position;
   // A kill may have left a record written but not synced; nobody may see it and
   // then lose it.
-  return file_->sync();
+  return file_ ? file_->sync() : Status();
+}
+
+void AdsFile::tell(std::string damage) {
+  log_error("catalog", path_ + ": " + damage);
+  damage_ += (damage_.empty() ? path_ + ": " : "; ") + std::move(damage);
+}
+
+/// Bad bytes in front of a record, or of the end of what was whole once.
+Status AdsFile::pass_hole(std::string_view bytes, uint64_t position, uint64_t end,
+                          const std::function<void(AdsChange&&)>& on_change) {
+  const std::string_view rest = bytes.substr(position, end - position);
+  ByteCursor header(rest);
+  header.raw(kRecordMagic.size() + sizeof(uint32_t));
+  const uint64_t checksum = header.u64();
+  const std::string at = " at byte " + std::to_string(position);
+  if (header.ok() && xxh64_of(header.rest(), position) == checksum) {
+    TRY(hand_over(rest.substr(kRecordHeaderBytes), position, on_change));
+    tell("the header of the record" + at + " was damaged; nothing of it is lost");
+    return {};
+  }
+  tell("what stands" + at + " is damaged, and the changes of ads in it (" +
+       std::to_string(rest.size()) + " bytes) are gone; those before and behind it stay");
+  return {};
 }
 
 Status AdsFile::hand_over(std::string_view body, uint64_t position,
@@ -199,31 +262,28 @@ Result<uint64_t> AdsFile::take_bad_end(std::string_view bytes, uint64_t position
     TRY(hand_over(body, position, on_change));
     std::string whole;
     append_record(position, body, whole);
-    TRY(file_->write_at(position, whole));
-    damage_ = path_ + ": the last record's header" + at + " was damaged; nothing is lost";
-    log_error("catalog", damage_);
+    if (file_) TRY(file_->write_at(position, whole));
+    tell("the last record's header" + at + " was damaged; nothing is lost");
     return bytes.size();
   }
   if (header.ok() && begins_well && length <= rest.size() - kRecordHeaderBytes) {
-    const std::string kept = TRY(keep_damaged(bytes));
-    damage_ = path_ + ": the last record" + at + " is damaged, and the changes of ads in it (" +
-              std::to_string(rest.size()) + " bytes) are gone; those before it stay; the file is " +
-              "kept as " + kept;
-    log_error("catalog", damage_);
+    tell("the last record" + at + " is damaged, and the changes of ads in it (" +
+         std::to_string(rest.size()) + " bytes) are gone; those before it stay");
+    keep_damaged(bytes);
   } else {
     log_warn("catalog", "cut a torn write of " + std::to_string(rest.size()) + " bytes" + at);
   }
-  TRY(file_->truncate(position));
+  if (file_) TRY(file_->truncate(position));
   return position;
 }
 
-/// Under the first name that is free.
-Result<std::string> AdsFile::keep_damaged(std::string_view bytes) {
+/// Under the first name that is free. A disk that doesn't take it keeps nobody from the ads.
+void AdsFile::keep_damaged(std::string_view bytes) {
   unsigned number = 1;
   const auto name = [&] { return path_ + ".damaged-" + std::to_string(number); };
   while (files_->exists(name())) ++number;
-  TRY(write_file_atomically(*files_, name(), bytes));
-  return name();
+  const auto kept = write_file_atomically(*files_, name(), bytes);
+  tell(kept ? "the file is kept as " + name() : "it can't be kept: " + kept.error().text());
 }
 
 Status AdsFile::append(std::string_view body) {

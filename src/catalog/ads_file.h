@@ -30,8 +30,9 @@ size_t upsert_bytes(const Ad& ad);
 class AdsFile {
  public:
   /// Reads the file, handing each change over in order, or makes an empty one.
-  /// A torn tail is cut, and so are damaged changes at the very end, which damage() tells;
-  /// other damage is Errc::corrupt.
+  /// A torn tail is cut. Damage costs the changes it stands in, which damage() tells, and is
+  /// Errc::corrupt only where it leaves none; after damage in the middle the file is not
+  /// usable(). Nor is it on a disk that can't be written, which is read all the same.
   static Result<AdsFile> open(FileSystem& files, std::string path,
                               const std::function<void(AdsChange&&)>& on_change);
 
@@ -51,7 +52,10 @@ class AdsFile {
                    const std::function<void(AdsChange&&)>& on_change) const;
   Result<uint64_t> take_bad_end(std::string_view bytes, uint64_t position,
                                 const std::function<void(AdsChange&&)>& on_change);
-  Result<std::string> keep_damaged(std::string_view bytes);
+  Status pass_hole(std::string_view bytes, uint64_t position, uint64_t end,
+                   const std::function<void(AdsChange&&)>& on_change);
+  void keep_damaged(std::string_view bytes);
+  void tell(std::string damage);
   Status reopen();
 
   FileSystem* files_;

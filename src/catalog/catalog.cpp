@@ -45,6 +45,7 @@ class FileCatalog final : public Catalog {
   Result<size_t> take_in_file(const std::string& path) override;
 
   void start(std::shared_ptr<const Shards> ads, Hash128 source);
+  void mend();
 
  private:
   /// Changes being gathered: the file's bytes and the set they lead to.
@@ -82,6 +83,15 @@ void FileCatalog::start(std::shared_ptr<const Shards> ads, Hash128 source) {
   ads->for_each([&](const Ad& ad) { live_bytes_ += upsert_bytes(ad); });
   source_ = source;
   snapshot_ = std::move(ads);
+}
+
+/// After damage in the middle the file is written anew, so that it is told once. A disk that
+/// can't be written keeps nobody from the ads: the next change tries again.
+void FileCatalog::mend() {
+  std::lock_guard lock(writer_mutex_);
+  if (file_.usable() || damage_.empty()) return;
+  if (auto done = rewrite(*current(), source_); !done)
+    log_warn("catalog", "rewriting the damaged file: " + done.error().text());
 }
 
 Status FileCatalog::upsert(const Ad& ad, Edit& edit) {
@@ -193,6 +203,7 @@ Result<std::unique_ptr<Catalog>> Catalog::open(FileSystem& files, std::string da
   }));
   auto catalog = std::make_unique<FileCatalog>(files, std::move(file));
   catalog->start(ads.finish(), source);
+  catalog->mend();
   return std::unique_ptr<Catalog>(std::move(catalog));
 }
 

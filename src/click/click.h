@@ -37,7 +37,9 @@ std::string to_string_country(Country country);
 
 /// Facts that ride with a click, as bits.
 enum Flag : uint8_t {
-  kBackfill = 1,   ///< on time whatever its timestamp (bulk import)
+  /// On time whatever its timestamp: imported, or made at that time by the wall clock while
+  /// node time stood still, ahead of it.
+  kBackfill = 1,
   kUnknownAd = 2,  ///< redirected to the default; goes to review
   kAdPending = 4,  ///< in the spool only: the configuration service is still to be asked for the ad
   kIdMade = 8,     ///< its click_id was made on arrival, so that no copy of it can be told
@@ -85,6 +87,11 @@ Result<std::string_view> skip_record(ByteCursor& cursor);
 /// Stamps received_ms into an encoded record (and timestamp_ms too, if `timestamp_too`).
 void stamp_received(std::string& record, size_t record_begin, ArrivalMs received_ms,
                     bool timestamp_too);
+
+/// Of an encoded record.
+EventMs timestamp_of(std::string_view record);
+/// Adds flags to it.
+void add_flags(std::string& record, uint8_t flags);
 
 /// The partition of an ad: XXH3 of ad_id, mod partitions. Stands in data
 /// directories; never change it.

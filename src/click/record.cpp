@@ -236,6 +236,18 @@ void stamp_received(std::string& record, size_t record_begin, ArrivalMs received
   }
 }
 
+EventMs timestamp_of(std::string_view record) {
+  CM_ASSERT(record.size() >= kRecordFixedBytes);
+  int64_t value = 0;
+  std::memcpy(&value, record.data() + kTimestampMsAt, sizeof value);
+  return EventMs(value);
+}
+
+void add_flags(std::string& record, uint8_t flags) {
+  CM_ASSERT(record.size() >= kRecordFixedBytes);
+  record[0] = static_cast<char>(static_cast<uint8_t>(record[0]) | flags);
+}
+
 PartitionId partition_of(std::string_view ad_id, uint32_t partitions) {
   CM_ASSERT(partitions > 0);
   return PartitionId(static_cast<uint32_t>(xxh64_of(ad_id) % partitions));

@@ -34,6 +34,7 @@
 #include "stream/pipeline.h"
 #include "stream/rebuilder.h"
 #include "stream/settings.h"
+#include "stream/tick.h"
 
 namespace clickmill::cluster {
 
@@ -251,6 +252,8 @@ class Partition {
   void end_repair(const log::Entry& entry, const stream::RepairJob& job, Status done);
   void answer_waiting();
   bool put_settings_in_force();
+  bool begins_hour(LogMs append_ms) const;
+  Status append_tick(LogMs append_ms);
   void tick_if_due();
   bool holds_much() const;
   void checkpoint_if_due();
@@ -326,6 +329,8 @@ class Partition {
   uint64_t leads_taken_ = 0;
   int64_t opened_ns_ = 0;
   Random random_;
+  std::optional<stream::Footing> end_;  // behind the log's last entry, if that is known
+  int64_t full_tick_hour_ms_ = 0;       // of the last full tick since the start
   // Why the stream has stopped: nothing more is applied, until another takes its place.
   std::optional<Error> failure_;
   std::set<std::string> damaged_parts_;

@@ -66,6 +66,8 @@ Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
   }
   log_->release_thread();
   publish_tally();
+  if (const std::string& mended = segments_->mended(); !mended.empty())
+    damaged_parts_.insert(fmt::format("partition {}: {}", id_.value(), mended));
   if (lost()) fail_for_good(Error(Errc::corrupt, options_.rebuilder->lost()->message()));
   return {};
 }
@@ -154,6 +156,7 @@ void Partition::moved() {
 /// come to be, or never.
 void Partition::lost_lead() {
   ready_ = settings_put_ = false;
+  end_.reset();
   std::deque<Waiting> stay;
   std::vector<Committed> unknown;
   for (Waiting& waiting : waiting_) {
@@ -256,12 +259,16 @@ Status Partition::append_entry(click::EntryKind kind, uint32_t count, std::strin
   entry.kind = static_cast<uint8_t>(kind);
   entry.append_ms = append_ms;
   entry.payload = std::move(payload);
-  TRY(replica_->append(std::move(entry)));
-  return {};
+  if (end_ && !end_->pass(kind, append_ms, entry.payload)) end_.reset();
+  auto appended = replica_->append(std::move(entry));
+  if (appended) return {};
+  end_.reset();
+  return std::move(appended).error();
 }
 
 Status Partition::append_clicks(Batch& batch) {
   const LogMs append_ms = next_append_ms(batch.newest);
+  if (begins_hour(append_ms)) TRY(append_tick(append_ms));
   size_t done = 0;
   while (done < batch.records.size()) {
     // No entry crosses a multiple of kBlockOffsets: blocks and digests end there.
@@ -332,32 +339,6 @@ void Partition::when_applied(Offset offset, Applied applied) {
   if (failure_) return applied(Error(Errc::closed, failure_->message()));
   if (offset <= answered_upto()) return applied(offset);
   followed_.emplace(offset, std::move(applied));
-}
-
-void Partition::tick_if_due() {
-  const int64_t grace = pipeline_->settings().window_grace_ms;
-  const int64_t minute = floor_to(clock_.now().value() - grace, kMinuteMs);
-  if (ticked_minute_ == 0)
-    ticked_minute_ = floor_to(pipeline_->horizon().log_time().value() - grace, kMinuteMs);
-  if (minute <= ticked_minute_) return;
-  // Only what was heard since the last tick: what was told long ago would make a node that is
-  // gone look heard.
-  const int64_t now = clock_.system().monotonic_ns();
-  std::vector<stream::LowWater> told{{options_.node_id, options_.low_water(id_)}};
-  if (options_.group) {
-    for (auto& other : options_.group->low_waters(id_, heard_upto_ns_))
-      told.push_back(std::move(other));
-  }
-  std::string payload;
-  stream::encode_tick(told, payload);
-  auto done =
-      append_entry(click::EntryKind::tick, 1, std::move(payload), next_append_ms(ArrivalMs(0)));
-  if (done) {
-    ticked_minute_ = minute;
-    heard_upto_ns_ = now;
-  } else if (done.error().code() == Errc::corrupt) {
-    fail(std::move(done).error());
-  }
 }
 
 }  // namespace clickmill::cluster

@@ -88,14 +88,24 @@ Status Spool::append(PartitionId partition, std::string&& record, bool timestamp
   // that it can't see, and the queue's order is the journal's.
   std::lock_guard lock(share.mutex);
   const ArrivalMs received = clock_.now();
-  // A click without a time of its own has the node's, or the wall clock's while that stands.
-  if (timestamp_too)
-    click::stamp_received(append.payload, 0, ArrivalMs(clock_.happened_ms(received)), true);
+  // The wall clock's where node time stands still, and the click may say so too.
+  const int64_t happened_ms = clock_.happened_ms(received);
+  if (timestamp_too) click::stamp_received(append.payload, 0, ArrivalMs(happened_ms), true);
   click::stamp_received(append.payload, 0, received, false);
+  if (happened_ms != received.value() &&
+      on_time_by_wall(append.payload, happened_ms, timestamp_too))
+    click::add_flags(append.payload, click::kBackfill);
   TRY(journal_.append(std::move(append)));
   share.queues.append(queue, received);
   held_.add(1);
   return {};
+}
+
+bool Spool::on_time_by_wall(const std::string& record, int64_t wall_ms, bool timestamp_too) const {
+  if (timestamp_too) return clock_.system().synchronised();
+  const int64_t timestamp = click::timestamp_of(record).value();
+  return timestamp <= wall_ms + options_.max_clock_ahead_ms &&
+         wall_ms <= floor_to(timestamp, kMinuteMs) + kMinuteMs + options_.window_grace_ms;
 }
 
 bool Spool::takes_bulk() const {

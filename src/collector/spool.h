@@ -29,6 +29,11 @@ namespace clickmill::collector {
 /// has told their ad. What a partition holds is SpoolQueues' matter; here is the
 /// traffic with the journal.
 ///
+/// While node time stands still, ahead of the wall clock, a click is judged by the wall
+/// clock here: one whose own time agrees with that is marked as on time (click::kBackfill),
+/// or all of them would be late until time has caught up. A click without a time of its own
+/// has only the wall clock's, which must be synchronised for it.
+///
 /// Holds up to `memory_bytes` of clicks; what goes beyond stays in the journal
 /// alone (the backlog) and is read back when its turn comes: an hour without a
 /// leader costs disk, not memory.
@@ -50,6 +55,9 @@ class Spool {
     AskForAd ask_for_ad = nullptr;
     /// Beyond it a partition that has more than its share leaves clicks on disk.
     uint64_t memory_bytes = 64 << 20;
+    /// How far a click's own time may lie from the wall clock's, as stream::Settings say.
+    int64_t window_grace_ms = 30'000;
+    int64_t max_clock_ahead_ms = 30'000;
   };
   /// `ready(partition)` is called (journal thread, or who tells an ad) when clicks can be
   /// taken.
@@ -140,6 +148,7 @@ class Spool {
   void resolve(PartitionId partition, SpoolQueues::PendingId click, const catalog::Ad* ad);
   void copy_oldest(PartitionId partition, JournalPos before);
   void moved(PartitionId partition, JournalPos from, const Backlog::Run& copy);
+  bool on_time_by_wall(const std::string& record, int64_t wall_ms, bool timestamp_too) const;
 
   log::Journal& journal_;
   NodeClock& clock_;

@@ -73,6 +73,7 @@ class Engine::Impl {
   Status wait_until_counting();
   void stop();
   void reload(const Config& next);
+  void keep_config(const std::string& why);
   std::string collector_address_;
   std::string api_address_;
 
@@ -144,6 +145,7 @@ class Engine::Impl {
   /// main thread, the recovery's, and those that answer requests.
   std::mutex mutex_;
   std::string catalog_trouble_;  ///< why catalog.file was not taken in; empty: it was
+  std::string config_trouble_;   ///< the same of the config, since the start
   std::condition_variable recovered_;
   bool settled_ = false;       ///< it counts, or never will
   std::optional<Error> lost_;  ///< why it never will; taken by who waits
@@ -375,6 +377,7 @@ std::vector<std::string> Engine::Impl::warnings() {
     warnings.push_back("catalog: " + damage);
   const std::lock_guard lock(mutex_);
   if (!catalog_trouble_.empty()) warnings.push_back(catalog_trouble_);
+  if (!config_trouble_.empty()) warnings.push_back(config_trouble_);
   return warnings;
 }
 
@@ -423,6 +426,15 @@ void Engine::Impl::reload_catalog() {
   catalog_trouble_ = std::move(trouble);
 }
 
+void Engine::Impl::keep_config(const std::string& why) {
+  log_error("config", why + "; what was in force stays");
+  {
+    const std::lock_guard lock(mutex_);
+    config_trouble_ = "config: " + why + " (what was in force stays)";
+  }
+  reload_catalog();
+}
+
 void Engine::Impl::reload(const Config& next) {
   Config changed = config_;
   changed.keys = next.keys;
@@ -433,6 +445,10 @@ void Engine::Impl::reload(const Config& next) {
   config_ = std::move(changed);
   set_logging(config_.log_level, config_.log_format);
   auth_.replace(config_.keys);
+  {
+    const std::lock_guard lock(mutex_);
+    config_trouble_.clear();
+  }
   log_info("config", "taken in again");
   if (!(config_ == next))
     log_warn("config", "some of what changed comes into force at the next start only");
@@ -492,5 +508,6 @@ void Engine::stop() { impl_->stop(); }
 const std::string& Engine::collector_address() const { return impl_->collector_address_; }
 const std::string& Engine::api_address() const { return impl_->api_address_; }
 void Engine::reload(const Config& next) { impl_->reload(next); }
+void Engine::keep_config(const std::string& why) { impl_->keep_config(why); }
 
 }  // namespace clickmill::engine

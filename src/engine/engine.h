@@ -47,6 +47,9 @@ class Engine {
   /// and a line in the log says so. Throws ConfigError, and changes nothing, when
   /// check_config would refuse the outcome.
   void reload(const Config& next);
+  /// The config could not be read again: readiness warns of it until the next reload(),
+  /// and the catalog file is read all the same.
+  void keep_config(const std::string& why);
 
  private:
   class Impl;

@@ -45,11 +45,13 @@ Result<log::Journal::Options> journal_options(const Config& config, FileSystem& 
   log::Journal::Options options;
   options.queue_bytes = config.collector.buffer_bytes;
   options.reserve_bytes = std::max(TRY(files.space(directory)).total_bytes / 20, kReserveLeast);
+  options.continue_bytes = options.file_bytes / 2;
   const uint64_t bound = config.log.journal_bytes;
   if (bound == 0) return options;
   options.files_bytes_most = bound;
   options.reserve_bytes = std::min(options.reserve_bytes, bound / 4);
   options.file_bytes = std::min(options.file_bytes, bound / kJournalFilesLeast / kMiB * kMiB);
+  options.continue_bytes = options.file_bytes / 2;
   return options;
 }
 
@@ -72,6 +74,8 @@ Result<Machine::Options> machine_options(const Config& config, FileSystem& files
   options.partition.checkpoint_bytes = kUnsavedBytes / config.log.partitions;
   options.spool.memory_bytes = kSpoolBytes;
   options.answers_wait_for_commit = config.collector.durability == Durability::replicated;
+  options.spool.window_grace_ms = int64_t{config.stream.window_grace_s} * 1000;
+  options.spool.max_clock_ahead_ms = int64_t{config.stream.max_clock_ahead_s} * 1000;
   options.partition.log_bytes = kUnsealedBytes / config.log.partitions;
   options.partition.checkpoint_interval_ms = int64_t{config.stream.checkpoint_interval_s} * 1000;
   return options;

@@ -35,7 +35,7 @@ Journal::~Journal() { stop(); }
 Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::string& directory,
                                                NodeClock& clock, Options options) {
   TRY(files.create_directories(directory));
-  auto recovery = std::make_unique<JournalRecovery>(files, directory, options.unsynced_bytes);
+  auto recovery = std::make_shared<JournalRecovery>(files, directory, options.unsynced_bytes);
   auto recovered = TRY(recovery->find_end());
   // The size is fixed when a journal is made: positions name files by it.
   if (recovered.file_bytes != 0) options.file_bytes = recovered.file_bytes;
@@ -48,17 +48,39 @@ Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::str
   TRY(journal->files_.adopt(id, {recovered.file_numbers.begin(), recovered.file_numbers.end()}));
   journal->durable_upto_ = recovered.end;
   journal->end_ = recovered.end;
+  journal->recovery_ = std::move(recovery);
   // The first click should not wait for a file to be made; on a disk that is full or
   // can't be written it must.
-  if (auto made = journal->files_.keep_spare(); !made) TRY(journal->wait_if_passing(made));
+  journal->may_continue_ = recovered.end > journal->files_.current_begin() &&
+                           recovered.end - journal->files_.current_begin() < options.continue_bytes;
+  auto ready = journal->settle_recovered();
+  if (ready) ready = journal->files_.keep_spare();
+  if (!ready) TRY(journal->wait_if_passing(ready));
   // Only now: a start must not fail for a bound that upkeep will meet again.
   journal->files_.set_bytes_most(options.files_bytes_most);
   journal->recovered_ = std::move(recovered);
-  journal->recovery_ = std::move(recovery);
   return journal;
 }
 
-Status Journal::replay(const Replay& replay) { return recovery_->replay(replay); }
+/// What earlier runs left must be durable before anybody hears of it, or writes behind it.
+Status Journal::settle_recovered() {
+  std::shared_ptr<JournalRecovery> recovery;
+  {
+    std::lock_guard lock(mutex_);
+    recovery = recovery_;
+  }
+  return recovery ? recovery->settle() : Status();
+}
+
+Status Journal::replay(const Replay& replay) {
+  TRY(settle_recovered());
+  return recovery_->replay(replay);
+}
+
+void Journal::end_replay() {
+  std::lock_guard lock(mutex_);
+  recovery_.reset();
+}
 
 Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::string& directory,
                                                NodeClock& clock, Options options,
@@ -147,6 +169,7 @@ void Journal::stop() {
     stopping_ = true;
   }
   work_.notify_one();
+  files_.end_preparing();
   if (thread_.joinable()) thread_.join();
   files_.stop_preparing();
   fail_queued(Error(Errc::closed, "the journal stopped before it could write the record"));
@@ -327,11 +350,23 @@ Status Journal::make_room(uint64_t bytes) {
 }
 
 Status Journal::next_file() {
+  TRY(settle_recovered());
+  if (std::exchange(may_continue_, false)) return continue_file();
   TRY(files_.advance(durable_upto_));
   abandon_file_ = false;
   end_ = files_.current_begin() + kJournalAlign;
   durable_upto_ = end_;
   noted_durable_ = true;
+  return {};
+}
+
+/// Everything before its end is durable, and nothing that counts stands behind it.
+Status Journal::continue_file() {
+  TRY(files_.resume(recovered_.end, recovered_.torn_bytes));
+  abandon_file_ = false;
+  end_ = recovered_.end;
+  durable_upto_ = end_;
+  noted_durable_ = false;
   return {};
 }
 

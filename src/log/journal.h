@@ -70,6 +70,8 @@ class Journal {
     uint64_t queue_bytes = 64 << 20;    ///< of clicks that wait; bulk takes half of it at most
     uint64_t files_bytes_most = 0;      ///< of all files; 0: as much as the disk has
     uint64_t reserve_bytes = 0;         ///< of that, or of the disk, which clicks leave to the rest
+    /// A start goes on in the newest file when less of it is written; else in a new one.
+    uint64_t continue_bytes = 0;
     /// Under load a sync with less than linger_bytes to write waits so long for
     /// company: fewer, fuller groups for a delay that nobody notices. A record
     /// that comes after a quiet moment never waits.
@@ -80,14 +82,16 @@ class Journal {
 
   /// Finds the end of what is there (see JournalRecovery) and is ready to write behind
   /// it, in a new file, which begins with the first record: a start that comes to nothing
-  /// leaves none. replay() must follow before anything is released. On a disk that is full
-  /// or can't be written it opens all the same, and begins the file when it can.
+  /// leaves none. A file of which little is written is gone on with, or one that is killed
+  /// again and again before it has caught up would gather them. replay() must follow before
+  /// anything is released. On a disk that is full or can't be written it opens all the same,
+  /// and begins the file when it can.
   static Result<std::unique_ptr<Journal>> open(FileSystem& files, const std::string& directory,
                                                NodeClock& clock, Options options);
   /// Hands on what stood there, oldest first; beside append and pump, and again after an
   /// error, until end_replay(). Thread: one.
   Status replay(const Replay& replay);
-  void end_replay() { recovery_.reset(); }
+  void end_replay();
   /// Both in one, and the new file is begun.
   static Result<std::unique_ptr<Journal>> open(FileSystem& files, const std::string& directory,
                                                NodeClock& clock, Options options,
@@ -156,6 +160,8 @@ class Journal {
   Status write_all(std::vector<Append>& records, size_t& written);
   Status make_room(uint64_t bytes);
   Status write_group(std::string& bytes, uint32_t records);
+  Status settle_recovered();
+  Status continue_file();
   Status next_file();
   Status sync_unsynced();
   void complete_unsynced();
@@ -167,7 +173,6 @@ class Journal {
   NodeClock& clock_;
   const Options options_;
   Recovered recovered_;
-  std::unique_ptr<JournalRecovery> recovery_;  ///< until end_replay()
   JournalFiles files_;
   Stats stats_;
   std::atomic<Health> health_{Health::ok};
@@ -185,6 +190,7 @@ class Journal {
   /// which voids it from durable_upto_ on, may stand in the directory already.
   /// At first there is none.
   bool abandon_file_ = true;
+  bool may_continue_ = false;  ///< the newest file that recovery found
 
   // Guards the lanes below, which any thread fills and the journal thread
   // empties whole: a mailbox with three classes and a byte bound. Innermost lock.
@@ -193,6 +199,8 @@ class Journal {
   std::array<std::deque<Append>, kLanes> lanes_;
   std::array<uint64_t, kLanes> lane_bytes_{};
   bool stopping_ = false;
+  /// Until end_replay(). Guarded as well: the journal thread may need it once more.
+  std::shared_ptr<JournalRecovery> recovery_;
   std::atomic<uint64_t> queued_total_{0};
   std::thread thread_;
 };

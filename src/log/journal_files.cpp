@@ -92,6 +92,17 @@ Status JournalFiles::advance(JournalPos takes_over_from) {
   return {};
 }
 
+Status JournalFiles::resume(JournalPos end, uint64_t torn_bytes) {
+  const std::string path = directory_ + "/" + journal_file_name(current_number());
+  auto file = TRY(disk_.open(path, FileSystem::Open::write));
+  if (torn_bytes > 0) {
+    TRY(file->write_at(end - current_begin(), std::string(torn_bytes, '\0')));
+    TRY(file->sync());
+  }
+  current_ = std::move(file);
+  return {};
+}
+
 /// Makes the header durable before the name is: a file that has its name and a
 /// bad header is damage, never a crash in this place.
 Status JournalFiles::label(const std::string& spare, const FileHeader& header) {
@@ -122,10 +133,10 @@ Result<std::string> JournalFiles::take_spare() {
       return spare;
     }
   }
-  return make_spare();
+  return make_spare(Wanted::by_the_journal);
 }
 
-Result<std::string> JournalFiles::make_spare() {
+Result<std::string> JournalFiles::make_spare(Wanted wanted) {
   {
     std::lock_guard lock(mutex_);
     if (!may_make_spare()) {
@@ -148,6 +159,9 @@ Result<std::string> JournalFiles::make_spare() {
     done = file->write_at(at, std::string_view(zeros).substr(0, file_bytes_ - at));
     // Piece by piece: a sync of the whole file keeps users' clicks from the disk.
     if (done) done = file->sync();
+    // On a slow disk a whole spare would keep a stop waiting.
+    if (done && wanted == Wanted::by_preparing && !preparing_)
+      done = Error(Errc::closed, "the journal stops", path);
   }
   if (done) return path;
   file.reset();
@@ -219,12 +233,12 @@ Status JournalFiles::settle_names() {
   return {};
 }
 
-Status JournalFiles::keep_spare() {
+Status JournalFiles::keep_spare(Wanted wanted) {
   {
     std::lock_guard lock(mutex_);
     if (!spares_.empty() || !may_make_spare()) return {};
   }
-  std::string spare = TRY(make_spare());
+  std::string spare = TRY(make_spare(wanted));
   std::lock_guard lock(mutex_);
   spares_.push_back(std::move(spare));
   return {};
@@ -238,19 +252,21 @@ void JournalFiles::start_preparing() {
   });
 }
 
+void JournalFiles::end_preparing() {
+  std::lock_guard lock(mutex_);
+  preparing_ = false;
+  changed_.notify_one();
+}
+
 void JournalFiles::stop_preparing() {
-  {
-    std::lock_guard lock(mutex_);
-    preparing_ = false;
-    changed_.notify_one();
-  }
+  end_preparing();
   if (thread_.joinable()) thread_.join();
 }
 
 void JournalFiles::prepare_loop() {
   bool failed = false;
   const auto note = [&](const Status& done, const char* what) {
-    if (done) return;
+    if (done || done.error().code() == Errc::closed) return;
     log_warn("journal", fmt::format("can't {} a file: {}", what, done.error().text()));
     failed = true;
   };
@@ -267,7 +283,7 @@ void JournalFiles::prepare_loop() {
     }
     failed = false;
     note(recycle_released(), "free");
-    note(keep_spare(), "prepare");
+    note(keep_spare(Wanted::by_preparing), "prepare");
   }
 }
 

@@ -32,11 +32,14 @@ class JournalFiles {
   /// Takes over what recovery found, and the spares in the directory. Before anything else.
   Status adopt(uint64_t journal_id, std::deque<uint64_t> numbers);
   /// Makes a spare when there is none.
-  Status keep_spare();
+  Status keep_spare() { return keep_spare(Wanted::by_the_journal); }
   /// Begins the next file. After an error the new file's name may stand in the
   /// directory all the same, and be found by recovery: nothing may be written to
   /// the current one before advance has succeeded with the same position.
   Status advance(JournalPos takes_over_from);
+  /// Goes on in the newest of the files that adopt() found, behind `end`. What stood
+  /// `torn_bytes` behind it goes first: a group there would seem to follow a new one.
+  Status resume(JournalPos end, uint64_t torn_bytes);
   File& file() { return *current_; }
   JournalPos current_begin() const { return JournalPos(current_number() * file_bytes_); }
   uint64_t current_number() const { return current_number_.load(std::memory_order_relaxed); }
@@ -52,11 +55,17 @@ class JournalFiles {
   /// Keeps a spare ready and recycles from a thread of its own; without it,
   /// advance and release_before do both themselves (tests, simulation).
   void start_preparing();
+  /// Tells the thread to end: a spare that it is writing goes, after the piece that is on
+  /// its way to the disk. Thread: any.
+  void end_preparing();
+  /// Does so and waits for it.
   void stop_preparing();
 
  private:
+  enum class Wanted { by_the_journal, by_preparing };
+  Status keep_spare(Wanted wanted);
   Result<std::string> take_spare();
-  Result<std::string> make_spare();
+  Result<std::string> make_spare(Wanted wanted);
   bool may_make_spare() const;
   std::string next_spare_name();
   Status label(const std::string& spare, const FileHeader& header);
@@ -81,7 +90,7 @@ class JournalFiles {
   std::deque<std::string> spares_;
   uint64_t released_number_ = 0;  // files below may go
   uint64_t next_spare_ = 0;
-  bool preparing_ = false;
+  std::atomic<bool> preparing_{false};  // written under the mutex, for the wait
   // Whoever recycles: names that went, and spares made of them, until their
   // folder is synced.
   std::deque<std::string> freed_;

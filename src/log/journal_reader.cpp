@@ -25,7 +25,7 @@ uint64_t journal_file_number(std::string_view name) {
 
 Result<JournalFileReader> JournalFileReader::open(FileSystem& files, const std::string& path,
                                                   uint64_t number) {
-  auto file = TRY(files.open(path, FileSystem::Open::write));
+  auto file = TRY(files.open(path, FileSystem::Open::read));
   const uint64_t size = TRY(file->size());
   std::string head;
   TRY(file->read_at(0, kJournalAlign, head));

@@ -21,8 +21,7 @@ Result<Recovered> JournalRecovery::find_end() {
       return {};
     }));
   }
-  if (!files_.empty()) TRY(make_tail_durable(files_.back(), groups));
-  for (JournalFileReader& file : files_) TRY(file.file().sync());
+  if (!files_.empty()) TRY(keep_tail(files_.back(), groups));
   return found_;
 }
 
@@ -112,19 +111,35 @@ Status JournalRecovery::deliver(JournalFileReader& file, const GroupHeader& head
   return {};
 }
 
-/// Writes back what no durable_upto covers before it is synced: if a sync of
-/// it failed before, its pages may be clean in the cache and absent from the
-/// disk, and a sync alone would answer well without writing them.
-Status JournalRecovery::make_tail_durable(JournalFileReader& file,
-                                          const std::vector<JournalPos>& groups) {
+/// What is to be written back.
+Status JournalRecovery::keep_tail(JournalFileReader& file, const std::vector<JournalPos>& groups) {
   for (const JournalPos position : groups) {
     if (position < durable_upto_) continue;
     if (!TRY(file.read(position))) {
       return Error(Errc::io, "a group changed while it was read", file.file().path(),
                    position - file.begin());
     }
-    TRY(file.file().write_at(position - file.begin(), file.group()));
+    tail_.emplace_back(position - file.begin(), file.group());
   }
+  return {};
+}
+
+/// Writes back what no durable_upto covers before it is synced: if a sync of
+/// it failed before, its pages may be clean in the cache and absent from the
+/// disk, and a sync alone would answer well without writing them.
+Status JournalRecovery::settle() {
+  const std::lock_guard lock(settle_mutex_);
+  if (settled_) return {};
+  for (size_t i = 0; i < found_.file_numbers.size(); ++i) {
+    const std::string path = directory_ + "/" + journal_file_name(found_.file_numbers[i]);
+    auto file = TRY(disk_.open(path, FileSystem::Open::write));
+    if (i + 1 == found_.file_numbers.size()) {
+      for (const auto& [at, group] : tail_) TRY(file->write_at(at, group));
+    }
+    TRY(file->sync());
+  }
+  settled_ = true;
+  tail_.clear();
   return {};
 }
 
@@ -132,6 +147,7 @@ Result<Recovered> recover_journal(FileSystem& files, const std::string& director
                                   uint64_t unsynced_bytes, const Replay& replay) {
   JournalRecovery recovery(files, directory, unsynced_bytes);
   Recovered found = TRY(recovery.find_end());
+  TRY(recovery.settle());
   TRY(recovery.replay(replay));
   return found;
 }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file_system.h"
@@ -37,10 +39,13 @@ class JournalRecovery {
   JournalRecovery(FileSystem& files, std::string directory, uint64_t unsynced_bytes)
       : disk_(files), directory_(std::move(directory)), unsynced_bytes_(unsynced_bytes) {}
 
-  /// Finds the files and the end of the newest, and makes durable what it holds, so that
-  /// nothing that is handed on can vanish in a second crash. Once, and first.
+  /// Finds the files and the end of the newest, changing nothing. Once, and first.
   Result<Recovered> find_end();
-  /// Hands on every record that counts, oldest file first.
+  /// Makes durable what they hold, so that nothing that is handed on, or that a next file
+  /// takes over from, can vanish in a second crash. Does nothing once it has succeeded.
+  /// Thread: any, after find_end().
+  Status settle();
+  /// Hands on every record that counts, oldest file first; after settle().
   Status replay(const Replay& replay);
 
  private:
@@ -50,7 +55,7 @@ class JournalRecovery {
   using OnGroup = std::function<Status(const GroupHeader&)>;
   Status read_groups(size_t i, const OnGroup& on_group);
   Status deliver(JournalFileReader& file, const GroupHeader& header, const Replay& replay);
-  Status make_tail_durable(JournalFileReader& file, const std::vector<JournalPos>& groups);
+  Status keep_tail(JournalFileReader& file, const std::vector<JournalPos>& groups);
 
   FileSystem& disk_;
   const std::string directory_;
@@ -58,6 +63,12 @@ class JournalRecovery {
   std::vector<JournalFileReader> files_;  ///< oldest first
   JournalPos durable_upto_;               ///< as the newest group says
   Recovered found_;
+
+  // Guards the two below, between who writes on and who reads what was left. Held over syncs.
+  std::mutex settle_mutex_;
+  bool settled_ = false;
+  /// Groups of the newest file that no durable_upto covers.
+  std::vector<std::pair<uint64_t, std::string>> tail_;
 };
 
 /// Both steps at once: reads every journal file in `directory`.

@@ -265,8 +265,8 @@ Result<ParsedManifest> parse_manifest(std::string_view bytes, const std::string&
   return out;
 }
 
-Status Manifest::create(FileSystem& files, const std::string& path) {
-  return write_file_atomically(files, path, encode_whole({}));
+Status Manifest::create(FileSystem& files, const std::string& path, const Contents& contents) {
+  return write_file_atomically(files, path, encode_whole(contents));
 }
 
 Result<std::unique_ptr<Manifest>> Manifest::open(FileSystem& files, const std::string& path) {

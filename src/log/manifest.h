@@ -72,8 +72,8 @@ Result<ParsedManifest> parse_manifest(std::string_view bytes, const std::string&
 /// Thread: background.
 class Manifest {
  public:
-  /// Writes an empty one, durably.
-  static Status create(FileSystem& files, const std::string& path);
+  /// Writes one that lists the contents, durably.
+  static Status create(FileSystem& files, const std::string& path, const Contents& contents);
   static Result<std::unique_ptr<Manifest>> open(FileSystem& files, const std::string& path);
 
   const Contents& contents() const { return contents_; }

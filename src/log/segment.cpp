@@ -41,20 +41,20 @@
 //
 // What is valid is decided by the manifest: it has the checksum of every block of an
 // open segment and of the footer of a closed one. Bytes behind the last listed block of
-// an open segment are the rest of a seal that didn't finish. An older program meets a
-// newer version first in the manifest, and refuses it there.
+// an open segment are the rest of a seal that didn't finish. Where the manifest is damaged,
+// blocks and footers tell themselves what they are (segment_survey.h). An older program
+// meets a newer version first in the manifest, and refuses it there.
 
 #include "log/segment.h"
 
 #include <fmt/format.h>
-#include <lz4.h>
-#include <zstd.h>
 
 #include <algorithm>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/file_header.h"
+#include "log/compression.h"
 
 namespace clickmill::log {
 namespace {
@@ -66,64 +66,12 @@ constexpr std::string_view kFooterMagic = "CMFT";
 constexpr size_t kBlockHeaderBytes = 72;
 constexpr size_t kBlockHeaderChecked = 64;
 constexpr size_t kTrailerBytes = 24;
-// Far above what 4,096 records can take, far below what LZ4's int can count.
-constexpr size_t kRawBytesMax = size_t{1} << 30;
-constexpr int kZstdLevel = 3;
 
 /// The segment and the position take part, though no field names the latter.
 uint64_t block_checksum(std::string_view block, Offset segment, uint64_t position) {
   const uint64_t place = segment.value() * 0x9e3779b97f4a7c15 + position;
   const uint64_t header = xxh64_of(block.substr(0, kBlockHeaderChecked), place);
   return xxh64_of(block.substr(kBlockHeaderBytes), header);
-}
-
-std::string compress_lz4(std::string_view raw) {
-  const int size = static_cast<int>(raw.size());
-  std::string out(static_cast<size_t>(LZ4_compressBound(size)), '\0');
-  const int stored =
-      LZ4_compress_default(raw.data(), out.data(), size, static_cast<int>(out.size()));
-  out.resize(static_cast<size_t>(std::max(stored, 0)));
-  return out;
-}
-
-std::string compress_zstd(std::string_view raw) {
-  std::string out(ZSTD_compressBound(raw.size()), '\0');
-  const size_t stored = ZSTD_compress(out.data(), out.size(), raw.data(), raw.size(), kZstdLevel);
-  out.resize(ZSTD_isError(stored) != 0 ? 0 : stored);
-  return out;
-}
-
-/// Changes `compression` to none where nothing is gained; the library's own
-/// failures end there too.
-std::string compress(std::string raw, Compression& compression) {
-  std::string out;
-  if (compression == Compression::lz4) out = compress_lz4(raw);
-  if (compression == Compression::zstd) out = compress_zstd(raw);
-  if (!out.empty() && out.size() < raw.size()) return out;
-  compression = Compression::none;
-  return raw;
-}
-
-/// Empty when the bytes don't give exactly `raw_size`.
-std::optional<std::string> decompress(std::string_view stored, uint8_t compression,
-                                      size_t raw_size) {
-  if (raw_size > kRawBytesMax || stored.size() > kRawBytesMax) return std::nullopt;
-  if (compression == static_cast<uint8_t>(Compression::none)) {
-    return stored.size() == raw_size ? std::optional(std::string(stored)) : std::nullopt;
-  }
-  std::string raw(raw_size, '\0');
-  if (compression == static_cast<uint8_t>(Compression::lz4)) {
-    const int got = LZ4_decompress_safe(stored.data(), raw.data(), static_cast<int>(stored.size()),
-                                        static_cast<int>(raw_size));
-    if (got < 0 || static_cast<size_t>(got) != raw_size) return std::nullopt;
-    return raw;
-  }
-  if (compression == static_cast<uint8_t>(Compression::zstd)) {
-    const size_t got = ZSTD_decompress(raw.data(), raw_size, stored.data(), stored.size());
-    if (ZSTD_isError(got) != 0 || got != raw_size) return std::nullopt;
-    return raw;
-  }
-  return std::nullopt;
 }
 
 /// Everything the index says about the entries themselves.
@@ -138,6 +86,18 @@ BlockInfo describe(std::span<const Entry> entries) {
   info.min_append_ms = min->append_ms;
   info.max_append_ms = max->append_ms;
   return info;
+}
+
+/// A segment's next block.
+void take_in(const BlockInfo& block, SegmentInfo& info) {
+  const bool begins = info.blocks++ == 0;
+  if (begins) info.first = block.first;
+  info.last = block.last;
+  info.last_term = block.last_term;
+  info.min_append_ms =
+      begins ? block.min_append_ms : std::min(info.min_append_ms, block.min_append_ms);
+  info.max_append_ms =
+      begins ? block.max_append_ms : std::max(info.max_append_ms, block.max_append_ms);
 }
 
 bool contiguous(std::span<const Entry> entries) {
@@ -340,17 +300,10 @@ Result<SegmentInfo> SegmentWriter::close() {
   out.raw(kFooterMagic);
   out.u32(static_cast<uint32_t>(blocks_.size()));
   SegmentInfo info;
-  info.first = first_;
-  info.min_append_ms = blocks_.front().min_append_ms;
-  info.max_append_ms = blocks_.front().max_append_ms;
   for (const auto& block : blocks_) {
     write_info(out, block);
-    info.min_append_ms = std::min(info.min_append_ms, block.min_append_ms);
-    info.max_append_ms = std::max(info.max_append_ms, block.max_append_ms);
+    take_in(block, info);
   }
-  info.last = blocks_.back().last;
-  info.last_term = blocks_.back().last_term;
-  info.blocks = blocks_.size();
   info.footer_position = end_;
   info.footer_checksum = xxh64_of(footer, first_.value());
   out.u64(info.footer_position);
@@ -438,6 +391,42 @@ Result<std::vector<BlockInfo>> SegmentReader::read_footer(const SegmentInfo& inf
     return corrupt(info.footer_position, "footer: not the offsets that are listed");
   }
   return blocks;
+}
+
+Result<std::optional<BlockInfo>> SegmentReader::find_block(uint64_t position) const {
+  std::string block;
+  TRY(file_->read_at(position, kBlockHeaderBytes, block));
+  ByteCursor cursor(block);
+  cursor.raw(52);
+  const uint32_t stored = cursor.u32();
+  if (!cursor.ok() || stored > kRawBytesMax) return std::optional<BlockInfo>();
+  TRY(file_->read_at(position, kBlockHeaderBytes + size_t{stored}, block));
+  const auto header = read_header(block, position);
+  if (!header || block_checksum(block, first_, position) != header->info.checksum)
+    return std::optional<BlockInfo>();
+  return std::optional(header->info);
+}
+
+Result<std::optional<SegmentInfo>> SegmentReader::find_footer() const {
+  SegmentInfo info;
+  info.bytes = TRY(file_->size());
+  if (info.bytes < kSegmentHeaderBytes + kTrailerBytes) return std::optional<SegmentInfo>();
+  const std::string trailer = TRY(read(info.bytes - kTrailerBytes, kTrailerBytes));
+  ByteCursor end(trailer);
+  info.footer_position = end.u64();
+  info.footer_checksum = end.u64();
+  if (end.rest() != kTrailerMagic || info.footer_position > info.bytes - kTrailerBytes)
+    return std::optional<SegmentInfo>();
+  const std::string footer =
+      TRY(read(info.footer_position, info.bytes - info.footer_position - kTrailerBytes));
+  ByteCursor cursor(footer);
+  const bool magic = cursor.raw(kFooterMagic.size()) == kFooterMagic;
+  const uint32_t blocks = cursor.u32();
+  if (!magic || xxh64_of(footer, first_.value()) != info.footer_checksum || blocks == 0 ||
+      cursor.rest().size() != blocks * kBlockInfoBytes)
+    return std::optional<SegmentInfo>();
+  for (uint32_t i = 0; i < blocks; ++i) take_in(read_block_info(cursor), info);
+  return std::optional(info);
 }
 
 Status SegmentReader::check_header() const {

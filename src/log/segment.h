@@ -116,6 +116,10 @@ class SegmentReader {
 
   Result<std::vector<Entry>> read_block(const BlockInfo& info, const Codec& codec) const;
   Result<std::vector<BlockInfo>> read_footer(const SegmentInfo& info) const;
+  /// Without anything known of it: the block at `position` if a whole one stands there,
+  /// and the segment if it was closed. A block's entries are not decoded.
+  Result<std::optional<BlockInfo>> find_block(uint64_t position) const;
+  Result<std::optional<SegmentInfo>> find_footer() const;
   /// The parts that reading entries doesn't need.
   Status check_header() const;
   Status check_trailer(const SegmentInfo& info) const;

@@ -7,8 +7,10 @@
 #include <mutex>
 #include <utility>
 
+#include "base/logging.h"
 #include "log/manifest.h"
 #include "log/segment.h"
+#include "log/segment_survey.h"
 
 namespace clickmill::log {
 namespace {
@@ -72,6 +74,8 @@ class FileSegments final : public Segments {
   VerifyReport verify(const Pace& pace) const override;
 
   Status remove_leftovers();
+  const std::string& mended() const override { return mended_; }
+  void set_mended(std::string what) { mended_ = std::move(what); }
 
  private:
   using State = std::shared_ptr<const Contents>;
@@ -110,6 +114,7 @@ class FileSegments final : public Segments {
   const std::string directory_;
   const Codec& codec_;
   const Options options_;
+  std::string mended_;
   // Lets one change run at a time, since a seal and a sweep come from different
   // threads; guards the three below. Held over syncs; taken before mutex_.
   std::mutex change_mutex_;
@@ -354,6 +359,7 @@ void FileSegments::verify_manifest(const Contents& known, VerifyReport& report) 
 Segments::VerifyReport FileSegments::verify(const Pace& pace) const {
   VerifyReport report;
   const State state = this->state();
+  if (!mended_.empty()) report.damage.push_back(mended_);
   verify_manifest(*state, report);
   for (const auto& segment : state->closed) {
     if (!verify_segment(segment.first, &segment, {}, pace, report)) return report;
@@ -385,14 +391,40 @@ Status FileSegments::remove_leftovers() {
 }
 
 /// Segments without a manifest are no new log: one must not be begun over them.
-Status create_manifest(FileSystem& files, const std::string& directory) {
-  const auto names = TRY(files.list(directory));
-  for (const auto& name : names) {
+Result<std::unique_ptr<Manifest>> open_manifest(FileSystem& files, const std::string& directory) {
+  const std::string path = directory + "/manifest";
+  if (files.exists(path)) return Manifest::open(files, path);
+  for (const auto& name : TRY(files.list(directory))) {
     if (!parse_segment_name(name)) continue;
     return Error(Errc::corrupt, "the manifest is missing, though " + name + " stands beside it",
-                 directory + "/manifest");
+                 path);
   }
-  return Manifest::create(files, directory + "/manifest");
+  TRY(Manifest::create(files, path, {}));
+  return Manifest::open(files, path);
+}
+
+/// In place of one that is damaged, from the segments; what was found of it is kept.
+Result<std::unique_ptr<Manifest>> make_anew(FileSystem& files, const std::string& directory,
+                                            const Error& why, std::string& told) {
+  auto contents = survey_segments(files, directory);
+  if (!contents) {
+    return Error(Errc::corrupt,
+                 why.message() + "; nor can it be made anew: " + contents.error().text(),
+                 why.path(), why.position());
+  }
+  const std::string path = directory + "/manifest";
+  unsigned number = 1;
+  const auto kept = [&] { return fmt::format("{}.damaged-{}", path, number); };
+  while (files.exists(kept())) ++number;
+  told = why.text() + "; it was made anew from the segments";
+  if (files.exists(path)) {
+    told += ", the damaged one is kept as " + kept();
+    const std::string damaged = TRY(read_file(files, path));
+    TRY(write_file_atomically(files, kept(), damaged));
+  }
+  TRY(Manifest::create(files, path, *contents));
+  log_error("log", told);
+  return Manifest::open(files, path);
 }
 
 }  // namespace
@@ -400,11 +432,14 @@ Status create_manifest(FileSystem& files, const std::string& directory) {
 Result<std::unique_ptr<Segments>> Segments::open(FileSystem& files, std::string directory,
                                                  const Codec& codec, Options options) {
   TRY(files.create_directories(directory));
-  const std::string path = directory + "/manifest";
-  if (!files.exists(path)) TRY(create_manifest(files, directory));
-  auto manifest = TRY(Manifest::open(files, path));
+  std::string mended;
+  auto manifest = open_manifest(files, directory);
+  if (!manifest && manifest.error().code() == Errc::corrupt)
+    manifest = make_anew(files, directory, manifest.error(), mended);
+  if (!manifest) return std::move(manifest).error();
   auto segments = std::make_unique<FileSegments>(files, std::move(directory), codec, options,
-                                                 std::move(manifest));
+                                                 *std::move(manifest));
+  segments->set_mended(std::move(mended));
   TRY(segments->remove_leftovers());
   return std::unique_ptr<Segments>(std::move(segments));
 }

@@ -29,6 +29,7 @@ namespace clickmill::log {
 /// Durability: seal() returns after segment data, then manifest edit (in that
 /// order) are synced; a crash in between leaves bytes behind the last listed
 /// block, which are cut off or overwritten by the next seal.
+/// A damaged manifest is made anew from the segments, where they follow each other.
 /// Errors: Errc::corrupt names file and byte. After a failed seal the object
 /// stays usable for reading and seal may be retried: it starts again from the
 /// last listed block and rewrites everything behind it, so that what a failed
@@ -74,6 +75,8 @@ class Segments {
   };
   /// Oldest first. The segment that is still written to is not among them.
   virtual std::vector<Closed> closed() const = 0;
+  /// What was damaged when it was opened, and that it was mended; empty: nothing was.
+  virtual const std::string& mended() const = 0;
   /// Bytes on disk of the listed segments.
   virtual uint64_t bytes() const = 0;
   struct VerifyReport {

@@ -46,15 +46,20 @@ class Horizon {
   /// Minimum of the low-waters of nodes not silent, at most log time.
   ArrivalMs low_water(int64_t stale_after_hours) const;
 
-  void encode(std::string& out) const;
-  static Result<Horizon> decode(ByteCursor& cursor);
-
- private:
   struct Node {
     ArrivalMs low_water;
     int64_t silent_ms = 0;
+    friend bool operator==(const Node&, const Node&) = default;
   };
-  std::map<std::string, Node, std::less<>> nodes_;
+  using Nodes = std::map<std::string, Node, std::less<>>;
+  const Nodes& nodes() const { return nodes_; }
+
+  void encode(std::string& out) const;
+  static Result<Horizon> decode(ByteCursor& cursor);
+  friend bool operator==(const Horizon&, const Horizon&) = default;
+
+ private:
+  Nodes nodes_;
   LogMs log_time_;
   int64_t age_ms_ = 0;
   ArrivalMs stale_before_;

@@ -8,6 +8,8 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/fail_point.h"
+#include "base/logging.h"
+#include "stream/tick.h"
 
 namespace clickmill::stream {
 namespace {
@@ -75,16 +77,10 @@ Status Pipeline::apply(const log::Entry& entry) {
     case click::EntryKind::noop:
     case click::EntryKind::members: break;
     case click::EntryKind::clicks: TRY(apply_clicks(entry)); break;
-    case click::EntryKind::tick:
-      for (const LowWater& node : TRY(decode_tick(entry.payload))) {
-        state_.horizon.tell(node.node, node.low_water);
-      }
-      break;
+    case click::EntryKind::tick: TRY(apply_tick(entry)); break;
     case click::EntryKind::settings:
-      state_.settings = TRY(decode_settings(entry.payload));
+      put_in_force(TRY(decode_settings(entry.payload)));
       state_.horizon.keep(state_.settings.nodes, state_.settings.stale_after_hours);
-      dedup_->set_dedup_hours(state_.settings.dedup_hours);
-      double_clicks_.set_window(state_.settings.double_click_ms);
       break;
     case click::EntryKind::decision: TRY(apply_decision(entry)); break;
     case click::EntryKind::repair: return apply_repair(entry);
@@ -93,6 +89,31 @@ Status Pipeline::apply(const log::Entry& entry) {
                                               partition_.value(), entry.first.value(), entry.kind));
   }
   end_entry(entry);
+  return {};
+}
+
+void Pipeline::put_in_force(Settings settings) {
+  state_.settings = std::move(settings);
+  dedup_->set_dedup_hours(state_.settings.dedup_hours);
+  double_clicks_.set_window(state_.settings.double_click_ms);
+}
+
+Status Pipeline::apply_tick(const log::Entry& entry) {
+  Tick tick = TRY(decode_tick(entry.payload));
+  for (const LowWater& node : tick.low_waters) state_.horizon.tell(node.node, node.low_water);
+  if (!tick.footing) return {};
+  if (state_.applied == Offset(0) && entry.first > Offset(1)) {
+    put_in_force(std::move(tick.footing->settings));
+    state_.horizon = std::move(tick.footing->horizon);
+    return {};
+  }
+  settle();
+  // What the entries gave holds here as in every replica, right or wrong; the digests tell.
+  if (*tick.footing == Footing{state_.settings, state_.horizon}) return {};
+  log_error("stream",
+            fmt::format("partition {}: offset {}: the tick repeats other settings or bounds than "
+                        "the log gives",
+                        partition_.value(), entry.first.value()));
   return {};
 }
 

@@ -64,7 +64,8 @@ class Pipeline {
   /// What may be done a little at a time, between entries; after an error too.
   void maintain() { dedup_->maintain(); }
 
-  /// The next committed entry; entry.first > applied(). Gaps were nothing of ours.
+  /// The next committed entry; entry.first > applied(). Gaps were nothing of ours. One that
+  /// has applied nothing may begin at a full tick in the middle of a log.
   Status apply(const log::Entry& entry);
   Offset applied() const { return state_.applied; }
   /// Whether it is an entry that apply() would be long at: a repair. Its owner begins it
@@ -133,6 +134,8 @@ class Pipeline {
   Status restore();
   void open_dedup();
   Status apply_clicks(const log::Entry& entry);
+  Status apply_tick(const log::Entry& entry);
+  void put_in_force(Settings settings);
   Status apply_decision(const log::Entry& entry);
   Status apply_repair(const log::Entry& entry);
   void end_entry(const log::Entry& entry);

@@ -16,6 +16,7 @@
 #include "click/click.h"
 #include "stream/double_clicks.h"
 #include "stream/review.h"
+#include "stream/tick.h"
 
 namespace clickmill::stream {
 namespace {
@@ -56,6 +57,16 @@ class NaiveHorizon {
     Node& node = nodes_[std::string(name)];
     node.low_ms = std::max(node.low_ms, std::min(low_water_ms, log_ms_));
     node.silent_ms = 0;
+  }
+  /// What a full tick repeats, in place of what was gathered since a beginning in the middle.
+  void adopt(const Footing& footing) {
+    settings_ = footing.settings;
+    nodes_.clear();
+    for (const auto& [name, node] : footing.horizon.nodes())
+      nodes_[name] = {node.low_water.value(), node.silent_ms};
+    log_ms_ = footing.horizon.log_time().value();
+    stale_before_ms_ = footing.horizon.stale_before().value();
+    first_kept_hour_ = footing.horizon.first_kept_hour();
   }
   void put_in_force(Settings settings) {
     settings_ = std::move(settings);
@@ -163,7 +174,12 @@ click::EntryKind kind_of(const log::Entry& entry) {
 class IdentityShare {
  public:
   IdentityShare(const RecountOptions& options, uint64_t index, uint64_t shares)
-      : options_(options), index_(index), shares_(shares), horizon_(options.settings) {}
+      : options_(options),
+        index_(index),
+        shares_(shares),
+        horizon_(options.settings),
+        dedup_hours_most_(options.settings.dedup_hours),
+        clock_ahead_ms_most_(options.settings.max_clock_ahead_ms) {}
 
   /// First reading: which identities have a click in the range at all.
   Status survey(const log::Entry& entry) {
@@ -183,20 +199,23 @@ class IdentityShare {
 
   /// Second reading: the verdict of every click of those identities, in order.
   Status judge(const log::Entry& entry) {
+    if (entry.first.value() <= 1) whole_ = true;
     first_ = std::min(first_, entry.first);
     horizon_.at(entry.append_ms.value());
     switch (kind_of(entry)) {
       case click::EntryKind::clicks: return judge_clicks(entry);
       case click::EntryKind::tick: {
-        auto low_waters = decode_tick(entry.payload);
-        if (!low_waters) return at_offset(entry, std::move(low_waters).error());
-        for (const auto& [node, low_water] : *low_waters) horizon_.hear(node, low_water.value());
+        auto tick = decode_tick(entry.payload);
+        if (!tick) return at_offset(entry, std::move(tick).error());
+        for (const auto& [node, low_water] : tick->low_waters)
+          horizon_.hear(node, low_water.value());
+        if (tick->footing) TRY(stand_on(entry, *tick->footing));
         break;
       }
       case click::EntryKind::settings: {
         auto settings = decode_settings(entry.payload);
         if (!settings) return at_offset(entry, std::move(settings).error());
-        if (settings->double_click_ms != horizon_.settings().double_click_ms) visits_ = {};
+        take_note_of(*settings);
         horizon_.put_in_force(*std::move(settings));
         break;
       }
@@ -209,6 +228,9 @@ class IdentityShare {
     return {};
   }
 
+  /// The longest that ids were kept, and that clocks might be ahead, as far as it was read.
+  int64_t dedup_hours_most() const { return dedup_hours_most_; }
+  int64_t clock_ahead_ms_most() const { return clock_ahead_ms_most_; }
   uint64_t shares() const { return shares_; }
   uint64_t clicks() const { return clicks_; }
   bool accepted_earlier() const { return accepted_earlier_; }
@@ -225,6 +247,28 @@ class IdentityShare {
   void halve() {
     shares_ *= 2;
     std::erase_if(newest_hour_, [this](const auto& item) { return !mine(item.first); });
+  }
+
+  void take_note_of(const Settings& settings) {
+    if (settings.double_click_ms != horizon_.settings().double_click_ms) visits_ = {};
+    dedup_hours_most_ = std::max(dedup_hours_most_, settings.dedup_hours);
+    clock_ahead_ms_most_ = std::max(clock_ahead_ms_most_, settings.max_clock_ahead_ms);
+  }
+
+  /// A full tick: where the beginning is missing, what went before is known from here on.
+  Status stand_on(const log::Entry& entry, const Footing& footing) {
+    if (!whole_) {
+      whole_ = true;
+      take_note_of(footing.settings);
+      horizon_.adopt(footing);
+      return {};
+    }
+    horizon_.settle();
+    if (horizon_.stale_before_ms() == footing.horizon.stale_before().value() &&
+        horizon_.first_kept_hour() == footing.horizon.first_kept_hour())
+      return {};
+    return at_offset(entry,
+                     Error(Errc::corrupt, "the tick repeats other bounds than the log gives"));
   }
 
   Status judge_clicks(const log::Entry& entry) {
@@ -317,6 +361,9 @@ class IdentityShare {
   std::map<Key, store::Row> rows_;
   uint64_t clicks_ = 0;
   Offset first_{UINT64_MAX};
+  bool whole_ = false;  // what stands before is read, or known from a full tick
+  int64_t dedup_hours_most_;
+  int64_t clock_ahead_ms_most_;
   bool accepted_earlier_ = false;
 };
 
@@ -327,23 +374,22 @@ class LogStart {
   void next_reading() { seen_ = false; }
   void see(const log::Entry& entry) {
     if (std::exchange(seen_, true) || entry.first.value() <= 1) return;
-    const Settings& settings = options_.settings;
-    // A click that arrived r has its copies in hours from hour(r) − dedup_hours on, and r is
-    // not before its minute less max_clock_ahead.
     const int64_t complete_ms = std::min(entry.append_ms.value(), options_.complete_from_ms);
-    const int64_t whole_hour = floor_to(complete_ms + kHourMs - 1, kHourMs);
-    const int64_t arrival = whole_hour + settings.dedup_hours * kHourMs;
     // Retention may move the log's start on between two readings.
-    judged_from_ms_ =
-        std::max(judged_from_ms_,
-                 floor_to(arrival + settings.max_clock_ahead_ms + kMinuteMs - 1, kMinuteMs));
+    complete_from_ms_ = std::max(complete_from_ms_, floor_to(complete_ms + kHourMs - 1, kHourMs));
   }
-  int64_t judged_from_ms() const { return judged_from_ms_; }
+  /// A click that arrived r has its copies in hours from hour(r) − dedup_hours on, and r is
+  /// not before its minute less max_clock_ahead.
+  int64_t judged_from_ms(int64_t dedup_hours, int64_t clock_ahead_ms) const {
+    if (complete_from_ms_ == INT64_MIN) return INT64_MIN;
+    const int64_t arrival = complete_from_ms_ + dedup_hours * kHourMs;
+    return floor_to(arrival + clock_ahead_ms + kMinuteMs - 1, kMinuteMs);
+  }
 
  private:
   const RecountOptions& options_;
   bool seen_ = false;
-  int64_t judged_from_ms_ = INT64_MIN;
+  int64_t complete_from_ms_ = INT64_MIN;
 };
 
 bool same_values(const store::Row& a, const store::Row& b) {
@@ -363,6 +409,8 @@ Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
   LogStart start(options);
   std::map<IdentityShare::Key, store::Row> rows;
   uint64_t shares = 1;
+  int64_t dedup_hours = 0;
+  int64_t clock_ahead_ms = 0;
   for (uint64_t index = 0; index < shares; ++index) {
     IdentityShare share(options, index, shares);
     start.next_reading();
@@ -378,6 +426,8 @@ Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
       return share.judge(entry);
     }));
     out.accepted_earlier |= share.accepted_earlier();
+    dedup_hours = std::max(dedup_hours, share.dedup_hours_most());
+    clock_ahead_ms = std::max(clock_ahead_ms, share.clock_ahead_ms_most());
     out.clicks += share.clicks();
     for (auto& [key, row] : share.take_rows()) rows[key].merge(row);
   }
@@ -385,7 +435,7 @@ Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
     std::tie(row.advertiser_id, row.ad_id, row.bucket_ms) = key;
     out.rows.push_back(std::move(row));
   }
-  out.judged_from_ms = start.judged_from_ms();
+  out.judged_from_ms = start.judged_from_ms(dedup_hours, clock_ahead_ms);
   return out;
 }
 

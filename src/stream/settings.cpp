@@ -1,12 +1,9 @@
-// Payloads of log entries, little-endian:
-//   settings: u8 version 2 | varint dedup_hours | varint window_grace_ms |
-//             varint max_clock_ahead_ms | varint stale_after_hours | varint double_click_ms |
-//             varint nodes | { bytes node_id }
-//             Version 1 has no double_click_ms; where that is 0 it is written still, so that
-//             older replicas read it.
-//   tick:     u8 version 1 | varint nodes | { bytes node_id | svarint low_water }
-// A higher version is refused: a replica that can't read an entry must stop,
-// not guess.
+// Payload of a settings entry, little-endian:
+//   u8 version 2 | varint dedup_hours | varint window_grace_ms | varint max_clock_ahead_ms |
+//   varint stale_after_hours | varint double_click_ms | varint nodes | { bytes node_id }
+// Version 1 has no double_click_ms; where that is 0 it is written still, so that older
+// replicas read it.
+// A higher version is refused: a replica that can't read an entry must stop, not guess.
 #include "stream/settings.h"
 
 #include "base/bytes.h"
@@ -16,7 +13,6 @@ namespace {
 
 constexpr uint8_t kSettingsVersion = 2;
 constexpr uint8_t kSettingsWithoutDoubleClicks = 1;
-constexpr uint8_t kTickVersion = 1;
 constexpr uint64_t kNodesMost = 1024;
 
 }  // namespace
@@ -50,32 +46,6 @@ Result<Settings> decode_settings(std::string_view bytes) {
     return Error(Errc::corrupt, "settings entry is malformed or of a newer version");
   }
   return settings;
-}
-
-void encode_tick(const std::vector<LowWater>& low_waters, std::string& out) {
-  ByteWriter writer(out);
-  writer.u8(kTickVersion);
-  writer.varint(low_waters.size());
-  for (const LowWater& node : low_waters) {
-    writer.bytes(node.node);
-    writer.svarint(node.low_water.value());
-  }
-}
-
-Result<std::vector<LowWater>> decode_tick(std::string_view bytes) {
-  ByteCursor cursor(bytes);
-  const uint8_t version = cursor.u8();
-  const uint64_t nodes = cursor.varint();
-  if (nodes > kNodesMost) return Error(Errc::corrupt, "tick names too many nodes");
-  std::vector<LowWater> low_waters;
-  for (uint64_t i = 0; i < nodes; ++i) {
-    const auto node = cursor.bytes();
-    low_waters.push_back({std::string(node), ArrivalMs(cursor.svarint())});
-  }
-  if (!cursor.done() || version != kTickVersion) {
-    return Error(Errc::corrupt, "tick entry is malformed or of a newer version");
-  }
-  return low_waters;
 }
 
 }  // namespace clickmill::stream

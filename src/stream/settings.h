@@ -24,12 +24,4 @@ struct Settings {
 void encode_settings(const Settings& settings, std::string& out);
 Result<Settings> decode_settings(std::string_view bytes);
 
-/// A node's low-water as a tick tells it.
-struct LowWater {
-  std::string node;
-  ArrivalMs low_water;
-};
-void encode_tick(const std::vector<LowWater>& low_waters, std::string& out);
-Result<std::vector<LowWater>> decode_tick(std::string_view bytes);
-
 }  // namespace clickmill::stream

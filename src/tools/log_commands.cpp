@@ -16,6 +16,7 @@
 #include "http/message.h"
 #include "log/upkeep.h"
 #include "stream/settings.h"
+#include "stream/tick.h"
 #include "tools/offline_log.h"
 
 namespace clickmill::tools {
@@ -111,9 +112,20 @@ void append_tick(std::string_view payload, std::string& out) {
   const auto tick = stream::decode_tick(payload);
   if (!tick) return;
   out += ",\"low_waters\":{";
-  for (size_t i = 0; i < tick->size(); ++i) {
+  for (size_t i = 0; i < tick->low_waters.size(); ++i) {
     if (i != 0) out += ',';
-    out += json_quoted((*tick)[i].node) + ':' + std::to_string((*tick)[i].low_water.value());
+    const auto& [node, low_water] = tick->low_waters[i];
+    out += json_quoted(node) + ':' + std::to_string(low_water.value());
+  }
+  out += '}';
+  if (!tick->footing) return;
+  const stream::Horizon& horizon = tick->footing->horizon;
+  out += fmt::format(",\"stale_before\":{},\"first_kept_hour\":{},\"nodes\":{{",
+                     horizon.stale_before().value(), horizon.first_kept_hour());
+  for (bool first = true; const auto& [name, node] : horizon.nodes()) {
+    if (!std::exchange(first, false)) out += ',';
+    out += fmt::format("{}:{{\"low_water\":{},\"silent_ms\":{}}}", json_quoted(name),
+                       node.low_water.value(), node.silent_ms);
   }
   out += '}';
 }

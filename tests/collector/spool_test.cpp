@@ -444,5 +444,49 @@ TEST_CASE("spool: an acknowledged click is committed or still there, whatever ha
   }
 }
 
+TEST_CASE("spool: while node time stands still, clicks that agree with the wall clock are on time",
+          "[collector]") {
+  SpoolMachine machine(1);
+  // As after a run whose clock was two hours ahead.
+  const int64_t ahead = kStartMs + 2 * kHourMs;
+  machine.node_clock->begin_at(ArrivalMs(ahead));
+  const auto flags_of = [&](std::optional<int64_t> timestamp_ms) {
+    click::ClickView click;
+    click.click_id = "c";
+    click.ad_id = "ad";
+    click.timestamp_ms = EventMs(timestamp_ms.value_or(0));
+    std::string record;
+    click::encode_record(click, record);
+    REQUIRE(machine.spool->append(PartitionId(0), std::move(record), !timestamp_ms, Lane::redirects,
+                                  nullptr));
+    machine.pump();
+    const auto taken = machine.take();
+    REQUIRE(taken);
+    machine.spool->committed(PartitionId(0), *taken);
+    click::RecordScratch scratch;
+    const auto got = decoded(taken->records[0], scratch);
+    CHECK(got.received_ms.value() == machine.node_clock->now().value());
+    if (!timestamp_ms) CHECK(got.timestamp_ms.value() == machine.clock.wall_ms());
+    return got.flags;
+  };
+  const int64_t minute = floor_to(kStartMs, kMinuteMs);
+  CHECK(flags_of(kStartMs) == click::kBackfill);
+  CHECK(flags_of(kStartMs + 30'000) == click::kBackfill);
+  CHECK(flags_of(kStartMs + 30'001) == 0);
+  CHECK(flags_of(ahead) == 0);
+  machine.clock.set_wall_ms(minute + kMinuteMs + 30'000);
+  CHECK(flags_of(minute) == click::kBackfill);
+  machine.clock.set_wall_ms(minute + kMinuteMs + 30'001);
+  CHECK(flags_of(minute) == 0);
+  // A plain link has the wall clock's time, which somebody must keep right.
+  CHECK(flags_of(std::nullopt) == 0);
+  machine.clock.set_synchronised(true);
+  CHECK(flags_of(std::nullopt) == click::kBackfill);
+  // Time has caught up: all is as ever.
+  machine.clock.set_wall_ms(ahead + 1);
+  CHECK(flags_of(ahead) == 0);
+  CHECK(flags_of(kStartMs) == 0);
+}
+
 }  // namespace
 }  // namespace clickmill::collector

@@ -26,6 +26,12 @@ def flip(path, share):
         file.write(bytes([byte ^ 0x55]))
 
 
+def flip_magic(path):
+    """The number at the very end by which RocksDB knows its tables."""
+    size = os.path.getsize(path)
+    flip(path, (size - 3.5) / size)
+
+
 def files_of(folder, suffix="", prefix=""):
     found = sorted(path for path in folder.iterdir() if path.name.endswith(suffix) and path.name.startswith(prefix))
     check(found, f"no {prefix}*{suffix} in {folder}")
@@ -43,6 +49,7 @@ DAMAGES = [
     ("CURRENT gone", True, lambda data: (data / "state" / "CURRENT").unlink()),
     ("a bit of MANIFEST", True, lambda data: flip(files_of(data / "state", prefix="MANIFEST-")[-1], 0.5)),
     ("a table file gone", True, lambda data: largest(files_of(data / "state", ".sst")).unlink()),
+    ("a table file's footer", True, lambda data: flip_magic(largest(files_of(data / "state", ".sst")))),
     ("a bit of every table file", True, lambda data: [flip(path, 0.3) for path in files_of(data / "state", ".sst")]),
     ("a bit of the write-ahead log", False, lambda data: flip(largest(files_of(data / "state", ".log")), 0.5)),
     ("a part's footer", True, lambda data: flip(files_of(data / "store", ".part")[0], 0.999)),
@@ -208,3 +215,42 @@ def test_checkpoint_ahead_of_log(context):
     log = node.log_since_start()
     check("the checkpoint is at offset" in log and "but the log ends at" in log, f"it said: {log}")
     check(not any("damaged" in name for name in os.listdir(node.data_dir)), "it set the state aside")
+
+
+def test_damaged_log_manifest(context):
+    """a damaged list of a partition's segments is made anew from them, told, and costs no count and no click of the log"""
+    node = context.node({"log": {"partitions": 2}, "stream": {"checkpoint_interval_s": 1}})
+    node.upload_ads(ADS)
+    begin_ms, end_ms = now_ms() - DAY_MS, now_ms() + DAY_MS
+    clicks = [{"click_id": f"c{number}", "ad_id": ADS[number % 1500]["ad_id"], "timestamp_ms": now_ms()}
+              for number in range(30_000)]
+    send(node, clicks)
+    node.wait_total(begin_ms, end_ms, len(clicks))
+    logs = [node.data_dir / "log" / str(partition) for partition in range(2)]
+    wait_until("sealed blocks", lambda: all((log / "manifest").stat().st_size > 32 + 3 * 104 for log in logs))
+    node.stop()
+    raw = context.run("log", "dump", str(node.data_dir), "--all").stdout
+    whole = (logs[0] / "manifest").read_bytes()
+    for damage in ("a bit", "gone", "nonsense"):
+        if damage == "a bit":
+            flip(logs[0] / "manifest", (32 + 104 + 20) / len(whole))
+        elif damage == "gone":
+            (logs[0] / "manifest").unlink()
+        else:
+            (logs[0] / "manifest").write_text("nonsense")
+        verified = context.run("log", "verify", str(node.data_dir))
+        check_equal(f"{damage}: exit code of log verify", verified.returncode, 1)
+        check("manifest" in verified.stdout + verified.stderr, f"{damage}: {verified}")
+        node.start()
+        warnings = " ".join(node.get("/readyz").json()["warnings"])
+        check("partition 0" in warnings and "manifest" in warnings, f"{damage}: /readyz says {warnings!r}")
+        check_equal(f"{damage}: total", node.total(begin_ms, end_ms), len(clicks))
+        send(node, clicks[:100])
+        node.wait_spool_empty()
+        check_equal(f"{damage}: total after copies", node.total(begin_ms, end_ms), len(clicks))
+        node.stop()
+        dumped = context.run("log", "dump", str(node.data_dir), "--all").stdout
+        check(dumped.startswith(raw.splitlines()[0]), f"{damage}: another log")
+        check_equal(f"{damage}: clicks", sum('"click_id"' in line and '"partition":0' in line for line in dumped.splitlines())
+                    >= sum('"click_id"' in line and '"partition":0' in line for line in raw.splitlines()), True)
+    check_equal("log verify in the end", context.run("log", "verify", str(node.data_dir)).returncode, 0)

@@ -1,5 +1,6 @@
 """The disk under a running node is filled to the last byte by another program, or fails."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -202,3 +203,52 @@ def test_disk_fails_for_a_while(context):
     node.wait_total(begin_ms - 60_000, now_ms() + 60_000, answered)
     check_equal("lines about a stopped partition",
                 [line for line in node.log_path.read_text().splitlines() if " stopped" in line], [])
+
+
+@contextlib.contextmanager
+def read_only(folder):
+    """The folder can be read only, for as long as it lasts."""
+    def mount(*arguments):
+        done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Skipped(f"can't mount here: {done.stderr.strip()}")
+
+    mount("--bind", str(folder), str(folder))
+    try:
+        mount("-o", "remount,ro,bind", str(folder))
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def start_read_only(context, node, folder, answered):
+    """A node that redirects and says why it doesn't count; how many clicks were answered in all."""
+    with read_only(folder):
+        node.spawn()
+        wait_until("a listener", lambda: collector_answers(node))
+        users = Users(node)
+        users.wait_for(200)
+        reasons = wait_until("a reason in /readyz", lambda: not_ready(node))
+        check(any("Read-only" in reason for reason in reasons), f"/readyz said: {reasons}")
+        check(not any("another process" in reason or "damaged" in reason for reason in reasons), f"{reasons}")
+        answered += users.end()
+    node.wait_ready()
+    node.wait_total(now_ms() - 600_000, now_ms() + 60_000, answered)
+    check_equal("dropped", dropped(node), 0)
+    node.check_invariant()
+    context.say(f"{folder.name}/ read-only: /readyz said: {reasons[0]}")
+    return answered
+
+
+def test_start_on_a_read_only_disk(context):
+    """a start on a read-only data directory, store/ or ids/ redirects, says so, and counts once it is writable"""
+    node = context.node({"threads": 2, "stream": {"checkpoint_interval_s": 1},
+                         "collector": {"redirect_deadline_ms": 5}})
+    node.upload_ads(ADS)
+    users = Users(node)
+    users.wait_for(200)
+    answered = users.end()
+    for folder in (node.data_dir, node.data_dir / "store", node.data_dir / "ids", node.data_dir / "journal"):
+        node.kill()
+        answered = start_read_only(context, node, folder, answered)
+    check(not any("damaged" in path.name for path in node.data_dir.iterdir()), "something was set aside")

@@ -144,6 +144,31 @@ def test_many_lives(context):
     node.wait_total(begin_ms - 60_000, now_ms() + 60_000, sent)
 
 
+def test_lives_too_short_to_catch_up(context):
+    """a node that is killed at its first redirect, again and again, goes on in the journal file that it has"""
+    node = context.node({"log": {"partitions": 8}, "stream": {"checkpoint_interval_s": 3600}})
+    node.upload_ads([AD])
+    begin_ms = now_ms()
+    files = lambda: [name for name in journal_files(node) if name.endswith(".journal")]
+    sent = 0
+    for round_number in range(4):
+        lines = "".join(json.dumps({"click_id": f"{round_number}-{number}", "ad_id": "ad_1",
+                                    "timestamp_ms": now_ms()}) + "\n" for number in range(10_000))
+        check_equal("bulk", node.request("POST", "/v1/clicks", lines).status, 202)
+        sent += 10_000
+    node.kill()
+    before = len(files())
+    for _ in range(15):
+        node.spawn()
+        wait_redirects(node)
+        sent += 1
+        node.kill()
+    check(len(files()) <= before + 1, f"{before} journal files became {len(files())}")
+    node.start()
+    node.wait_total(begin_ms - 60_000, now_ms() + 60_000, sent)
+    node.check_invariant()
+
+
 def test_ready_when_spool_is_counted(context):
     """readiness comes when the clicks of the run before are counted"""
     node = context.node()
@@ -262,4 +287,55 @@ def test_few_descriptors(context):
     finally:
         for connection in idle:
             connection.close()
+    stop_quickly(node)
+
+
+def test_broken_config_on_sighup(context):
+    """a config that can't be taken in again is told, what was in force stays, and the ads are taken in all the same"""
+    node = context.node(start=False)
+    ads = node.directory / "ads.ndjson"
+    ads.write_text(json.dumps(AD) + "\n")
+    node.config["catalog"] = {"file": "ads.ndjson"}
+    node.start()
+    good = node.config_path.read_text()
+    node.config_path.write_text("{")
+    ads.write_text(json.dumps({**AD, "ad_id": "ad_2"}) + "\n")
+    node.process.send_signal(signal.SIGHUP)
+    wait_until("the ad", lambda: node.get("/v1/ads/ad_2").status == 200)
+    status, answer = readiness(node)
+    check_equal("ready", status, 200)
+    check(any("config" in warning for warning in answer["warnings"]), f"/readyz does not tell it: {answer}")
+    check("what was in force stays" in node.log_since_start(), node.log_since_start())
+    node.config_path.write_text(good)
+    node.process.send_signal(signal.SIGHUP)
+    wait_until("no warning", lambda: readiness(node)[1]["warnings"] == [])
+    stop_quickly(node)
+
+
+def test_zone_files(context):
+    """zone data that is missing, a folder or nonsense keeps no node from starting, and is told; SIGHUP takes it in"""
+    node = context.node(start=False)
+    zones = node.directory / "zones"
+    node.environment = {"TZDIR": str(zones)}
+    node.start()
+    node.upload_ads([AD])
+    check(redirects(node), "no redirect")
+    check(any("zone" in warning for warning in readiness(node)[1]["warnings"]), f"{readiness(node)}")
+    checked = subprocess.run([context.binary, "check-config", str(node.config_path)], capture_output=True, text=True,
+                             env={**os.environ, **node.environment})
+    check_equal("exit code of check-config", checked.returncode, 0)
+    check("zone" in checked.stderr, f"check-config says {checked.stderr!r}")
+    ask = lambda zone: node.get(f"/v1/metrics/clicks?ad_id=ad_1&from={now_ms() - 1000}&to={now_ms()}"
+                                f"&granularity=1h&timezone={zone}")
+    (zones / "Asia").mkdir(parents=True)
+    (zones / "Asia" / "Kolkata").mkdir()
+    (zones / "Asia" / "Tokyo").write_bytes(b"TZif2 nonsense")
+    shutil.copy("/usr/share/zoneinfo/Europe/Paris", zones / "Paris")
+    node.process.send_signal(signal.SIGHUP)
+    wait_until("the zone that is fine", lambda: ask("Paris").status == 200)
+    for zone in ("Asia/Kolkata", "Asia/Tokyo"):
+        answer = ask(zone)
+        check(answer.status in (400, 503), f"{zone}: {answer}")
+        check(zone in answer.json()["detail"] or answer.json().get("field") == "timezone", f"{zone}: {answer}")
+    check(redirects(node), "no redirect")
     stop_quickly(node)

@@ -89,6 +89,7 @@ TEST_CASE("state recovery: after a crash between the two renames nothing is lost
 TEST_CASE("state recovery: a damaged log is no ground to rebuild on", "[engine]") {
   Fixture node;
   node.write(node.dir->log(0) + "/manifest", "nonsense");
+  REQUIRE(node.files.remove(node.dir->log(0) + "/00000000000000000002.segment"));
   const auto refused = node.set_aside();
   REQUIRE(!refused);
   REQUIRE(node.read(node.dir->state() + "/CURRENT") == "state");

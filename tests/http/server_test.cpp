@@ -485,6 +485,32 @@ TEST_CASE("server: stop answers what is under way and closes the rest", "[http]"
   CHECK(f.has_metric("clickmill_http_connections 0"));
 }
 
+TEST_CASE("server: periodic tasks go on while stop waits for what is under way", "[http]") {
+  // As deadlines are swept: who is held then is answered still.
+  Fixture f({1, 60'000, 20'000});
+  std::atomic<bool> stopping = false;
+  f.server.every(1, [&] {
+    if (!stopping) return;
+    std::lock_guard lock(f.mutex);
+    for (auto& [request, respond] : f.held) respond(json_response("at the deadline"));
+    f.held.clear();
+  });
+  TestClient idle = f.connect();
+  CHECK(idle.call("GET", "/").status == 200);
+  TestClient busy = f.connect();
+  busy.request("GET", "/held");
+  {
+    std::unique_lock lock(f.mutex);
+    f.changed.wait(lock, [&] { return !f.held.empty(); });
+  }
+  std::thread stopper([&] { f.server.stop(10'000); });
+  // Closed by the stop, which waits for the other one now.
+  CHECK(idle.at_end());
+  stopping = true;
+  CHECK(busy.read().body == "at the deadline");
+  stopper.join();
+}
+
 TEST_CASE("server: stop does not wait longer than it was told", "[http]") {
   Fixture f;
   TestClient busy = f.connect();

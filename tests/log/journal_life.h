@@ -33,6 +33,7 @@ class JournalLife {
   }
 
   explicit JournalLife(uint64_t seed) : random(seed ^ 0x6a6f7572), sim(seed), files(&sim) {
+    if (seed % 2 == 1) options.continue_bytes = kFileBytes / (1 + seed % 3);
     // Every failure here is meant.
     set_logging(LogLevel::off, LogFormat::text);
   }
@@ -47,7 +48,7 @@ class JournalLife {
   Status open() {
     journal.reset();
     std::vector<std::pair<uint64_t, JournalPos>> found;
-    auto opened = Journal::open(*files, "journal", node_clock, small_options(),
+    auto opened = Journal::open(*files, "journal", node_clock, options,
                                 [&](JournalPos position, const RecordView& record) -> Status {
                                   found.emplace_back(id_of(record), position);
                                   return {};
@@ -134,6 +135,7 @@ class JournalLife {
     if (problem.empty()) problem = std::move(what);
   }
 
+  Journal::Options options = small_options();
   Random random;
   simulation::SimFileSystem sim;
   FileSystem* files;  ///< what the journal sees: `sim`, or something around it

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/node_clock.h"
+#include "base/read_only_disk.h"
 #include "log/journal.h"
 #include "simulation/quiet_log.h"
 #include "simulation/sim_file_system.h"
@@ -267,6 +268,44 @@ TEST_CASE("journal: opens although its bound is reached", "[log]") {
   REQUIRE(disk.click());
   disk.pump();
   CHECK_FALSE(disk.journal->clicks_wait());
+}
+
+TEST_CASE("journal: a start on a read-only disk takes clicks, and goes on once it is writable",
+          "[log]") {
+  FullDisk disk;
+  for (int i = 0; i < 5; ++i) REQUIRE(disk.click());
+  disk.pump();
+  disk.files.kill();
+  ReadOnlyDisk mounted(disk.files);
+  std::vector<std::string> before = disk.files.list(kFolder).value();
+  auto opened = Journal::open(mounted, kFolder, disk.node_clock, disk.options);
+  REQUIRE(opened);
+  disk.journal = *std::move(opened);
+  CHECK(disk.journal->health() == Journal::Health::failing);
+  size_t found = 0;
+  const auto count = [&](JournalPos, const RecordView& record) -> Status {
+    found += record.kind == RecordKind::click ? 1 : 0;
+    return {};
+  };
+  // Nobody hears of what may be gone after the next power loss.
+  CHECK(disk.journal->replay(count).error().code() == Errc::io);
+  CHECK(found == 0);
+  const size_t durable_before = disk.clicks->durables;
+  REQUIRE(disk.click());
+  disk.pump();
+  CHECK(disk.clicks->durables == durable_before);
+  CHECK(disk.files.list(kFolder).value() == before);
+
+  mounted.read_only = false;
+  disk.pump();
+  CHECK(disk.journal->health() == Journal::Health::ok);
+  CHECK(disk.clicks->durables == durable_before + 1);
+  REQUIRE(disk.journal->replay(count));
+  CHECK(found == 5);
+  disk.journal->end_replay();
+  disk.files.kill();
+  disk.open();
+  CHECK(disk.clicks_found == 6);
 }
 
 }  // namespace

@@ -19,7 +19,10 @@ constexpr uint64_t kFileBytes = JournalLife::kFileBytes;
 
 /// A life with words for what happens to its files.
 struct Rig : JournalLife {
-  explicit Rig(uint64_t seed = 1) : JournalLife(seed) { open_at_last(); }
+  explicit Rig(uint64_t seed = 1) : JournalLife(seed) {
+    options.continue_bytes = 0;
+    open_at_last();
+  }
 
   std::string path(uint64_t number) const { return "journal/" + journal_file_name(number); }
   uint64_t current() const { return journal->current_file(); }
@@ -246,6 +249,36 @@ TEST_CASE("journal: a next file that took over nothing yet may stand there", "[l
   CHECK(rig.problem == "");
   CHECK(rig.current() == 5);
   CHECK(rig.count(State::durable) == 1);
+}
+
+TEST_CASE("journal: a start goes on in a file of which little is written", "[log]") {
+  Rig rig;
+  rig.options.continue_bytes = Rig::kFileBytes / 2;
+  rig.write_noted();
+  const uint64_t torn = rig.append(Lane::votes, 11'000);
+  const uint64_t behind = rig.append(Lane::bulk, 11'000);
+  rig.journal->pump();
+  rig.damage(torn);
+  rig.records[torn].state = rig.records[behind].state = State::waiting;
+  rig.open_at_last();
+  CHECK(rig.current() == 1);
+  CHECK(rig.records[behind].state == State::gone);
+  // Three groups in place of the torn one: the whole one stood right behind them.
+  const uint64_t first = rig.write();
+  rig.write();
+  const uint64_t third = rig.write();
+  CHECK(rig.records[first].position == rig.records[torn].position);
+  CHECK(rig.records[third].position + kJournalAlign == rig.records[behind].position);
+  rig.kill();
+  rig.open_at_last();
+  CHECK(rig.problem == "");
+  CHECK(rig.current() == 1);
+  while (rig.byte_of(rig.write(8'000)) < Rig::kFileBytes / 2) {
+  }
+  rig.kill();
+  rig.open_at_last();
+  CHECK(rig.current() == 2);
+  CHECK(rig.problem == "");
 }
 
 TEST_CASE("journal: released files are recycled, and their former lives stay buried", "[log]") {

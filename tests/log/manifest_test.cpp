@@ -40,7 +40,7 @@ Edit next_close(const Contents& contents) {
 struct Fixture {
   explicit Fixture(uint64_t seed = 1) : files(seed) {
     REQUIRE(files.create_directories("/log"));
-    REQUIRE(Manifest::create(files, kPath));
+    REQUIRE(Manifest::create(files, kPath, {}));
     reopen();
   }
   void reopen() {

@@ -79,7 +79,7 @@ std::string directory_of(uint32_t partition) { return "/log/" + std::to_string(p
 /// aren't there: whoever looks into one fails.
 void write_manifest(FileSystem& files, const std::string& directory) {
   REQUIRE(files.create_directories(directory));
-  REQUIRE(Manifest::create(files, directory + "/manifest"));
+  REQUIRE(Manifest::create(files, directory + "/manifest", {}));
   auto manifest = Manifest::open(files, directory + "/manifest");
   REQUIRE(manifest);
   std::vector<Edit> edits;

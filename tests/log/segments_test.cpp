@@ -211,16 +211,6 @@ TEST_CASE("segments: opening reads the manifest only", "[log]") {
   CHECK(log.segments->verify().damage.size() == names.size());
 }
 
-TEST_CASE("segments: a missing manifest is not taken for a new log", "[log]") {
-  SealedLog log(2, 3, {});
-  log.open();
-  log.seal(3);
-  const auto before = log.contents();
-  REQUIRE(log.files.remove(kDirectory + "/manifest"));
-  CHECK(log.try_open().error().code() == Errc::corrupt);
-  CHECK(log.contents() == before);
-}
-
 TEST_CASE("segments: removes leftovers with names of its own only", "[log]") {
   SealedLog log(2, 3, {});
   log.open();

@@ -21,6 +21,7 @@ engine::Machine::Options SimNode::machine_options() {
   options.journal.file_bytes = kFileBytes;
   options.journal.group_bytes = 4 << 10;
   options.journal.unsynced_bytes = 16 << 10;
+  options.journal.continue_bytes = kFileBytes / 2;
   options.journal.queue_bytes = options_.buffer_bytes;
   options.journal.reserve_bytes = options_.reserve_bytes;
   options.segments.segment_bytes = 64 << 10;

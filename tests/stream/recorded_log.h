@@ -12,7 +12,7 @@
 #include "click/sample_clicks.h"
 #include "log/entry.h"
 #include "stream/review.h"
-#include "stream/settings.h"
+#include "stream/tick.h"
 
 namespace clickmill::stream {
 
@@ -77,7 +77,7 @@ class RecordedLog {
         low_waters.push_back({settings_.nodes[i], low_water(senders_[i])});
     }
     std::string payload;
-    encode_tick(low_waters, payload);
+    encode_tick(low_waters, nullptr, payload);
     append(click::EntryKind::tick, 1, std::move(payload));
   }
 

@@ -12,6 +12,7 @@
 #include "state/memory_store.h"
 #include "stream/pipeline.h"
 #include "stream/review.h"
+#include "stream/tick.h"
 
 namespace clickmill::stream {
 namespace {
@@ -54,9 +55,12 @@ class TestLog {
     }
     add(click::EntryKind::clicks, static_cast<uint32_t>(clicks.size()), std::move(payload), append);
   }
-  void tick(const std::vector<LowWater>& low_waters, int64_t append) {
+  /// A full one repeats what holds behind it.
+  void tick(const std::vector<LowWater>& low_waters, int64_t append, bool full = false) {
     std::string payload;
-    encode_tick(low_waters, payload);
+    Footing behind = footing;
+    behind.tick(LogMs(append), low_waters);
+    encode_tick(low_waters, full ? &behind : nullptr, payload);
     add(click::EntryKind::tick, 1, std::move(payload), append);
   }
   void settings(const Settings& settings, int64_t append) {
@@ -78,7 +82,14 @@ class TestLog {
       return {};
     };
   }
+  /// What is left when older entries are dropped.
+  TestLog from(uint64_t offset) const {
+    TestLog out = *this;
+    std::erase_if(out.entries_, [&](const log::Entry& e) { return e.first < Offset(offset); });
+    return out;
+  }
   mutable int readings = 0;
+  Footing footing;  ///< behind the last entry
 
  private:
   void add(click::EntryKind kind, uint32_t count, std::string payload, int64_t append) {
@@ -88,6 +99,7 @@ class TestLog {
     entry.kind = static_cast<uint8_t>(kind);
     entry.append_ms = LogMs(append);
     entry.payload = std::move(payload);
+    if (!footing.pass(kind, entry.append_ms, entry.payload)) FAIL("malformed");
     next_ += count;
     entries_.push_back(std::move(entry));
   }
@@ -273,6 +285,62 @@ TEST_CASE("recount: a log that doesn't begin at its start names the minutes it c
   CHECK(judged == kStart + kHourMs + 24 * kHourMs + kMinuteMs);
 }
 
+TEST_CASE("recount: where the log's begin is gone, a full tick says what held", "[stream]") {
+  TestLog log;
+  Settings settings;
+  settings.window_grace_ms = 300'000;
+  settings.nodes = {"n1", "n2"};
+  log.settings(settings, kStart);
+  // n2 holds T back, and isn't heard for a day and a half.
+  log.tick({{"n1", ArrivalMs(kStart)}, {"n2", ArrivalMs(kStart)}}, kStart);
+  const int64_t begin = kStart + kHourMs;
+  SECTION("a full tick") { log.tick({{"n1", ArrivalMs(begin)}}, begin, true); }
+  SECTION("entries, then a full tick") {
+    log.clicks({{.id = "x", .timestamp = begin, .received = begin}}, begin, begin);
+    log.tick({{"n1", ArrivalMs(begin)}}, begin, true);
+  }
+  for (int64_t now = begin; now < begin + 36 * kHourMs; now += kMinuteMs)
+    log.tick({{"n1", ArrivalMs(now)}}, now);
+  const int64_t now = begin + 36 * kHourMs;
+  // Too old, had n2 not been waited for; and late by another grace than is in force at last.
+  const int64_t old = begin + 30 * kHourMs;
+  log.clicks({{.id = "a", .timestamp = old, .received = old + 200'000}}, now, old, false, "n2");
+  log.settings({}, now);
+  auto options = options_of(begin + 26 * kHourMs, now);
+  CHECK(recount_of(log, options).size() == 1);
+  const auto cut = recount(options, log.from(3).reader()).value();
+  CHECK(cut.judged_from_ms > INT64_MIN);
+  CHECK(cut.judged_from_ms <= old);
+  CHECK(shown(cut.rows) == recount_of(log, options));
+}
+
+TEST_CASE("recount: ids that were kept for longer by the time are waited for", "[stream]") {
+  TestLog log;
+  Settings settings;
+  settings.dedup_hours = 48;
+  log.settings(settings, kStart);
+  log.tick({{"n1", ArrivalMs(kStart)}}, kStart, true);
+  log.settings({}, kStart + 50 * kHourMs);
+  const auto cut = recount(options_of(), log.from(2).reader()).value();
+  CHECK(cut.judged_from_ms == kStart + 48 * kHourMs + kMinuteMs);
+}
+
+TEST_CASE("recount: a full tick that doesn't agree with the log is damage", "[stream]") {
+  TestLog log;
+  log.clicks({{"a"}}, kStart + 200, kStart);
+  log.footing.horizon.advance(LogMs(kStart + 5 * kHourMs));
+  log.footing.horizon.settle(24, 72);
+  log.tick({{"n1", ArrivalMs(kStart + 5 * kHourMs)}}, kStart + 5 * kHourMs, true);
+  REQUIRE(recount(options_of(), log.reader()));
+  log.footing.horizon.advance(LogMs(kStart + 50 * kHourMs));
+  log.footing.horizon.tell("n1", ArrivalMs(kStart + 50 * kHourMs));
+  log.tick({}, kStart + 6 * kHourMs, true);
+  const auto wrong = recount(options_of(), log.reader());
+  REQUIRE_FALSE(wrong);
+  CHECK(wrong.error().code() == Errc::corrupt);
+  CHECK(wrong.error().message().find("log offset 3") != std::string::npos);
+}
+
 TEST_CASE("recount: a damaged entry is an error that names its offset", "[stream]") {
   TestLog log;
   log.clicks({{"a"}}, kStart + 200, kStart);
@@ -337,10 +405,15 @@ TEST_CASE("recount: agrees with the stream on random logs", "[stream]") {
     return static_cast<int64_t>(random.below(static_cast<uint64_t>(most)));
   };
   log.settings(settings, now);
+  int64_t hour = now / kHourMs;
   for (int step = 0; step < 200; ++step) {
     // Mostly moments, now and then hours.
     now += random.below(8) == 0 ? pick(3 * kHourMs) : pick(20'000);
     const uint64_t what = random.below(10);
+    if (hour != now / kHourMs) {
+      hour = now / kHourMs;
+      log.tick({{"n1", ArrivalMs(now - pick(kHourMs))}}, now, true);
+    }
     if (what == 0) {
       log.tick(
           {{"n1", ArrivalMs(now - pick(kMinuteMs))}, {"n2", ArrivalMs(now - pick(4 * kHourMs))}},

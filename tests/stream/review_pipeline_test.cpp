@@ -12,6 +12,7 @@
 #include "state/memory_store.h"
 #include "store/merge.h"
 #include "stream/pipeline.h"
+#include "stream/tick.h"
 
 namespace clickmill::stream {
 namespace {
@@ -202,7 +203,7 @@ TEST_CASE("stream: what is kept for 90 days goes by log time, of which a jump is
   const Offset late = stream.clicks({{"late", "ad_1", "adv_1", kStartMs, now}}, now);
   now += 100 * kDayMs;
   std::string tick;
-  encode_tick({{"n1", ArrivalMs(now)}}, tick);
+  encode_tick({{"n1", ArrivalMs(now)}}, nullptr, tick);
   stream.append(click::EntryKind::tick, 1, tick, now);
   stream.checkpoint();
   CHECK(stream.open_clicks() == std::vector<uint64_t>{late.value()});

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -17,7 +18,7 @@
 #include "log/entry.h"
 #include "stream/checkpoint.h"
 #include "stream/repair.h"
-#include "stream/settings.h"
+#include "stream/tick.h"
 
 namespace clickmill::stream {
 
@@ -93,6 +94,7 @@ struct TestEntry {
   int64_t low_water = 0;
   std::vector<TestClick> clicks;
   std::vector<LowWater> low_waters;  // tick
+  std::optional<Footing> footing;    // tick: a full one
   Settings settings;                 // settings
   std::vector<TestRepair> repairs;   // repair, at most one piece of them
 
@@ -110,7 +112,7 @@ struct TestEntry {
       click::encode_batch_header({sender, again, ArrivalMs(low_water)}, entry.payload);
       for (const auto& click : clicks) click::encode_record(click.view(), entry.payload);
     } else if (kind == click::EntryKind::tick) {
-      encode_tick(low_waters, entry.payload);
+      encode_tick(low_waters, footing ? &*footing : nullptr, entry.payload);
     } else if (kind == click::EntryKind::settings) {
       encode_settings(settings, entry.payload);
     } else if (kind == click::EntryKind::repair) {
