@@ -254,6 +254,7 @@ LogMs Partition::next_append_ms(ArrivalMs not_below) {
 
 Status Partition::append_entry(click::EntryKind kind, uint32_t count, std::string&& payload,
                                LogMs append_ms) {
+  if (kind != click::EntryKind::tick && begins_hour(append_ms)) TRY(append_tick(append_ms));
   log::Entry entry;
   entry.count = count;
   entry.kind = static_cast<uint8_t>(kind);

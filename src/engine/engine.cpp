@@ -24,6 +24,7 @@
 #include "engine/node_metrics.h"
 #include "engine/options.h"
 #include "engine/peering.h"
+#include "engine/readiness.h"
 #include "engine/recovery.h"
 #include "http/server.h"
 
@@ -388,25 +389,7 @@ std::vector<std::string> Engine::Impl::not_ready() {
   if (peering_) {
     for (std::string& reason : peering_->reasons()) reasons.push_back(std::move(reason));
   }
-  // Those that wait for the configuration service may wait for long.
-  const collector::Spool& spool = machine_->spool();
-  if (const uint64_t earlier = spool.earlier_clicks(); earlier > spool.pending_clicks())
-    reasons.push_back(fmt::format("spool: {} clicks of the last run are not counted yet", earlier));
-  switch (machine_->journal().health()) {
-    case log::Journal::Health::ok:
-      if (machine_->journal().clicks_wait()) {
-        reasons.push_back("journal: no space but the reserve; clicks wait in memory");
-      }
-      break;
-    case log::Journal::Health::no_room:
-      reasons.push_back("journal: no room for a new file; clicks and log wait in memory");
-      break;
-    case log::Journal::Health::failing:
-      reasons.push_back("journal: the disk can't be written; clicks and log wait in memory");
-      break;
-  }
-  if (std::string trouble = machine_->clock().trouble(); !trouble.empty())
-    reasons.push_back(std::move(trouble));
+  for (std::string& reason : waits_of(*machine_)) reasons.push_back(std::move(reason));
   return reasons;
 }
 

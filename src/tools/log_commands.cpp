@@ -121,7 +121,7 @@ void append_tick(std::string_view payload, std::string& out) {
   if (!tick->footing) return;
   const stream::Horizon& horizon = tick->footing->horizon;
   out += fmt::format(",\"stale_before\":{},\"first_kept_hour\":{},\"nodes\":{{",
-                     horizon.stale_before().value(), horizon.first_kept_hour());
+                     horizon.stale_before().value(), horizon.first_kept_hour().value());
   for (bool first = true; const auto& [name, node] : horizon.nodes()) {
     if (!std::exchange(first, false)) out += ',';
     out += fmt::format("{}:{{\"low_water\":{},\"silent_ms\":{}}}", json_quoted(name),

@@ -20,7 +20,7 @@ std::string kinds_of(PartitionFixture& fixture, Offset from) {
     const auto kind = static_cast<click::EntryKind>(entry->kind);
     const bool full =
         kind == click::EntryKind::tick && stream::decode_tick(entry->payload).value().footing;
-    out += full ? 'T' : "nctsdr"[entry->kind];
+    out += full ? 'T' : "nctsdrm"[entry->kind];
   }
   return out;
 }
