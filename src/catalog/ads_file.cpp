@@ -133,6 +133,17 @@ void append_change(const AdsChange& change, std::string& body) {
   }
 }
 
+Result<std::vector<AdsChange>> read_changes(std::string_view body) {
+  std::vector<AdsChange> changes;
+  ByteCursor cursor(body);
+  while (!cursor.empty()) {
+    auto change = read_change(cursor);
+    if (!change) return Error(Errc::corrupt, "a change of an ad is malformed");
+    changes.push_back(*std::move(change));
+  }
+  return changes;
+}
+
 Result<AdsFile> AdsFile::open(FileSystem& files, std::string path,
                               const std::function<void(AdsChange&&)>& on_change) {
   if (!files.exists(path)) {

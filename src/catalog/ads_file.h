@@ -20,6 +20,8 @@ struct AdsChange {
   Hash128 source;  ///< checksum of the ads file last taken in
 };
 void append_change(const AdsChange& change, std::string& body);
+/// Errc::corrupt for bytes that append_change() can't have written.
+Result<std::vector<AdsChange>> read_changes(std::string_view body);
 void append_upsert(const Ad& ad, std::string& body);
 /// Bytes that append_upsert() adds, about.
 size_t upsert_bytes(const Ad& ad);

@@ -43,6 +43,11 @@ class FileCatalog final : public Catalog {
   Status put_all(const std::vector<Ad>& ads) override;
   Result<bool> remove(std::string_view ad_id) override;
   Result<size_t> take_in_file(const std::string& path) override;
+  Status apply(const std::vector<AdsChange>& changes) override;
+  Hash128 taken_in() const override {
+    std::lock_guard lock(writer_mutex_);
+    return source_;
+  }
 
   void start(std::shared_ptr<const Shards> ads, Hash128 source);
   void mend();
@@ -59,14 +64,15 @@ class FileCatalog final : public Catalog {
     std::lock_guard lock(snapshot_mutex_);
     return snapshot_;
   }
-  Status upsert(const Ad& ad, Edit& edit);
+  static Status upsert(const Ad& ad, Edit& edit);
+  static bool erase(std::string_view ad_id, Edit& edit);
   Status commit(Edit&& edit, Hash128 source);
   Status rewrite(const Shards& ads, Hash128 source);
   void compact_if_worth_it();
 
   // Serialises writers, who wait for the disk under it: the catalog belongs to no
   // thread of its own. Taken before snapshot_mutex_.
-  std::mutex writer_mutex_;
+  mutable std::mutex writer_mutex_;
   FileSystem* files_;
   const std::string damage_;
   AdsFile file_;
@@ -104,6 +110,14 @@ Status FileCatalog::upsert(const Ad& ad, Edit& edit) {
   edit.growth += static_cast<int64_t>(upsert_bytes(ad));
   if (const auto old = edit.ads.put(ad)) edit.growth -= static_cast<int64_t>(upsert_bytes(*old));
   return {};
+}
+
+bool FileCatalog::erase(std::string_view ad_id, Edit& edit) {
+  const auto removed = edit.ads.remove(ad_id);
+  if (removed == nullptr) return false;
+  edit.growth -= static_cast<int64_t>(upsert_bytes(*removed));
+  append_change({AdsChange::Kind::remove, {std::string(ad_id), {}, {}, {}}, {}}, edit.body);
+  return true;
 }
 
 /// Makes the edit durable, then visible.
@@ -162,12 +176,26 @@ Status FileCatalog::put_all(const std::vector<Ad>& ads) {
 Result<bool> FileCatalog::remove(std::string_view ad_id) {
   std::lock_guard lock(writer_mutex_);
   Edit edit(current());
-  const auto removed = edit.ads.remove(ad_id);
-  if (removed == nullptr) return false;
-  edit.growth -= static_cast<int64_t>(upsert_bytes(*removed));
-  append_change({AdsChange::Kind::remove, {std::string(ad_id), {}, {}, {}}, {}}, edit.body);
+  if (!erase(ad_id, edit)) return false;
   TRY(commit(std::move(edit), source_));
   return true;
+}
+
+Status FileCatalog::apply(const std::vector<AdsChange>& changes) {
+  std::lock_guard lock(writer_mutex_);
+  Edit edit(current());
+  Hash128 source = source_;
+  for (const AdsChange& change : changes) {
+    switch (change.kind) {
+      case AdsChange::Kind::upsert: TRY(upsert(change.ad, edit)); break;
+      case AdsChange::Kind::remove: erase(change.ad.ad_id, edit); break;
+      case AdsChange::Kind::source:
+        source = change.source;
+        append_change(change, edit.body);
+        break;
+    }
+  }
+  return commit(std::move(edit), source);
 }
 
 Result<size_t> FileCatalog::take_in_file(const std::string& path) {
@@ -185,9 +213,16 @@ Result<size_t> FileCatalog::take_in_file(const std::string& path) {
 
 }  // namespace
 
-Status check_ads_file(FileSystem& files, const std::string& path) {
+Result<AdsUpload> read_ads_file(FileSystem& files, const std::string& path) {
   const std::string text = TRY(read_file(files, path));
-  TRY(read_ads(text, path));
+  AdsUpload upload;
+  upload.ads = TRY(read_ads(text, path));
+  upload.checksum = xxh128_of(text);
+  return upload;
+}
+
+Status check_ads_file(FileSystem& files, const std::string& path) {
+  TRY(read_ads_file(files, path));
   return {};
 }
 

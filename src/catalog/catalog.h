@@ -12,12 +12,15 @@
 #include <string_view>
 #include <vector>
 
+#include "base/checksum.h"
 #include "base/file_system.h"
 #include "base/result.h"
 #include "catalog/ad.h"
 #include "catalog/snapshot.h"
 
 namespace clickmill::catalog {
+
+struct AdsChange;
 
 /// The ads of this node: an immutable snapshot for readers (shared_ptr swap),
 /// one writer at a time, and a durable file.
@@ -49,8 +52,19 @@ class Catalog {
   /// last taken in (the checksum is remembered durably). Answers how many ads
   /// it took in (0: unchanged). Errc::invalid names line and field; then nothing is taken in.
   virtual Result<size_t> take_in_file(const std::string& path) = 0;
+  /// All in their order, in one durable write (and one new snapshot).
+  virtual Status apply(const std::vector<AdsChange>& changes) = 0;
+  /// Checksum of the file last taken in; zeros: none was.
+  virtual Hash128 taken_in() const = 0;
 };
 
+/// An NDJSON file of ads.
+struct AdsUpload {
+  std::vector<Ad> ads;
+  Hash128 checksum;
+};
+/// Errors as take_in_file.
+Result<AdsUpload> read_ads_file(FileSystem& files, const std::string& path);
 /// Whether take_in_file could read the file and what it says. Errors as there.
 Status check_ads_file(FileSystem& files, const std::string& path);
 

@@ -14,16 +14,10 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "catalog/catalog.h"
+#include "catalog/lookup.h"
 #include "catalog/source.h"
 
 namespace clickmill::catalog {
-
-/// What is known of one ad.
-struct Finding {
-  enum class Kind : uint8_t { ad, no_ad, unavailable };
-  Kind kind = Kind::unavailable;
-  std::shared_ptr<const Ad> ad;  ///< for Kind::ad
-};
 
 /// The ads of a configuration service, asked for one by one and remembered.
 ///
@@ -42,7 +36,7 @@ struct Finding {
 /// Thread: any. One mutex guards it all: a question and the callers it gathers
 /// must not miss each other. Only the copy's snapshot is taken under it; callbacks
 /// run outside.
-class Service {
+class Service final : public Lookup {
  public:
   /// Runs a task that may wait for the disk; false: not now.
   using InBackground = std::function<bool(std::function<void()>)>;
@@ -58,16 +52,13 @@ class Service {
     size_t callers_most = 16'384;
     InBackground in_background = nullptr;  ///< must be given
   };
-  using Done = std::function<void(Finding)>;
 
   /// All but the options are borrowed.
   Service(Source& source, Catalog& copy, const Clock& clock, Options options, Metrics& metrics);
 
-  /// What is known without asking: an ad or no_ad; empty: look_up() must ask.
-  std::optional<Finding> known(std::string_view ad_id);
-  /// Calls `done` once, at once or when the service has answered, at the latest
-  /// `timeout_ms` later (by tick()).
-  void look_up(std::string_view ad_id, Done done);
+  std::optional<Finding> known(std::string_view ad_id) override;
+  /// At the latest `timeout_ms` later by tick().
+  void look_up(std::string_view ad_id, Done done) override;
   /// Ends what waits too long, asks again what failed, writes what was found. Call
   /// every few milliseconds.
   void tick();

@@ -4,8 +4,8 @@
 
 namespace clickmill::collector {
 
-Enricher::Enricher(catalog::Service& service, const Clock& clock, Options options, Metrics& metrics)
-    : service_(service),
+Enricher::Enricher(catalog::Lookup& lookup, const Clock& clock, Options options, Metrics& metrics)
+    : lookup_(lookup),
       clock_(clock),
       options_(options),
       enriched_(metrics.counter("clickmill_spool_enriched_total",
@@ -57,8 +57,8 @@ void Enricher::tick() {
   given_up_.add(late.size());
   for (const Click& click : late) click.done(nullptr);
   for (const std::string& ad_id : due) {
-    service_.look_up(
-        ad_id, [this, ad_id](const catalog::Finding& finding) { on_finding(ad_id, finding); });
+    lookup_.look_up(ad_id,
+                    [this, ad_id](const catalog::Finding& finding) { on_finding(ad_id, finding); });
   }
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "catalog/service.h"
+#include "catalog/lookup.h"
 
 namespace clickmill::collector {
 
@@ -22,7 +22,7 @@ namespace clickmill::collector {
 /// `asked_most` ads are asked for at a time, so that people whose redirect waits
 /// come first.
 /// Thread: any. The mutex guards the clicks that wait, which the journal adds and
-/// the service's answers take away; neither the service nor who waits is called under it.
+/// the service's answers take away; neither the lookup nor who waits is called under it.
 class Enricher {
  public:
   struct Options {
@@ -33,8 +33,8 @@ class Enricher {
   };
   /// The click's ad; null: it goes on as a click of an unknown ad.
   using Done = std::function<void(const catalog::Ad*)>;
-  /// `service` is borrowed.
-  Enricher(catalog::Service& service, const Clock& clock, Options options, Metrics& metrics);
+  /// `lookup` is borrowed.
+  Enricher(catalog::Lookup& lookup, const Clock& clock, Options options, Metrics& metrics);
 
   /// Calls `done` once, at once or from tick() or the service's thread.
   void find(const std::string& ad_id, Done done);
@@ -52,7 +52,7 @@ class Enricher {
   };
   void on_finding(const std::string& ad_id, const catalog::Finding& finding);
 
-  catalog::Service& service_;
+  catalog::Lookup& lookup_;
   const Clock& clock_;
   const Options options_;
   Counter& enriched_;

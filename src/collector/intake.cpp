@@ -10,10 +10,10 @@ std::string_view cut(std::string_view header) { return cut_utf8(header, click::k
 
 }  // namespace
 
-Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, Options options)
+Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Lookup* lookup, Options options)
     : spool_(spool),
       catalog_(catalog),
-      service_(service),
+      lookup_(lookup),
       options_(std::move(options)),
       proxies_(options_.trusted_proxies) {}
 
@@ -56,8 +56,8 @@ Intake::Target Intake::target_of(std::shared_ptr<const catalog::Ad> ad, bool ad_
 }
 
 std::optional<Intake::Target> Intake::known_target(std::string_view ad_id) const {
-  if (service_ != nullptr) {
-    auto finding = service_->known(ad_id);
+  if (lookup_ != nullptr) {
+    auto finding = lookup_->known(ad_id);
     if (!finding) return std::nullopt;
     return target_of(std::move(finding->ad), false);
   }
@@ -68,7 +68,7 @@ std::optional<Intake::Target> Intake::known_target(std::string_view ad_id) const
 }
 
 void Intake::ask_target(std::string_view ad_id, std::function<void(const Target&)> done) const {
-  service_->look_up(ad_id, [this, done = std::move(done)](catalog::Finding finding) {
+  lookup_->look_up(ad_id, [this, done = std::move(done)](catalog::Finding finding) {
     const bool ad_pending = finding.kind == catalog::Finding::Kind::unavailable;
     done(target_of(std::move(finding.ad), ad_pending));
   });

@@ -8,10 +8,11 @@
 #include <vector>
 
 #include "catalog/catalog.h"
-#include "catalog/service.h"
+#include "catalog/lookup.h"
 #include "click/parse.h"
 #include "collector/spool.h"
 #include "collector/trusted_proxies.h"
+#include "http/message.h"
 
 namespace clickmill::collector {
 
@@ -28,8 +29,8 @@ class Intake {
     std::string click_id_header;
     uint32_t partitions = 64;
   };
-  /// `service`: where ads are asked for; null: the catalog has them all.
-  Intake(Spool& spool, catalog::Catalog& catalog, catalog::Service* service, Options options);
+  /// `lookup`: where ads are asked for; null: the catalog has them all.
+  Intake(Spool& spool, catalog::Catalog& catalog, catalog::Lookup* lookup, Options options);
 
   /// What a connection tells of a click that doesn't say it itself. A bulk line's is empty:
   /// its connection is a server's, which says nothing of the person who clicked.
@@ -50,7 +51,7 @@ class Intake {
         false;  ///< the configuration service didn't say in time whether there is such an ad
     std::string_view url;  ///< empty: nowhere
   };
-  /// What is known without asking the configuration service; empty: ask_target().
+  /// What is known without asking elsewhere; empty: ask_target().
   std::optional<Target> known_target(std::string_view ad_id) const;
   /// Asks it; `done` is called once, after catalog.timeout_ms at the latest, from any thread.
   void ask_target(std::string_view ad_id, std::function<void(const Target&)> done) const;
@@ -72,7 +73,7 @@ class Intake {
 
   Spool& spool_;
   catalog::Catalog& catalog_;
-  catalog::Service* const service_;
+  catalog::Lookup* const lookup_;
   const Options options_;
   const TrustedProxies proxies_;
 };

@@ -16,6 +16,7 @@
 #include "base/logging.h"
 #include "base/process_metrics.h"
 #include "base/reserved_file_system.h"
+#include "catalog/service.h"
 #include "collector/cors.h"
 #include "collector/enricher.h"
 #include "engine/data_dir.h"

@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "base/read_only_disk.h"
+#include "catalog/ads_file.h"
 #include "simulation/quiet_log.h"
 #include "simulation/sim_file_system.h"
 
@@ -419,6 +420,49 @@ TEST_CASE("catalog: an ads file with a bad line names it and leaves all as it wa
   REQUIRE(fixture.all().empty());
   fixture.write(path, ad_to_json(ad_of(1)) + "\n");
   REQUIRE(*fixture.catalog->take_in_file(path) == 1);
+}
+
+TEST_CASE("catalog: changes are applied in their order, all at once, and stay", "[catalog]") {
+  using Kind = AdsChange::Kind;
+  Fixture fixture;
+  REQUIRE(fixture.catalog->put(ad_of(1)));
+  const AdsChange removal{Kind::remove, {ad_of(1).ad_id, {}, {}, {}}, {}};
+  const Hash128 file{7, 8};
+  REQUIRE(fixture.catalog->apply({{Kind::upsert, ad_of(2), {}},
+                                  removal,
+                                  {Kind::upsert, ad_of(3), {}},
+                                  {Kind::remove, {"unknown", {}, {}, {}}, {}},
+                                  {Kind::upsert, ad_of(2, 5), {}},
+                                  {Kind::source, {}, file}}));
+  const Model expected{{"ad_2", ad_of(2, 5)}, {"ad_3", ad_of(3)}};
+  CHECK(fixture.all() == expected);
+  CHECK(fixture.catalog->taken_in() == file);
+  fixture.reopen();
+  CHECK(fixture.all() == expected);
+  CHECK(fixture.catalog->taken_in() == file);
+  // What says nothing new writes nothing, and one that breaks a rule none of the others.
+  const std::string before = fixture.file_bytes();
+  REQUIRE(fixture.catalog->apply({{Kind::upsert, ad_of(3), {}}, removal}));
+  CHECK_FALSE(fixture.catalog->apply(
+      {{Kind::remove, ad_of(3), {}}, {Kind::upsert, {"not an id", "a", "b", "c"}, {}}}));
+  CHECK(fixture.file_bytes() == before);
+  CHECK(fixture.all() == expected);
+}
+
+TEST_CASE("catalog: changes are read back as they were written", "[catalog]") {
+  using Kind = AdsChange::Kind;
+  std::string body;
+  append_change({Kind::upsert, ad_of(1), {}}, body);
+  append_change({Kind::remove, {"ad_2", {}, {}, {}}, {}}, body);
+  append_change({Kind::source, {}, {1, 2}}, body);
+  const auto changes = read_changes(body);
+  REQUIRE(changes);
+  REQUIRE(changes->size() == 3);
+  CHECK((*changes)[0].ad == ad_of(1));
+  CHECK((*changes)[1].ad.ad_id == "ad_2");
+  CHECK((*changes)[2].source == Hash128{1, 2});
+  body.pop_back();
+  CHECK(read_changes(body).error().code() == Errc::corrupt);
 }
 
 TEST_CASE("catalog: what an ads file gave is remembered when the file is rewritten", "[catalog]") {

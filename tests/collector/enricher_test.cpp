@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "catalog/service.h"
 #include "click/click.h"
 #include "collector/spool.h"
 #include "simulation/sim_file_system.h"
