@@ -106,6 +106,13 @@ Result<Offset> Replica::append(log::Entry&& entry) {
   return last;
 }
 
+Result<uint64_t> Replica::read() {
+  if (stopped_) return Error(Errc::closed, "the journal has failed");
+  const uint64_t id = TRY(core_.read());
+  drain();
+  return id;
+}
+
 Status Replica::change(std::vector<Member> voters, std::vector<Member> learners) {
   TRY(core_.change(std::move(voters), std::move(learners)));
   drain();
@@ -200,6 +207,7 @@ bool Replica::order(Core::Output& out) {
   }
   if (!waiting_.empty()) write_waiting();
   if (out.behind) behind_ = out.behind;
+  reads_.insert(reads_.end(), out.reads.begin(), out.reads.end());
   forgot_ = forgot_ || out.forgot;
   if (stopped_) return false;
   for (const Message& message : out.messages) send(message);

@@ -53,6 +53,8 @@ class Replica {
   /// answers: its last offset, Errc::not_leader, busy, or the journal's error, and then it is
   /// in no log.
   Result<Offset> append(log::Entry&& entry);
+  /// As leader: an id that take_reads() will answer; see Core::read.
+  Result<uint64_t> read();
   Status change(std::vector<Member> voters, std::vector<Member> learners);
   Status hand_over(StorageId heir);
 
@@ -71,6 +73,9 @@ class Replica {
 
   /// What this member lacks and must fetch, since it last asked.
   std::optional<Behind> take_behind() { return std::exchange(behind_, std::nullopt); }
+  /// Ids of reads with offsets, since it was last asked: who has applied that much knows all
+  /// that was committed before the read. None is answered once this member leads no more.
+  std::vector<std::pair<uint64_t, Offset>> take_reads() { return std::exchange(reads_, {}); }
   /// Whether this disk has lost what it acknowledged.
   bool forgot() const { return forgot_; }
   /// May be sealed: behind it the members are not written down yet.
@@ -112,6 +117,7 @@ class Replica {
   std::vector<log::Entry> incoming_;            ///< of the message that is worked on
   std::map<StorageId, std::string> strangers_;  ///< who wrote and is no member here
   std::optional<Behind> behind_;
+  std::vector<std::pair<uint64_t, Offset>> reads_;
   /// A committed change of members that is not written down.
   std::optional<std::pair<Offset, std::shared_ptr<const Membership>>> unkept_;
   bool forgot_ = false;
