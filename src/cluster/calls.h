@@ -22,6 +22,7 @@ enum class CallKind : uint8_t {
   founding = 4,  ///< which cluster is this
   ad = 5,        ///< how far the ads are
   page = 6,      ///< an answer of the api
+  ads = 7,       ///< changes of ads, to the leader of their group
 };
 
 /// Questions to other nodes and their answers. Each question is answered exactly once: by the

@@ -21,9 +21,9 @@ void Caretaker::look(int64_t now_ns) {
   }
 }
 
-void Caretaker::look_after(Partition& partition, int64_t now_ns) {
-  if (!partition.replica().leads_surely()) return;
-  if (!replace_disks(partition, now_ns)) prefer(partition, now_ns);
+void Caretaker::look_after(GroupMember& group, int64_t now_ns) {
+  if (!group.replica().leads_surely()) return;
+  if (!replace_disks(group, now_ns)) prefer(group, now_ns);
 }
 
 bool Caretaker::is_near(const raft::Core& core, raft::StorageId storage, uint64_t near) {
@@ -33,8 +33,8 @@ bool Caretaker::is_near(const raft::Core& core, raft::StorageId storage, uint64_
 }
 
 /// True when a member is not what it should be, whether something could be done about it or not.
-bool Caretaker::replace_disks(Partition& partition, int64_t now_ns) {
-  const raft::Core& core = partition.replica().core();
+bool Caretaker::replace_disks(GroupMember& group, int64_t now_ns) {
+  const raft::Core& core = group.replica().core();
   const raft::Membership& now = core.membership();
   if (now.joint()) return true;
   std::vector<raft::Member> voters = now.voters;
@@ -55,42 +55,42 @@ bool Caretaker::replace_disks(Partition& partition, int64_t now_ns) {
     std::erase_if(voters, [&](const auto& member) { return member.node == fresh.node; });
     voters.push_back(fresh);
     log_info("raft", fmt::format("partition {}: node {} votes with its new disk from here on",
-                                 partition.id().value(), node));
+                                 group.id().value(), node));
   }
   const bool change = voters != now.voters || learners != now.learners;
   if (change)
-    ignore(partition.change_members(std::move(voters), std::move(learners)),
+    ignore(group.change_members(std::move(voters), std::move(learners)),
            "what can't be done now is wanted in the next round again");
   return wrong;
 }
 
-void Caretaker::prefer(Partition& partition, int64_t now_ns) {
-  const std::string& preferred = options_.nodes[partition.id().value() % options_.nodes.size()];
+void Caretaker::prefer(GroupMember& group, int64_t now_ns) {
+  const std::string& preferred = options_.nodes[group.id().value() % options_.nodes.size()];
   const auto seen = seen_.find(preferred);
   if (seen == seen_.end() || now_ns < next_hand_over_ns_) return;
   if (now_ns - seen->second.since_ns < options_.prefer_after_ms * 1'000'000) return;
-  const raft::Core& core = partition.replica().core();
+  const raft::Core& core = group.replica().core();
   if (!core.membership().is_voter(seen->second.storage)) return;
   if (!is_near(core, seen->second.storage, options_.near)) return;
-  if (partition.hand_over(seen->second.storage))
+  if (group.hand_over(seen->second.storage))
     next_hand_over_ns_ = now_ns + options_.hand_over_every_ms * 1'000'000;
 }
 
-void Caretaker::hand_over(Partition& partition) {
-  const raft::Core& core = partition.replica().core();
-  if (!partition.replica().leads_surely()) return;
+void Caretaker::hand_over(GroupMember& group) {
+  const raft::Core& core = group.replica().core();
+  if (!group.replica().leads_surely()) return;
   const raft::Member* heir = nullptr;
   Offset most;
   for (const raft::Member& member : core.membership().voters) {
     const auto progress = core.progress().find(member.storage);
-    if (progress == core.progress().end() || member.storage == partition.replica().self().storage)
+    if (progress == core.progress().end() || member.storage == group.replica().self().storage)
       continue;
     if (heir != nullptr && progress->second.match <= most) continue;
     heir = &member;
     most = progress->second.match;
   }
   if (heir != nullptr)
-    ignore(partition.hand_over(heir->storage), "then the others elect, as after a kill");
+    ignore(group.hand_over(heir->storage), "then the others elect, as after a kill");
 }
 
 }  // namespace clickmill::cluster

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "cluster/partition.h"
+#include "cluster/group_member.h"
 #include "cluster/sights.h"
 
 namespace clickmill::cluster {
@@ -33,17 +33,17 @@ class Caretaker {
   /// Takes in who is there now. Once per round, before look_after().
   void look(int64_t now_ns);
   /// One led group, if something is to be done for it.
-  void look_after(Partition& partition, int64_t now_ns);
+  void look_after(GroupMember& group, int64_t now_ns);
   /// Before a stop: the group goes to whoever has most of it.
-  static void hand_over(Partition& partition);
+  static void hand_over(GroupMember& group);
 
  private:
   struct Seen {
     raft::StorageId storage;
     int64_t since_ns = 0;  ///< with this disk, and heard all the while
   };
-  bool replace_disks(Partition& partition, int64_t now_ns);
-  void prefer(Partition& partition, int64_t now_ns);
+  bool replace_disks(GroupMember& group, int64_t now_ns);
+  void prefer(GroupMember& group, int64_t now_ns);
   static bool is_near(const raft::Core& core, raft::StorageId storage, uint64_t near);
 
   const Options options_;

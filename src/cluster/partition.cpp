@@ -27,6 +27,7 @@ Partition::Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segm
       options_(std::move(options)),
       segments_(std::move(segments)),
       pipeline_(std::move(pipeline)),
+      sealing_(*segments_, clock_.system(), sealing_options()),
       random_(options_.random_seed + id_.value()) {
   // Staggered, so that the partitions' checkpoints don't fall on one instant.
   next_checkpoint_ns_ = clock_.system().monotonic_ns() +
@@ -215,7 +216,8 @@ void Partition::maintain() {
   if (caught_up_) pipeline_->maintain();
   apply_rest();
   if (prepare_to_lead()) tick_if_due();
-  seal_if_due();
+  // What the stream has yet to apply stays in memory, from where it takes it.
+  sealing_.seal_if_due(failure_ ? Offset(UINT64_MAX) : pipeline_->applied());
   if (failure_) return heal_if_due();
   if (!caught_up_) return;
   checkpoint_if_due();
@@ -282,32 +284,6 @@ void Partition::checkpoint_now() {
   if (!begun) return held_up(std::move(begun).error(), checkpointing_);
   commit_ = *std::move(begun);
   end_checkpoint(commit_);
-}
-
-/// What the stream has yet to apply stays in memory, from where it takes it.
-void Partition::seal_if_due() {
-  if (sealing_ || seal_again_.waits(clock_.system().monotonic_ns())) return;
-  const Offset most = replica_->sealable_upto();
-  auto entries = log_->sealable(failure_ ? most : std::min(most, pipeline_->applied()));
-  if (entries.empty()) return;
-  sealing_ = options_.in_background([this, entries = std::move(entries)] {
-    std::vector<log::Entry> copies;
-    copies.reserve(entries.size());
-    for (const auto& entry : entries) copies.push_back(*entry);
-    const auto done = std::make_shared<const Status>(segments_->seal(copies));
-    options_.on_worker([this, last = copies.back().last(), done] { sealed(last, *done); });
-  });
-}
-
-void Partition::sealed(Offset last, const Status& done) {
-  sealing_ = false;
-  if (done) {
-    seal_again_.succeeded();
-    return replica_->sealed_upto(last);
-  }
-  ++upkeep_.seals_failed;
-  seal_again_.failed(clock_.system().monotonic_ns());
-  log_warn("log", fmt::format("partition {}: can't seal: {}", id_.value(), done.error().text()));
 }
 
 void Partition::merge_if_due() {

@@ -27,6 +27,8 @@
 #include "base/random.h"
 #include "click/batch.h"
 #include "cluster/batch.h"
+#include "cluster/group_member.h"
+#include "cluster/sealing.h"
 #include "cluster/tail_readers.h"
 #include "log/partition_log.h"
 #include "raft/replica.h"
@@ -49,7 +51,7 @@ namespace clickmill::cluster {
 /// With a Rebuilder it heals: damage is rebuilt from the log beside the other
 /// partitions (partition_healing.cpp).
 /// Thread: worker, except where noted.
-class Partition {
+class Partition final : public GroupMember {
  public:
   using Applied = std::function<void(Result<Offset>)>;
   /// A partition's group, and the outside that it needs. All functions: thread worker.
@@ -122,21 +124,18 @@ class Partition {
 
   /// Whether submit() takes batches now.
   bool takes_clicks() const { return !log_failed_ && ready_ && replica_->leads_surely(); }
-  /// A message of another member of the group, on `node`.
-  void receive(const std::string& node, raft::Received&& message);
-  /// The link to another member's node is new.
-  void link_is_new(raft::StorageId storage) {
+  void receive(const std::string& node, raft::Received&& message) override;
+  void link_is_new(raft::StorageId storage) override {
     replica_->link_is_new(storage);
     moved();
   }
-  /// What group.fetch was asked for.
-  void take_blocks(Result<std::vector<log::Entry>> blocks);
+  void take_blocks(Result<std::vector<log::Entry>> blocks) override;
   /// Calls back when the stream has applied up to there, or it is clear that it won't.
   void when_applied(Offset offset, Applied applied);
-  /// As leader; see raft::Core::change and hand_over.
-  Status change_members(std::vector<raft::Member> voters, std::vector<raft::Member> learners);
-  Status hand_over(raft::StorageId heir);
-  const raft::Replica& replica() const { return *replica_; }
+  Status change_members(std::vector<raft::Member> voters,
+                        std::vector<raft::Member> learners) override;
+  Status hand_over(raft::StorageId heir) override;
+  const raft::Replica& replica() const override { return *replica_; }
   /// How often it has begun to lead since the start.
   uint64_t leads_taken() const { return leads_taken_; }
   /// Whether what has been applied is as new as a living leader's, or nearly.
@@ -204,16 +203,19 @@ class Partition {
     uint64_t merges_failed = 0;
     uint64_t seals_failed = 0;
   };
-  const Upkeep& upkeep() const { return upkeep_; }
+  Upkeep upkeep() const {
+    Upkeep upkeep = upkeep_;
+    upkeep.seals_failed = sealing_.failed();
+    return upkeep;
+  }
 
   /// What became of the clicks applied so far. Thread: any.
   stream::Tally tally() const;
 
-  PartitionId id() const { return id_; }
+  PartitionId id() const override { return id_; }
   const stream::Pipeline& pipeline() const { return *pipeline_; }
-  const log::PartitionLog& log() const { return *log_; }
-  /// Its reading functions may be called on any thread.
-  log::Segments& segments() { return *segments_; }
+  const log::PartitionLog& log() const override { return *log_; }
+  log::Segments& segments() override { return *segments_; }
 
  private:
   static constexpr int64_t kAgainFirstMs = 200;
@@ -225,10 +227,7 @@ class Partition {
     Term term;
     Committed committed;
   };
-  // partition_blocks.cpp
-  void fetch_blocks(raft::Behind behind);
-  void adopt_if_ready();
-  void end_fetch(const char* why);
+  Sealing::Options sealing_options();
   // partition_group.cpp
   Status open_replica();
   log::PartitionLog::Callbacks callbacks();
@@ -266,8 +265,6 @@ class Partition {
   };
   void held_up(Error error, Hurdle& hurdle);
   static void passed(Hurdle& hurdle);
-  void seal_if_due();
-  void sealed(Offset last, const Status& done);
   void merge_if_due();
   void merged(const stream::Parts::Merge& merge, const Status& done);
   void publish_tally();
@@ -289,6 +286,7 @@ class Partition {
   std::unique_ptr<stream::Pipeline> pipeline_;  // another one after begin_again()
   std::unique_ptr<log::PartitionLog> log_;      // null before open(), as is:
   std::unique_ptr<raft::Replica> replica_;
+  Sealing sealing_;
   // Who is still to be answered, by offset: answers go from the front.
   std::deque<Waiting> waiting_;
   std::multimap<Offset, Applied> followed_;  // the same for entries of another leader
@@ -303,19 +301,13 @@ class Partition {
   bool log_failed_ = false;    // the journal has: nothing can be appended
   bool heals_ = true;          // whether the stream's failure is one that passes
   Backoff heal_again_{kRetryFirstMs, kRetryMostMs};
-  // Blocks that a peer has committed, on their way into this log.
-  bool fetching_ = false;
-  std::vector<log::Entry> arriving_;
-  std::string fetch_trouble_;
-  bool sealing_ = false;  // one of each is under way in the background
-  bool merging_ = false;
+  bool merging_ = false;  // one of each is under way in the background
   bool repairing_ = false;
   // Of the checkpoint under way; null: none. What is applied meanwhile is not in it, and
   // no other begins, nor a repair, before its end was told.
   std::shared_ptr<stream::Commit> commit_;
   Hurdle checkpointing_;
   Hurdle applying_;  // of look-ups; while it waits the log takes clicks all the same
-  Backoff seal_again_{kRetryFirstMs, kRetryMostMs};
   Backoff merge_again_{kRetryFirstMs, kRetryMostMs};
   Upkeep upkeep_;
   int64_t next_checkpoint_ns_ = 0;  // monotonic, as is:

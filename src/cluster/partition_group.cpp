@@ -26,6 +26,16 @@ constexpr uint64_t kNearly = 100'000;
 
 }  // namespace
 
+Sealing::Options Partition::sealing_options() {
+  Sealing::Options options;
+  options.id = id_;
+  if (options_.group) options.fetch = options_.group->fetch;
+  options.in_background = options_.in_background;
+  options.on_worker = options_.on_worker;
+  options.moved = [this] { moved(); };
+  return options;
+}
+
 log::PartitionLog::Callbacks Partition::callbacks() {
   log::PartitionLog::Callbacks callbacks;
   callbacks.on_durable = [this](Offset last, uint64_t life) {
@@ -86,6 +96,7 @@ Status Partition::open_replica() {
     options.membership.voters = {options.self};
   }
   replica_ = TRY(raft::Replica::open(*log_, std::move(options)));
+  sealing_.attach(*log_, *replica_);
   return {};
 }
 
@@ -118,6 +129,13 @@ void Partition::receive(const std::string& node, raft::Received&& message) {
   moved();
 }
 
+void Partition::take_blocks(Result<std::vector<log::Entry>> blocks) {
+  owner_.check();
+  if (log_failed_) return;
+  sealing_.take_blocks(std::move(blocks));
+  moved();
+}
+
 Status Partition::change_members(std::vector<raft::Member> voters,
                                  std::vector<raft::Member> learners) {
   owner_.check();
@@ -142,8 +160,8 @@ void Partition::moved() {
     if (led_ != Term(0)) ++leads_taken_;
     led_since_ns_ = heard_upto_ns_ = clock_.system().monotonic_ns();
   }
-  if (auto behind = replica_->take_behind()) fetch_blocks(*behind);
-  adopt_if_ready();
+  if (auto behind = replica_->take_behind()) sealing_.fetch(*behind);
+  if (!log_failed_) sealing_.adopt_if_ready();
   if (led_ != Term(0)) prepare_to_lead();
   if (replica_->forgot() && options_.group) options_.group->forgot();
   tail_readers_.committed(log_->committed());

@@ -219,10 +219,11 @@ void Peers::looped(size_t worker) {
   std::vector<Claims::Led> led;
   Caretaker& caretaker = caretakers_[worker];
   caretaker.look(looped_ns_[worker]);
-  for (size_t i = worker; i < owned_.partitions.size(); i += owned_.workers.size()) {
-    if (!stopping_) caretaker.look_after(*owned_.partitions[i], looped_ns_[worker]);
-    const raft::Replica& replica = owned_.partitions[i]->replica();
-    if (replica.leads()) led.push_back({static_cast<uint32_t>(i), replica.core().term()});
+  for (uint64_t id = worker; GroupMember* const group = owned_.group(id);
+       id += owned_.workers.size()) {
+    if (!stopping_) caretaker.look_after(*group, looped_ns_[worker]);
+    const raft::Replica& replica = group->replica();
+    if (replica.leads()) led.push_back({group->id().value(), replica.core().term()});
   }
   const auto number = static_cast<uint32_t>(worker);
   if (!sights_.claim(number, std::move(led))) return;
@@ -232,10 +233,8 @@ void Peers::looped(size_t worker) {
 
 void Peers::hand_over_all() {
   stopping_ = true;
-  for (const auto& each : owned_.partitions) {
-    Partition* const partition = each.get();
-    owned_.worker_of(partition->id()).post([partition] { Caretaker::hand_over(*partition); });
-  }
+  for (GroupMember* const group : owned_.groups())
+    owned_.worker_of(group->id()).post([group] { Caretaker::hand_over(*group); });
 }
 
 void Peers::send_claims(const std::string& node, const Claims& claims) {
@@ -288,7 +287,7 @@ void Peers::on_group_frame(const std::string& from, std::string_view frame) {
     return;
   }
   const uint64_t id = cursor.varint();
-  Partition* const to = cursor.ok() && kind == kOfRaft ? partition(id) : nullptr;
+  GroupMember* const to = cursor.ok() && kind == kOfRaft ? group(id) : nullptr;
   if (to == nullptr) return;
   auto message = raft::decode_message(cursor.rest());
   if (!message) {
@@ -306,12 +305,8 @@ void Peers::on_link_up(const peer::Hello& hello) {
   log_info("peer", fmt::format("linked with node {}", hello.node_id));
   if (!open_) return;
   const raft::StorageId storage{hello.storage_id};
-  for (const auto& each : owned_.partitions) {
-    Partition* const partition = each.get();
-    owned_.worker_of(partition->id()).post([partition, storage] {
-      partition->link_is_new(storage);
-    });
-  }
+  for (GroupMember* const group : owned_.groups())
+    owned_.worker_of(group->id()).post([group, storage] { group->link_is_new(storage); });
 }
 
 void Peers::on_link_down(const std::string& peer, bool refused, const std::string& why) {
@@ -384,7 +379,7 @@ void Peers::serve_blocks(std::string_view question, Calls::Answer answer) {
   ByteCursor cursor(question);
   const uint64_t id = cursor.varint();
   const Offset from{cursor.varint()};
-  Partition* const of = cursor.done() ? partition(id) : nullptr;
+  GroupMember* const of = cursor.done() ? group(id) : nullptr;
   if (of == nullptr) return answer(Error(Errc::busy, "the node is starting"));
   const bool taken =
       options_.in_background([of, from, answer] { answer(encode_blocks(of->segments(), from)); });
@@ -392,14 +387,14 @@ void Peers::serve_blocks(std::string_view question, Calls::Answer answer) {
 }
 
 void Peers::fetch_blocks(PartitionId id, Offset from) {
-  Partition* const partition = owned_.partitions[id.value()].get();
+  GroupMember* const group = owned_.group(id.value());
   Worker& worker = owned_.worker_of(id);
-  const raft::Member* leader = partition->replica().leader();
-  const auto took = [partition, &worker](Result<std::string> answer) {
+  const raft::Member* leader = group->replica().leader();
+  const auto took = [group, &worker](Result<std::string> answer) {
     using Blocks = Result<std::vector<log::Entry>>;
     auto blocks = std::make_shared<Blocks>(answer ? decode_blocks(*answer)
                                                   : Blocks(std::move(answer).error()));
-    worker.post([partition, blocks] { partition->take_blocks(std::move(*blocks)); });
+    worker.post([group, blocks] { group->take_blocks(std::move(*blocks)); });
   };
   if (leader == nullptr) return took(Error(Errc::busy, "no leader is known"));
   std::string question;

@@ -29,7 +29,7 @@ class Peers final : public peer::Receiver {
     std::vector<std::string> nodes;  ///< all, this one included, sorted
     raft::StorageId storage;
     uint64_t life = 0;         ///< random, not 0
-    uint32_t partitions = 64;  ///< groups 0 … partitions − 1
+    uint32_t partitions = 64;  ///< groups 0 … partitions − 1; the next one is of the ads
     /// Of this node's spool.
     std::function<ArrivalMs(PartitionId)> low_water;
     std::function<bool(std::function<void()>)> in_background;
@@ -50,10 +50,10 @@ class Peers final : public peer::Receiver {
   const Sights& sights() const { return sights_; }
   const Options& options() const { return options_; }
 
-  /// What a partition needs of its group; `members`: in force at the end of what is sealed.
+  /// What a group needs; `members`: in force at the end of what is sealed.
   Partition::Group group_of(PartitionId id, raft::Membership members);
   std::unique_ptr<ClickRouter> router();
-  /// The partitions are open, and may be given messages.
+  /// The groups are open, and may be given messages.
   void open_groups() { open_ = true; }
   void close_groups() { open_ = false; }
 
@@ -87,6 +87,7 @@ class Peers final : public peer::Receiver {
   std::vector<stream::LowWater> low_waters(PartitionId id, int64_t since_ns) const;
   LowWaters own_low_waters() const;
   Partition* partition(uint64_t id);
+  GroupMember* group(uint64_t id) { return open_ ? owned_.group(id) : nullptr; }
   uint32_t rank_of(PartitionId id) const;
 
   const Options options_;

@@ -129,6 +129,10 @@ void Machine::open_peers() {
     return cluster::write_members(files_, options_.paths.members(id.value()), {offset, members});
   };
   peers_ = std::make_unique<cluster::Peers>(std::move(of), owned_, clock_);
+  cluster::AdsDesk::Options of_desk;
+  of_desk.node_id = options_.node_id;
+  ads_desk_ = std::make_unique<cluster::AdsDesk>(std::move(of_desk), owned_.worker_of(ads_id()),
+                                                 peers_->calls(), clock_.system());
 }
 
 void Machine::found(uint64_t seed, raft::Membership founders) {
@@ -153,12 +157,15 @@ Status Machine::open_partitions(std::shared_ptr<state::Store> state) {
   images_ = std::make_unique<dedup::TableImages>(
       files_, dedup::TableImages::Options{paths.ids(), outside_.in_background});
   for (uint32_t i = 0; i < options_.partitions; ++i) TRY(open_partition(PartitionId(i)));
+  if (peers_) TRY(open_ads());
   return {};
 }
 
 void Machine::close_partitions() {
   if (peers_) peers_->close_groups();
   upkeep_.reset();
+  if (ads_desk_) ads_desk_->attach(nullptr);
+  owned_.ads.reset();
   owned_.partitions.clear();
   images_.reset();
   id_spaces_.reset();
@@ -191,23 +198,64 @@ Status Machine::open_partition(PartitionId id) {
   return {};
 }
 
+/// Nothing of their log is ever dropped, and the monthly scrub leaves it out: Upkeep counts
+/// partitions.
+Status Machine::open_ads() {
+  auto segments = TRY(log::Segments::open(files_, options_.paths.log(ads_id().value()), ads_codec_,
+                                          options_.segments));
+  cluster::AdsGroup::Options of;
+  of.node_id = options_.node_id;
+  of.group = TRY(group_of(ads_id()));
+  of.catalog = outside_.ads;
+  of.random_seed = options_.jitter_seed;
+  // An entry is one record.
+  of.entry_bytes = std::min<size_t>(of.entry_bytes, journal_->record_bytes_max() / 2);
+  of.in_background = outside_.in_background;
+  of.in_commit = outside_.in_commit;
+  of.on_worker = [this](std::function<void()> task) {
+    owned_.worker_of(ads_id()).post(std::move(task));
+  };
+  of.found_own = [this](const std::vector<catalog::Ad>& ads) {
+    cluster::AdsProposal own;
+    own.kind = cluster::AdsProposal::Kind::own;
+    for (const catalog::Ad& ad : ads)
+      own.changes.push_back({catalog::AdsChange::Kind::upsert, ad, {}});
+    ads_desk_->bring(std::move(own), nullptr);
+  };
+  owned_.ads =
+      std::make_unique<cluster::AdsGroup>(ads_id(), clock_, std::move(segments), std::move(of));
+  return {};
+}
+
+std::string Machine::unknown_record(PartitionId id) const {
+  if (id == ads_id())
+    return "the journal holds a cluster's ads, but no cluster is configured for this node";
+  return "record of an unknown partition";
+}
+
 Status Machine::recover(const std::atomic<bool>& stopping) {
   // Only now: a store that was set aside is not to lose what nobody names yet.
   TRY(remove_orphaned_parts(options_.paths, files_, owned_));
   std::vector<log::RecoveredLog> logs;
-  for (const auto& partition : owned_.partitions) logs.emplace_back(partition->segments().last());
+  for (cluster::GroupMember* const group : owned_.groups())
+    logs.emplace_back(group->segments().last());
   collector::RecoveredSpool spooled;
   const auto replay = [&](JournalPos position, const log::RecordView& record) -> Status {
     if (stopping) return Error(Errc::closed, "the node stops");
     if (record.partition.value() >= logs.size())
-      return Error(Errc::corrupt, "record of an unknown partition");
+      return Error(Errc::corrupt, unknown_record(record.partition));
     if (collector::RecoveredSpool::is_of_spool(record.kind))
       return spooled.replay(position, record);
     return logs[record.partition.value()].replay(position, record);
   };
   if (auto replayed = journal_->replay(replay); !replayed)
     return with_way_out(std::move(replayed).error());
-  for (size_t i = 0; i < logs.size(); ++i) {
+  if (owned_.ads) {
+    auto opened = owned_.ads->open(*journal_, std::move(logs.back()));
+    if (!opened) return with_way_out(std::move(opened).error());
+    ads_desk_->attach(owned_.ads.get());
+  }
+  for (size_t i = 0; i < owned_.partitions.size(); ++i) {
     auto opened = owned_.partitions[i]->open(*journal_, std::move(logs[i]));
     if (!opened) return with_way_out(std::move(opened).error());
   }
@@ -257,6 +305,8 @@ bool Machine::step_worker(size_t worker) {
     partition.refresh_hard_state(current);
     status_.update(partition, current);
   }
+  if (owned_.ads && ads_id().value() % owned_.workers.size() == worker)
+    maintain_ads(current, leave);
   if (peers_) peers_->looped(worker);
   forwarders_[worker]->forward();
   if (worker == 0) maintain_journal();
@@ -265,6 +315,13 @@ bool Machine::step_worker(size_t worker) {
     if (!replay(worker)) return false;
   }
   return true;
+}
+
+void Machine::maintain_ads(JournalPos current, JournalPos leave) {
+  owned_.ads->maintain();
+  ads_desk_->tick();
+  owned_.ads->release_soon(leave, copied_at_once() / options_.partitions);
+  ads_need_ = std::min(current, owned_.ads->oldest_needed()).value();
 }
 
 /// A slice of one partition's replay, of the next one by the next call. False: all have
@@ -305,7 +362,9 @@ void Machine::maintain_journal() {
   spool_->write_trims();
   spool_->copy_forward(leave_before(), copied_at_once());
   const JournalPos current = begin_of_current();
-  journal_->release_before(std::min({current, spool_->oldest_needed(), status_.oldest_needed()}));
+  JournalPos needed = std::min({current, spool_->oldest_needed(), status_.oldest_needed()});
+  if (owned_.ads) needed = std::min(needed, JournalPos(ads_need_));
+  journal_->release_before(needed);
 }
 
 /// Watches the ids' memory, and gives the space of forgotten ones back: in the

@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "base/node_clock.h"
 #include "click/batch.h"
+#include "cluster/ads_desk.h"
 #include "cluster/owned.h"
 #include "cluster/partition_status.h"
 #include "cluster/peers.h"
@@ -88,6 +89,9 @@ class Machine {
     std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
     /// Whether the kernel calls the clock synchronised.
     std::function<bool()> synchronised = nullptr;
+    /// Where this node keeps the cluster's ads; borrowed. Null: it keeps other ads, and only
+    /// helps the others to agree.
+    catalog::Catalog* ads = nullptr;
   };
   /// `files` and `clock` are borrowed and outlive it.
   Machine(FileSystem& files, const Clock& clock, Options options, Outside outside);
@@ -119,6 +123,8 @@ class Machine {
   /// Null without peers. To be connected before the first beat, and its transport ended
   /// before stop_workers().
   cluster::Peers* peers() { return peers_.get(); }
+  /// Where ads are changed; null without peers.
+  cluster::AdsDesk* ads_desk() { return ads_desk_.get(); }
   cluster::Owned& owned() { return owned_; }
   const cluster::Owned& owned() const { return owned_; }
   NodeClock& clock() { return clock_; }
@@ -135,10 +141,14 @@ class Machine {
 
  private:
   Status open_partition(PartitionId id);
+  Status open_ads();
   void open_spool();
   void open_peers();
   Result<cluster::Partition::Group> group_of(PartitionId id);
   Status open_upkeep();
+  PartitionId ads_id() const { return PartitionId(options_.partitions); }
+  std::string unknown_record(PartitionId id) const;
+  void maintain_ads(JournalPos current, JournalPos leave);
   bool replay(size_t worker);
   JournalPos begin_of_current() const;
   JournalPos leave_before() const;
@@ -153,6 +163,7 @@ class Machine {
   uint64_t seed_;
   raft::Membership founders_;  ///< in force in a group whose log says nothing else
   const click::ColumnCodec codec_;
+  const log::RowCodec ads_codec_;
 
   // Each borrows from those above it.
   /// Null before open_partitions(), as what stands on it; close_partitions() gives it up
@@ -174,6 +185,9 @@ class Machine {
   /// There from open_journal() on, long before partitions are: redirects don't wait.
   std::unique_ptr<collector::Spool> spool_;
   std::unique_ptr<cluster::Peers> peers_;
+  std::unique_ptr<cluster::AdsDesk> ads_desk_;
+  /// Oldest journal position that the ads need, as PartitionStatus has it of the partitions.
+  std::atomic<uint64_t> ads_need_{0};
   /// May answer a forwarder within send(), on its worker.
   std::unique_ptr<cluster::ClickRouter> router_;
   std::vector<std::unique_ptr<collector::Forwarder>> forwarders_;  ///< by worker

@@ -64,7 +64,9 @@ void OfflineLog::read_journal() {
 Status OfflineLog::take(JournalPos position, const log::RecordView& record) {
   ++journal_records_;
   if (record.kind == log::RecordKind::click || record.kind == log::RecordKind::trim) return {};
-  if (record.partition.value() >= recovered_.size()) {
+  // The ads of a cluster are no clicks.
+  if (record.partition.value() == recovered_.size()) return {};
+  if (record.partition.value() > recovered_.size()) {
     return Error(Errc::corrupt,
                  fmt::format("journal position {}: a record of partition {}, there are {}",
                              position.value(), record.partition.value(), recovered_.size()));

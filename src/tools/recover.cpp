@@ -60,7 +60,9 @@ class Recovery {
 
   Status open_journal() {
     const auto replay = [this](JournalPos, const log::RecordView& record) -> Status {
-      if (record.partition.value() >= logs_.size()) {
+      // The ads of a cluster: what is gone of them, the other nodes have.
+      if (record.partition.value() == logs_.size()) return {};
+      if (record.partition.value() > logs_.size()) {
         return Error(Errc::corrupt, "record of an unknown partition");
       }
       if (collector::RecoveredSpool::is_of_spool(record.kind)) return keep_clicks(record);

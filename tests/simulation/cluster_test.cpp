@@ -15,7 +15,10 @@ namespace {
 class Life {
  public:
   Life(uint64_t seed, SimCluster::Options options)
-      : random_(seed), clients_(seed), cluster_(seed, options) {
+      : random_(seed),
+        clients_(seed),
+        cluster_(seed, options),
+        ad_clients_(seed + 2, cluster_.clock) {
     if (options.answers_wait_for_commit) clients_.answer_when_committed(cluster_.clock);
   }
   /// A disk may be lost with clicks in its spool.
@@ -30,6 +33,7 @@ class Life {
     if (random_.one_in(2)) cluster_.network().drop_one_in(20);
     for (int step = 0; step < steps; ++step) {
       if (random_.one_in(4)) send();
+      if (random_.one_in(20)) change_ad();
       if (random_.one_in(calm_)) {
         if (auto problem = trouble()) return problem;
       }
@@ -37,11 +41,13 @@ class Life {
       if (auto problem = replace_failed()) return problem;
     }
     if (auto problem = cluster_.settle()) return problem;
+    if (auto problem = cluster_.check(ad_clients_)) return problem;
     return cluster_.check(clients_);
   }
   const Clients& clients() const { return clients_; }
   /// Clicks in the spool of the disk that was lost.
   uint64_t lost() const { return lost_; }
+  const AdClients& ad_clients() const { return ad_clients_; }
   SimCluster& cluster() { return cluster_; }
 
  private:
@@ -56,6 +62,11 @@ class Life {
       clients_.send(cluster_.node(at), identity, EventMs(cluster_.clock.wall_ms()),
                     random_.one_in(3) ? log::Lane::bulk : log::Lane::redirects);
     }
+  }
+
+  void change_ad() {
+    const size_t at = random_.below(cluster_.size());
+    if (cluster_.alive(at)) ad_clients_.change(cluster_.node(at));
   }
 
   std::optional<std::string> replace_failed() {
@@ -103,6 +114,7 @@ class Life {
   Random random_;
   Clients clients_;
   SimCluster cluster_;
+  AdClients ad_clients_;
   uint64_t calm_ = 50;
   bool loses_clicks_ = false;
   bool wiped_ = false;
@@ -139,7 +151,7 @@ TEST_CASE("cluster: three nodes elect, take clicks at any of them, and agree",
   CHECK_FALSE(wrong);
   CHECK(clients.acknowledged().size() > 100);
   // One each, since nothing went wrong.
-  CHECK(cluster.elections() == 2);
+  CHECK(cluster.elections() == 3);
 }
 
 /// CLICKMILL_SEED and CLICKMILL_LIVES say which and how many; for hours, or for one that failed.
@@ -265,6 +277,7 @@ TEST_CASE("cluster: with durability synced what stood in the spool of a lost dis
 
 TEST_CASE("cluster: lives of three nodes", "[simulation][cluster]") {
   uint64_t acknowledged = 0;
+  uint64_t ads = 0;
   uint64_t elections = 0;
   for (uint64_t seed = 0; seed < 60; ++seed) {
     Life life(seed, {});
@@ -272,9 +285,11 @@ TEST_CASE("cluster: lives of three nodes", "[simulation][cluster]") {
     CAPTURE(seed, problem.value_or(""));
     REQUIRE_FALSE(problem);
     acknowledged += life.clients().acknowledged().size();
+    ads += life.ad_clients().acknowledged();
     elections += life.cluster().elections();
   }
   CHECK(acknowledged > 60 * 300);
+  CHECK(ads > 60 * 50);
   CHECK(elections > 60 * 4);
 }
 

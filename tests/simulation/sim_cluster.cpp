@@ -23,7 +23,7 @@ SimCluster::SimCluster(uint64_t seed, Options options)
     : options_(options), random_(seed), network_(seed + 1, options.nodes, clock) {
   for (size_t i = 0; i < options.nodes; ++i)
     founders_.voters.push_back({SimNetwork::name_of(i), raft::StorageId(i + 1)});
-  ledger_.resize(options.partitions);
+  ledger_.resize(options.partitions + 1);
   nodes_.resize(options.nodes);
   for (size_t i = 0; i < options.nodes; ++i) nodes_[i].sim = make(i, next_storage_++);
 }
@@ -45,6 +45,7 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
 
 void SimCluster::wipe(size_t at) {
   if (alive(at)) die(at, true);
+  nodes_[at].seen.clear();
   nodes_[at].sim = make(at, next_storage_++);
 }
 
@@ -56,7 +57,7 @@ std::optional<std::string> SimCluster::open(size_t at) {
   Node& node = nodes_[at];
   if (auto problem = node.sim->open()) return fmt::format("n{}: {}", at + 1, *problem);
   node.paused_until_ms = node.stalled_until_ms = 0;
-  node.checked.assign(options_.partitions, Offset(0));
+  node.checked.assign(options_.partitions + 1, Offset(0));
   network_.attach(at, node.sim->machine().peers(), node.storage);
   return std::nullopt;
 }
@@ -96,42 +97,69 @@ std::optional<std::string> SimCluster::run(size_t at) {
 }
 
 std::optional<std::string> SimCluster::watch(size_t at) {
-  for (uint32_t p = 0; p < options_.partitions; ++p) {
-    const cluster::Partition& partition = *node(at).partitions()[p];
-    const raft::Core& core = partition.replica().core();
+  for (const cluster::GroupMember* const group : node(at).machine().owned().groups()) {
+    const uint32_t id = group->id().value();
+    const raft::Core& core = group->replica().core();
     if (core.role() == raft::Role::leader) {
-      const auto [entry, is_new] = leaders_.try_emplace({p, core.term()}, at);
+      const auto [entry, is_new] = leaders_.try_emplace({id, core.term()}, at);
       if (entry->second != at)
-        return fmt::format("n{} and n{} both lead partition {} in term {}", entry->second + 1,
-                           at + 1, p, core.term().value());
+        return fmt::format("n{} and n{} both lead group {} in term {}", entry->second + 1, at + 1,
+                           id, core.term().value());
     }
-    const log::PartitionLog& log = partition.log();
-    Offset& checked = nodes_[at].checked[p];
-    if (log.committed() < checked)
-      return fmt::format("n{}: what is committed in partition {} fell", at + 1, p);
-    while (checked < log.committed()) {
-      const auto entries = log.read(checked + 1, 1 << 20);
-      if (!entries) return entries.error().text();
-      for (const auto& entry : *entries) {
-        if (entry->last() <= checked) continue;
-        if (entry->last() > log.committed()) break;
-        const Told told{entry->term, hash_of(*entry)};
-        const auto [known, is_new] = ledger_[p].try_emplace(entry->last(), told);
-        if (!(known->second == told))
-          return fmt::format(
-              "n{}: partition {} has another entry at offset {}, of term {}, than "
-              "was committed in term {}",
-              at + 1, p, entry->last().value(), entry->term.value(), known->second.term.value());
-        checked = entry->last();
-      }
+    if (auto problem = watch_log(at, *group)) return problem;
+  }
+  return watch_ads(at);
+}
+
+std::optional<std::string> SimCluster::watch_log(size_t at, const cluster::GroupMember& group) {
+  const uint32_t id = group.id().value();
+  const log::PartitionLog& log = group.log();
+  Offset& checked = nodes_[at].checked[id];
+  if (log.committed() < checked)
+    return fmt::format("n{}: what is committed in group {} fell", at + 1, id);
+  while (checked < log.committed()) {
+    const auto entries = log.read(checked + 1, 1 << 20);
+    if (!entries) return entries.error().text();
+    for (const auto& entry : *entries) {
+      if (entry->last() <= checked) continue;
+      if (entry->last() > log.committed()) break;
+      const Told told{entry->term, hash_of(*entry)};
+      const auto [known, is_new] = ledger_[id].try_emplace(entry->last(), told);
+      if (!(known->second == told))
+        return fmt::format(
+            "n{}: group {} has another entry at offset {}, of term {}, than "
+            "was committed in term {}",
+            at + 1, id, entry->last().value(), entry->term.value(), known->second.term.value());
+      if (is_new && id == ads()) note_ads(*entry);
+      checked = entry->last();
     }
   }
   return std::nullopt;
 }
 
-std::optional<size_t> SimCluster::leader(uint32_t partition) const {
+void SimCluster::note_ads(const log::Entry& entry) {
+  const auto proposal = cluster::decode_ads(entry.kind, entry.payload);
+  if (!proposal) return;
+  for (const auto& change : proposal->changes)
+    urls_.try_emplace(change.ad.redirect_url, entry.last().value());
+}
+
+std::optional<std::string> SimCluster::watch_ads(size_t at) {
+  for (const catalog::Ad& ad : node(at).own_ads().snapshot()->list({}, {}, 1'000)) {
+    const auto committed = urls_.find(ad.redirect_url);
+    if (committed == urls_.end())
+      return fmt::format("n{}: {} leads where nobody has agreed to", at + 1, ad.ad_id);
+    uint64_t& seen = nodes_[at].seen[ad.ad_id];
+    if (committed->second < seen) return fmt::format("n{}: {} is older again", at + 1, ad.ad_id);
+    seen = committed->second;
+  }
+  return std::nullopt;
+}
+
+std::optional<size_t> SimCluster::leader(uint32_t group) const {
   for (size_t i = 0; i < nodes_.size(); ++i) {
-    if (alive(i) && nodes_[i].sim->partitions()[partition]->replica().leads_surely()) return i;
+    if (!alive(i)) continue;
+    if (nodes_[i].sim->machine().owned().group(group)->replica().leads_surely()) return i;
   }
   return std::nullopt;
 }
@@ -154,6 +182,16 @@ std::optional<std::string> SimCluster::why_not_settled() const {
         return fmt::format("n{}: partition {} is at {}, its leader n{} at {}", i + 1, p,
                            partition.pipeline().applied().value(), *leads + 1, last.value());
     }
+  }
+  const auto leads = leader(ads());
+  if (!leads) return "nobody leads the ads";
+  const Offset last = nodes_[*leads].sim->machine().owned().ads->log().last();
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    const cluster::AdsGroup& group = *nodes_[i].sim->machine().owned().ads;
+    if (group.failure()) return group.failure()->text();
+    if (group.applied() != last)
+      return fmt::format("n{}: the ads are at {}, their leader n{} at {}", i + 1,
+                         group.applied().value(), *leads + 1, last.value());
   }
   for (size_t i = 0; i < nodes_.size(); ++i) {
     if (const uint64_t held = nodes_[i].sim->machine().spool().held_clicks(); held != 0)
@@ -198,6 +236,18 @@ std::optional<std::string> SimCluster::check(const Clients& clients) const {
     }
     if (auto problem = fates.check(clients, nodes_[i].sim->total()))
       return fmt::format("n{}: {}", i + 1, *problem);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> SimCluster::check(const AdClients& clients) const {
+  if (clients.problem()) return clients.problem();
+  const auto first = nodes_[0].sim->own_ads().snapshot();
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    const auto ads = nodes_[i].sim->own_ads().snapshot();
+    if (ads->list({}, {}, SIZE_MAX) != first->list({}, {}, SIZE_MAX))
+      return fmt::format("n1 and n{} have other ads", i + 1);
+    if (auto problem = clients.check(*ads)) return fmt::format("n{}: {}", i + 1, *problem);
   }
   return std::nullopt;
 }

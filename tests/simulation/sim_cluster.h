@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "simulation/ad_clients.h"
 #include "simulation/clients.h"
 #include "simulation/quiet_log.h"
 #include "simulation/sim_network.h"
@@ -20,7 +21,8 @@ namespace clickmill::simulation {
 ///
 /// Watched from outside at every step: an offset that is committed anywhere holds one entry
 /// everywhere and for ever (paper 5.4); a term of a group has one leader (5.2); what a node
-/// has committed or applied never falls while it runs.
+/// has committed or applied never falls while it runs; no reader of the ads sees one that was
+/// never committed, or an older one than before, be it over a restart.
 class SimCluster {
  public:
   struct Options {
@@ -52,8 +54,14 @@ class SimCluster {
   size_t size() const { return nodes_.size(); }
   SimNode& node(size_t at) { return *nodes_[at].sim; }
   SimNetwork& network() { return network_; }
-  /// Of a partition; nothing when nobody leads surely.
-  std::optional<size_t> leader(uint32_t partition) const;
+  /// And all nodes have the same ads, which are what their keepers were told.
+  std::optional<std::string> check(const AdClients& clients) const;
+  /// Of a group; nothing when nobody leads surely.
+  std::optional<size_t> leader(uint32_t group) const;
+  /// A node may have had it before there was a cluster.
+  void expect_ad(const catalog::Ad& ad) { urls_[ad.redirect_url] = 0; }
+  /// The group of the ads.
+  uint32_t ads() const { return options_.partitions; }
   uint64_t elections() const { return leaders_.size(); }
   uint64_t committed() const;
 
@@ -68,7 +76,8 @@ class SimCluster {
     int64_t stalled_until_ms = 0;
     int64_t stepped_ms = 0;
     int64_t beat_ms = 0;
-    std::vector<Offset> checked;  ///< by partition: up to where it was compared
+    std::vector<Offset> checked;           ///< by group: up to where it was compared
+    std::map<std::string, uint64_t> seen;  ///< by ad: the newest state that was read
   };
   struct Told {
     Term term;
@@ -78,6 +87,9 @@ class SimCluster {
   std::unique_ptr<SimNode> make(size_t at, uint64_t storage);
   std::optional<std::string> run(size_t at);
   std::optional<std::string> watch(size_t at);
+  std::optional<std::string> watch_log(size_t at, const cluster::GroupMember& group);
+  std::optional<std::string> watch_ads(size_t at);
+  void note_ads(const log::Entry& entry);
   std::optional<std::string> why_not_settled() const;
 
   const Options options_;
@@ -86,7 +98,8 @@ class SimCluster {
   uint64_t next_storage_ = 1;
   SimNetwork network_;
   std::vector<Node> nodes_;
-  std::vector<std::map<Offset, Told>> ledger_;  ///< by partition, by an entry's end
+  std::vector<std::map<Offset, Told>> ledger_;  ///< by group, by an entry's end
+  std::map<std::string, uint64_t> urls_;        ///< of ads that were committed: when
   std::map<std::pair<uint32_t, Term>, size_t> leaders_;
 };
 

@@ -53,12 +53,26 @@ std::optional<std::string> SimNode::begin() {
   outside.in_commit = outside.in_background;
   outside.router = options_.router;
   outside.synchronised = [] { return true; };
+  if (options_.storage != 0) {
+    if (auto problem = open_ads()) return problem;
+    outside.ads = own_ads_.get();
+  }
   machine_ = std::make_unique<engine::Machine>(files, clock_, machine_options(), outside);
   if (cluster::Peers* peers = machine_->peers()) {
+    ads_->connect(*machine_->ads_desk());
     peers->send_through(*options_.transport);
     machine_->found(kSeed, options_.founders);
   }
   if (auto opened = machine_->open_journal(); !opened) return opened.error().text();
+  return std::nullopt;
+}
+
+std::optional<std::string> SimNode::open_ads() {
+  if (auto made = files.create_directories("/data"); !made) return made.error().text();
+  auto opened = catalog::Catalog::open(files, "/data");
+  if (!opened) return opened.error().text();
+  own_ads_ = *std::move(opened);
+  ads_ = std::make_unique<cluster::SharedCatalog>(*own_ads_, files);
   return std::nullopt;
 }
 
@@ -85,6 +99,8 @@ void SimNode::die(bool power_loss) {
   background_.clear();
   // The journal tells what waits in it that it failed: nobody hears that any more.
   machine_.reset();
+  ads_.reset();
+  own_ads_.reset();
 }
 
 bool SimNode::run_workers(size_t most) {

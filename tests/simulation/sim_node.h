@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "cluster/partition.h"
+#include "cluster/shared_catalog.h"
 #include "engine/machine.h"
 #include "simulation/sim_file_system.h"
 #include "state/memory_store.h"
@@ -76,6 +77,9 @@ class SimNode {
   engine::Machine& machine() { return *machine_; }
   const engine::Machine& machine() const { return *machine_; }
   const auto& partitions() const { return machine_->owned().partitions; }
+  /// The cluster's ads here; only with peers.
+  cluster::SharedCatalog& ads() { return *ads_; }
+  const catalog::Catalog& own_ads() const { return *own_ads_; }
   bool caught_up() const;
   /// The first partition's that stopped.
   std::optional<std::string> failure() const;
@@ -87,11 +91,14 @@ class SimNode {
 
  private:
   engine::Machine::Options machine_options();
+  std::optional<std::string> open_ads();
 
   const Clock& clock_;
   const Options options_;
   Random random_;
   std::deque<std::function<void()>> background_;  ///< its tasks point into the machine
+  std::unique_ptr<catalog::Catalog> own_ads_;
+  std::unique_ptr<cluster::SharedCatalog> ads_;
   std::unique_ptr<engine::Machine> machine_;
 };
 
