@@ -27,6 +27,7 @@
 #include "engine/peering.h"
 #include "engine/readiness.h"
 #include "engine/recovery.h"
+#include "engine/shared_ads.h"
 #include "http/server.h"
 
 namespace clickmill::engine {
@@ -81,6 +82,7 @@ class Engine::Impl {
 
  private:
   Status open_catalog();
+  catalog::Catalog& ads() { return shared_ads_ ? shared_ads_->catalog() : *catalog_; }
   void open_catalog_service();
   void reload_catalog();
   Status open_machine();
@@ -111,6 +113,7 @@ class Engine::Impl {
   /// Its links and beats end before the machine's workers. Null: a node alone.
   std::unique_ptr<Peering> peering_;
   std::unique_ptr<catalog::Catalog> catalog_;
+  std::unique_ptr<SharedAds> shared_ads_;  ///< around it, where a cluster has its ads in common
   // Only with catalog.source "http"; all three work on the client's thread.
   std::unique_ptr<http::Client> catalog_client_;
   std::unique_ptr<catalog::Source> catalog_source_;
@@ -191,6 +194,7 @@ Status Engine::Impl::start() {
 Status Engine::Impl::open_catalog() {
   catalog_ = TRY(catalog::Catalog::open(files_, dir_->path()));
   if (config_.catalog.source == "builtin") {
+    if (peering_) shared_ads_ = std::make_unique<SharedAds>(*catalog_, files_);
     reload_catalog();
     return {};
   }
@@ -220,6 +224,7 @@ void Engine::Impl::open_catalog_service() {
 }
 
 void Engine::Impl::find_ad(const std::string& ad_id, collector::Enricher::Done told) {
+  if (shared_ads_) return shared_ads_->enricher().find(ad_id, std::move(told));
   if (enricher_) return enricher_->find(ad_id, std::move(told));
   // Left by a run with another catalog.source.
   const auto ads = catalog_->snapshot();
@@ -239,9 +244,11 @@ Status Engine::Impl::open_machine() {
     find_ad(ad_id, std::move(told));
   };
   outside.synchronised = kernel_clock_is_synchronised;
+  if (shared_ads_) outside.ads = catalog_.get();
   auto options = TRY(machine_options(config_, files_, *dir_));
   if (peering_) peering_->complete(options);
   machine_ = std::make_unique<Machine>(files_, clock_, std::move(options), std::move(outside));
+  if (shared_ads_) shared_ads_->connect(*machine_, clock_, config_.catalog.timeout_ms, metrics_);
   return machine_->open_journal();
 }
 
@@ -255,6 +262,7 @@ void Engine::Impl::serve() {
   server_->every(kDeadlineSweepMs, [this] {
     clicks_->sweep_deadlines();
     bulk_->sweep_deadlines();
+    if (shared_ads_) shared_ads_->tick();
     early_.refuse(!recovery_->trouble().empty());
   });
   server_->start();
@@ -300,8 +308,10 @@ void Engine::Impl::open_api() {
       owned, *log_reader_,
       cluster::Recounter::Options{.seed = [this] { return dir_->node().seed; }});
   pools_ = std::make_unique<api::Pools>(threads_of(config_));
-  intake_ = std::make_unique<collector::Intake>(machine_->spool(), *catalog_,
-                                                catalog_service_.get(), intake_options(config_));
+  catalog::Lookup* lookup = catalog_service_.get();
+  if (shared_ads_) lookup = &shared_ads_->lookup();
+  intake_ = std::make_unique<collector::Intake>(machine_->spool(), ads(), lookup,
+                                                intake_options(config_));
   const collector::Durability durability = config_.collector.durability;
   clicks_ = std::make_unique<collector::ClickEndpoint>(
       *intake_, machine_->clock(),
@@ -316,7 +326,7 @@ void Engine::Impl::open_api() {
       .metrics = metrics_,
       .pools = *pools_,
       .auth = auth_,
-      .catalog = *catalog_,
+      .catalog = ads(),
       .reader = *reader_,
       .review = *review_,
       .log_reader = *log_reader_,
@@ -398,7 +408,7 @@ std::vector<std::string> Engine::Impl::not_ready() {
 void Engine::Impl::reload_catalog() {
   std::string trouble;
   if (config_.catalog.source == "builtin" && !config_.catalog.file.empty()) {
-    auto taken = catalog_->take_in_file(config_.catalog.file);
+    auto taken = ads().take_in_file(config_.catalog.file);
     if (!taken) {
       trouble = "catalog.file: " + taken.error().text();
       log_error("catalog", trouble + "; the ads stay as they were");
