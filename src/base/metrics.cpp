@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <string_view>
 
 namespace clickmill {
 
@@ -40,6 +42,73 @@ void Metrics::gauge_from(std::string name, std::string help, std::function<doubl
   add(std::move(name), std::move(help), "gauge", std::move(labels)).read = std::move(read);
 }
 
+Histogram& Metrics::histogram(std::string name, std::string help, std::string labels) {
+  Series& series = add(std::move(name), std::move(help), "histogram", std::move(labels));
+  series.own_histogram = std::make_unique<Histogram>();
+  series.histogram = series.own_histogram.get();
+  return *series.own_histogram;
+}
+
+void Metrics::histogram_of(std::string name, std::string help, const Histogram& histogram,
+                           std::string labels) {
+  add(std::move(name), std::move(help), "histogram", std::move(labels)).histogram = &histogram;
+}
+
+void Histogram::add_ns(int64_t took_ns) {
+  const double seconds = static_cast<double>(took_ns) / 1e9;
+  const auto bucket = std::lower_bound(kSeconds.begin(), kSeconds.end(), seconds);
+  counts_[static_cast<size_t>(bucket - kSeconds.begin())].fetch_add(1, std::memory_order_relaxed);
+  sum_ns_.fetch_add(took_ns, std::memory_order_relaxed);
+}
+
+std::array<uint64_t, Histogram::kSeconds.size() + 1> Histogram::cumulative() const {
+  std::array<uint64_t, kSeconds.size() + 1> out{};
+  uint64_t total = 0;
+  for (size_t i = 0; i < out.size(); ++i) {
+    total += counts_[i].load(std::memory_order_relaxed);
+    out[i] = total;
+  }
+  return out;
+}
+
+double Histogram::sum_seconds() const {
+  return static_cast<double>(sum_ns_.load(std::memory_order_relaxed)) / 1e9;
+}
+
+namespace {
+
+void append_series(std::string& out, std::string_view name, std::string_view labels,
+                   std::string_view more, const auto& value) {
+  out += name;
+  if (!labels.empty() || !more.empty()) {
+    const std::string_view comma = labels.empty() || more.empty() ? "" : ",";
+    out += fmt::format("{{{}{}{}}}", labels, comma, more);
+  }
+  out += fmt::format(" {}\n", value);
+}
+
+}  // namespace
+
+void Metrics::render_one(const Series& series, std::string& out) {
+  const std::string& name = series.name;
+  const std::string& labels = series.labels;
+  if (series.counter) append_series(out, name, labels, {}, series.counter->value());
+  if (series.gauge) append_series(out, name, labels, {}, series.gauge->value());
+  if (series.read) {
+    const double value = series.read();
+    if (!std::isnan(value)) append_series(out, name, labels, {}, value);
+  }
+  if (series.histogram == nullptr) return;
+  const auto counts = series.histogram->cumulative();
+  for (size_t i = 0; i < Histogram::kSeconds.size(); ++i) {
+    append_series(out, name + "_bucket", labels, fmt::format("le=\"{}\"", Histogram::kSeconds[i]),
+                  counts[i]);
+  }
+  append_series(out, name + "_bucket", labels, "le=\"+Inf\"", counts.back());
+  append_series(out, name + "_sum", labels, {}, series.histogram->sum_seconds());
+  append_series(out, name + "_count", labels, {}, counts.back());
+}
+
 std::string Metrics::render() const {
   std::lock_guard lock(mutex_);
   std::vector<const Series*> sorted;
@@ -54,11 +123,7 @@ std::string Metrics::render() const {
                          series->type);
       family = &series->name;
     }
-    out += series->name;
-    if (!series->labels.empty()) out += "{" + series->labels + "}";
-    if (series->counter) out += fmt::format(" {}\n", series->counter->value());
-    if (series->gauge) out += fmt::format(" {}\n", series->gauge->value());
-    if (series->read) out += fmt::format(" {}\n", series->read());
+    render_one(*series, out);
   }
   return out;
 }

@@ -66,6 +66,13 @@ double PartitionStatus::highest(const std::function<double(const Share&)>& read)
   return highest;
 }
 
+bool PartitionStatus::all_caught_up() const {
+  std::lock_guard lock(mutex_);
+  return std::all_of(shares_.begin(), shares_.end(), [](const Share& share) {
+    return share.caught_up && !share.rebuilding && share.failure.empty();
+  });
+}
+
 std::vector<std::string> PartitionStatus::reasons() const {
   std::vector<std::string> reasons;
   std::lock_guard lock(mutex_);

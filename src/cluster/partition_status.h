@@ -48,6 +48,8 @@ class PartitionStatus {
   double sum(const std::function<double(const Share&)>& read) const;
   /// Highest of what `read` takes from each.
   double highest(const std::function<double(const Share&)>& read) const;
+  /// Whether what each tells of itself is all of its log.
+  bool all_caught_up() const;
   /// Why the partitions are not ready; empty: they are.
   std::vector<std::string> reasons() const;
   /// What an operator should know though they are.

@@ -258,7 +258,7 @@ bool Spool::has_backlog(PartitionId partition) {
   return share.queues.has_backlog();
 }
 
-ArrivalMs Spool::low_water(PartitionId partition) {
+ArrivalMs Spool::low_water(PartitionId partition) const {
   Share& share = *shares_[partition.value()];
   std::lock_guard lock(share.mutex);
   // The time is taken under the lock: a click stamped later is not below it.

@@ -90,7 +90,7 @@ class Spool {
 
   /// Oldest received_ms held, or now when nothing is: every click taken in
   /// later has received_ms at or above it.
-  ArrivalMs low_water(PartitionId partition);
+  ArrivalMs low_water(PartitionId partition) const;
   /// Writes a trim record when something was committed since the last.
   void write_trims();
   /// Oldest journal position that holds an uncommitted click.

@@ -129,6 +129,7 @@ class Machine {
   const cluster::Owned& owned() const { return owned_; }
   NodeClock& clock() { return clock_; }
   const NodeClock& clock() const { return clock_; }
+  uint32_t partitions() const { return options_.partitions; }
   log::Journal& journal() { return *journal_; }
   const log::Journal& journal() const { return *journal_; }
   collector::Spool& spool() { return *spool_; }

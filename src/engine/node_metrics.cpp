@@ -1,5 +1,8 @@
 #include "engine/node_metrics.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "engine/memory_alarm.h"
 
 namespace clickmill::engine {
@@ -8,13 +11,16 @@ namespace {
 using Share = cluster::PartitionStatus::Share;
 
 /// Of the streams' tallies, which their checkpoints keep: they go on after a restart.
-void add_click_counters(Metrics& metrics, const cluster::Owned& owned) {
+void add_click_counters(Metrics& metrics, const cluster::Owned& owned,
+                        const cluster::PartitionStatus& status) {
   using stream::Tally;
+  // They live in the checkpoint: until its log has been replayed a restart shows fewer than
+  // before, which Prometheus would take for a new beginning and count all of them again.
   const auto add = [&](const char* name, const char* help, uint64_t (*read)(const Tally&)) {
-    metrics.counter_from(name, help, [&owned, read] {
+    metrics.counter_from(name, help, [&owned, &status, read] {
       uint64_t total = 0;
       for (const auto& partition : owned.partitions) total += read(partition->tally());
-      return static_cast<double>(total);
+      return status.all_caught_up() ? static_cast<double>(total) : std::nan("");
     });
   };
   add("clickmill_clicks_received_total", "Clicks read from the log, our own resends left out.",
@@ -48,13 +54,20 @@ void add_stream_gauges(Metrics& metrics, const cluster::PartitionStatus& status)
       [](const Share& share) { return static_cast<double>(share.log_bytes); });
   add("clickmill_log_followers", "Readers of raw clicks that wait at the tail.",
       [](const Share& share) { return static_cast<double>(share.tail_readers); });
+  metrics.gauge_from("clickmill_stream_partitions_behind",
+                     "Partitions that replay the log or are rebuilt from it; counts lack them.",
+                     [&status] {
+                       return status.sum([](const Share& share) {
+                         return share.caught_up && !share.rebuilding ? 0.0 : 1.0;
+                       });
+                     });
   metrics.counter_from("clickmill_dedup_store_lookups_total",
                        "Ids that had to be looked up in the state store.", [&status] {
                          return status.sum([](const Share& share) {
                            return static_cast<double>(share.dedup.store_lookups);
                          });
                        });
-  metrics.gauge_from("clickmill_dedup_table_fill",
+  metrics.gauge_from("clickmill_dedup_table_fill_ratio",
                      "Share of the id tables' slots in use; a table grows at about 0.8.",
                      [&status] {
                        const double slots = status.sum([](const Share& share) {
@@ -126,7 +139,7 @@ void add_upkeep_metrics(Metrics& metrics, const cluster::PartitionStatus& status
 }  // namespace
 
 void add_stream_metrics(Metrics& metrics, const Machine& machine) {
-  add_click_counters(metrics, machine.owned());
+  add_click_counters(metrics, machine.owned(), machine.status());
   add_stream_gauges(metrics, machine.status());
   add_checkpoint_metrics(metrics, machine.status(), machine.clock().system());
   add_upkeep_metrics(metrics, machine.status());
@@ -149,7 +162,7 @@ void add_disk_metrics(Metrics& metrics, ReservedFileSystem& files, const std::st
                      [&files] { return static_cast<double>(files.reserve()); });
 }
 
-void add_collector_metrics(Metrics& metrics, const Machine& machine) {
+void add_collector_metrics(Metrics& metrics, Machine& machine) {
   const log::Journal& journal = machine.journal();
   const collector::Spool& spool = machine.spool();
   metrics.gauge_from(
@@ -160,6 +173,15 @@ void add_collector_metrics(Metrics& metrics, const Machine& machine) {
   metrics.gauge_from("clickmill_spool_waiting_clicks",
                      "Clicks that wait in memory to be written to the journal.",
                      [&spool] { return static_cast<double>(spool.waiting_clicks()); });
+  metrics.gauge_from("clickmill_spool_oldest_click_age_seconds",
+                     "How long the oldest of them has been here; 0 when there is none.",
+                     [&machine, &spool] {
+                       const ArrivalMs now = machine.clock().now();
+                       ArrivalMs oldest = now;
+                       for (uint32_t i = 0; i < machine.partitions(); ++i)
+                         oldest = std::min(oldest, spool.low_water(PartitionId(i)));
+                       return static_cast<double>(now.value() - oldest.value()) / 1e3;
+                     });
   metrics.gauge_from("clickmill_spool_memory_bytes",
                      "Bytes of spooled clicks in memory; the rest stands on disk alone.",
                      [&spool] { return static_cast<double>(spool.memory_bytes()); });
@@ -175,6 +197,8 @@ void add_collector_metrics(Metrics& metrics, const Machine& machine) {
                        [&journal] { return static_cast<double>(journal.stats().groups.value()); });
   metrics.counter_from("clickmill_journal_syncs_total", "fdatasync calls of the journal.",
                        [&journal] { return static_cast<double>(journal.stats().syncs.value()); });
+  metrics.histogram_of("clickmill_journal_sync_seconds", "How long those calls took.",
+                       journal.stats().sync_took);
   metrics.counter_from("clickmill_journal_bytes_total",
                        "Bytes written to the journal, padding included.",
                        [&journal] { return static_cast<double>(journal.stats().bytes.value()); });

@@ -10,7 +10,7 @@ namespace clickmill::engine {
 
 /// Registers what journal and spool export. The machine is borrowed and must outlive
 /// `metrics`' use.
-void add_collector_metrics(Metrics& metrics, const Machine& machine);
+void add_collector_metrics(Metrics& metrics, Machine& machine);
 /// The same for partitions and state, once they are open.
 void add_stream_metrics(Metrics& metrics, const Machine& machine);
 /// How full the disk of `directory` is.

@@ -390,7 +390,9 @@ Status Journal::write_group(std::string& bytes, uint32_t records) {
 Status Journal::sync_unsynced() {
   if (unsynced_.empty()) return {};
   stats_.syncs.add();
+  const int64_t begin_ns = clock_.system().monotonic_ns();
   TRY(files_.file().sync());
+  stats_.sync_took.add_ns(clock_.system().monotonic_ns() - begin_ns);
   complete_unsynced();
   return {};
 }

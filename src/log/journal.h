@@ -135,6 +135,7 @@ class Journal {
     Counter syncs;
     Counter bytes;
     Counter rewrites;
+    Histogram sync_took;
   };
   const Stats& stats() const { return stats_; }
   const Recovered& recovered() const { return recovered_; }

@@ -1,6 +1,7 @@
 #include "base/metrics.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <thread>
 
 namespace clickmill {
@@ -17,6 +18,34 @@ TEST_CASE("metrics: render as Prometheus text, families together and sorted", "[
         "# HELP b_total Bees.\n# TYPE b_total counter\nb_total{kind=\"honey\"} 2\n"
         "b_total{kind=\"bumble\"} 5\n"
         "# HELP c Cats.\n# TYPE c gauge\nc 0.5\n");
+}
+
+TEST_CASE("metrics: what is not known is left out", "[base]") {
+  Metrics metrics;
+  bool known = false;
+  metrics.counter_from("n_total", "N.", [&] { return known ? 7 : std::nan(""); });
+  CHECK(metrics.render() == "# HELP n_total N.\n# TYPE n_total counter\n");
+  known = true;
+  CHECK(metrics.render() == "# HELP n_total N.\n# TYPE n_total counter\nn_total 7\n");
+}
+
+TEST_CASE("metrics: a histogram's buckets hold what is below them, and the last holds all",
+          "[base]") {
+  Metrics metrics;
+  Histogram& histogram = metrics.histogram("wait_seconds", "Waits.", "listener=\"api\"");
+  for (const int64_t ns : {0, 500'000, 500'001, 2'000'000'000}) histogram.add_ns(ns);
+  histogram.add_ns(11'000'000'000);
+  const std::string text = metrics.render();
+  CAPTURE(text);
+  const auto has = [&](const char* line) { return text.find(line) != std::string::npos; };
+  CHECK(has(
+      "# TYPE wait_seconds histogram\nwait_seconds_bucket{listener=\"api\",le=\"0.0005\"} 2\n"));
+  CHECK(has("le=\"0.001\"} 3\n"));
+  CHECK(has("le=\"1\"} 3\n"));
+  CHECK(has("le=\"2.5\"} 4\n"));
+  CHECK(has("le=\"10\"} 4\nwait_seconds_bucket{listener=\"api\",le=\"+Inf\"} 5\n"));
+  CHECK(has("wait_seconds_sum{listener=\"api\"} 13.001000001\n"));
+  CHECK(has("wait_seconds_count{listener=\"api\"} 5\n"));
 }
 
 TEST_CASE("metrics: counts of many threads all arrive", "[base]") {
