@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <string>
 #include <thread>
@@ -90,6 +91,22 @@ void wait_for_stop(const sigset_t& signals, const std::string& path, engine::Eng
   }
 }
 
+/// While balancers notice. Another SIGTERM or SIGINT ends it at once.
+void wait_for_balancers(const sigset_t& signals, uint32_t seconds, engine::Engine& engine) {
+  if (seconds == 0) return;
+  log_info("serve", fmt::format("not ready any more; stopping in {} s", seconds));
+  engine.announce_stop();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  while (true) {
+    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(
+        until - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return;
+    const timespec wait{left.count() / 1'000'000'000, left.count() % 1'000'000'000};
+    const int number = sigtimedwait(&signals, nullptr, &wait);
+    if (number == SIGTERM || number == SIGINT) return;
+  }
+}
+
 int run_node(const engine::Config& config, const std::string& path) {
   set_logging(config.log_level, config.log_format);
   const sigset_t signals = block_signals();
@@ -110,6 +127,7 @@ int run_node(const engine::Config& config, const std::string& path) {
     if (!counting && counting.error().code() != Errc::closed) ::kill(::getpid(), SIGTERM);
   });
   wait_for_stop(signals, path, engine);
+  wait_for_balancers(signals, config.shutdown_delay_s, engine);
   log_info("serve", "stopping");
   engine.stop();
   watch.join();

@@ -10,41 +10,24 @@ std::string_view cut(std::string_view header) { return cut_utf8(header, click::k
 
 }  // namespace
 
-Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Lookup* lookup, Options options)
+Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Lookup* lookup, Options options,
+               Metrics& metrics)
     : spool_(spool),
       catalog_(catalog),
       lookup_(lookup),
       options_(std::move(options)),
-      proxies_(options_.trusted_proxies) {}
+      proxies_(options_.proxies, metrics) {}
 
 Intake::Connection Intake::connection_of(const http::Request& request) const {
   Connection connection;
   connection.user_agent = cut(request.header("User-Agent"));
   connection.referrer = cut(request.header("Referer"));
   connection.hints = {request.header("Sec-CH-UA-Mobile"), request.header("Sec-CH-UA-Form-Factors")};
-  if (!proxies_.trusts(request.peer_ip)) {
-    connection.ip = proxies_.client_ip(request.peer_ip, {});
-    return connection;
-  }
-  connection.ip = proxies_.client_ip(request.peer_ip, hops_of(request));
-  // Of what several added a line to, the last is the nearest proxy's own.
-  const auto told = [&](const std::string& header) {
-    const auto items = header.empty() ? Items() : http::header_items(request, header);
-    return items.empty() ? std::string_view() : items.back();
-  };
-  connection.country = click::known_country(told(options_.country_header));
-  const auto click_id = told(options_.click_id_header);
-  if (click::valid_click_id(click_id)) connection.click_id = click_id;
+  auto told = proxies_.read(request);
+  connection.ip = std::move(told.ip);
+  connection.country = told.country;
+  connection.click_id = told.click_id;
   return connection;
-}
-
-/// Whom the proxies name as client, the nearest's word last.
-Intake::Items Intake::hops_of(const http::Request& request) const {
-  if (!options_.client_ip_header.empty()) {
-    auto items = http::header_items(request, options_.client_ip_header);
-    if (!items.empty()) return items;
-  }
-  return http::header_items(request, "X-Forwarded-For");
 }
 
 Intake::Target Intake::target_of(std::shared_ptr<const catalog::Ad> ad, bool ad_pending) const {

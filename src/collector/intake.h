@@ -5,13 +5,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "catalog/catalog.h"
 #include "catalog/lookup.h"
 #include "click/parse.h"
+#include "collector/proxy_headers.h"
 #include "collector/spool.h"
-#include "collector/trusted_proxies.h"
 #include "http/message.h"
 
 namespace clickmill::collector {
@@ -23,14 +22,12 @@ class Intake {
  public:
   struct Options {
     std::string default_redirect;
-    std::vector<std::string> trusted_proxies;
-    std::string country_header;  ///< these three are believed of trusted proxies; empty: none
-    std::string client_ip_header;
-    std::string click_id_header;
+    ProxyHeaders::Options proxies;
     uint32_t partitions = 64;
   };
   /// `lookup`: where ads are asked for; null: the catalog has them all.
-  Intake(Spool& spool, catalog::Catalog& catalog, catalog::Lookup* lookup, Options options);
+  Intake(Spool& spool, catalog::Catalog& catalog, catalog::Lookup* lookup, Options options,
+         Metrics& metrics);
 
   /// What a connection tells of a click that doesn't say it itself. A bulk line's is empty:
   /// its connection is a server's, which says nothing of the person who clicked.
@@ -67,15 +64,13 @@ class Intake {
   bool takes_bulk() const { return spool_.takes_bulk(); }
 
  private:
-  using Items = std::vector<std::string_view>;
-  Items hops_of(const http::Request& request) const;
   Target target_of(std::shared_ptr<const catalog::Ad> ad, bool ad_pending) const;
 
   Spool& spool_;
   catalog::Catalog& catalog_;
   catalog::Lookup* const lookup_;
   const Options options_;
-  const TrustedProxies proxies_;
+  const ProxyHeaders proxies_;
 };
 
 }  // namespace clickmill::collector

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <optional>
 
 namespace clickmill::collector {
 namespace {
@@ -45,18 +44,22 @@ bool TrustedProxies::trusts(std::string_view ip) const {
   return address && trusts(*address);
 }
 
-std::string TrustedProxies::client_ip(std::string_view peer_ip,
-                                      const std::vector<std::string_view>& hops) const {
+TrustedProxies::Client TrustedProxies::client_of(std::string_view peer_ip,
+                                                 const std::vector<std::string_view>& hops) const {
+  Client out;
   // From the nearest hop back, as far as each is one of ours: what stands in front of the
   // first stranger is that stranger's word.
   auto client = read_ip_address(peer_ip);
-  if (!client) return std::string(peer_ip);
-  for (auto hop = hops.rbegin(); hop != hops.rend() && trusts(*client); ++hop) {
+  for (auto hop = hops.rbegin(); client && hop != hops.rend() && trusts(*client); ++hop) {
     const auto address = read_ip_address(*hop);
-    if (!address) break;
+    if (!address) {
+      out.unreadable = *hop;
+      break;
+    }
     client = address;
   }
-  return to_string(*client);
+  out.ip = client ? to_string(*client) : std::string(peer_ip);
+  return out;
 }
 
 }  // namespace clickmill::collector

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,11 +16,15 @@ class TrustedProxies {
   /// Addresses or CIDR blocks, checked by the config already; others are left out.
   explicit TrustedProxies(const std::vector<std::string>& blocks);
   bool trusts(std::string_view ip) const;
-  /// The client's address in its one spelling: the peer, or, when the peer is trusted, the
-  /// last of `hops` that is not (everything before it could be made up). A hop that is no
-  /// address ends the search: who stood behind it nobody knows.
+  struct Client {
+    std::string ip;                              ///< in its one spelling
+    std::optional<std::string_view> unreadable;  ///< the hop that ended the search, if one did
+  };
+  /// The client: the peer, or, when the peer is trusted, the last of `hops` that is not
+  /// (everything before it could be made up). A hop that is no address ends the search: who
+  /// stood behind it nobody knows.
   /// `hops`: the items of X-Forwarded-For, all its lines joined.
-  std::string client_ip(std::string_view peer_ip, const std::vector<std::string_view>& hops) const;
+  Client client_of(std::string_view peer_ip, const std::vector<std::string_view>& hops) const;
 
  private:
   struct Block {

@@ -153,6 +153,12 @@ void read_collector(ConfigReader& in, Config::Collector& out) {
   read_header_name(in, "collector.country_header", out.country_header);
   read_header_name(in, "collector.client_ip_header", out.client_ip_header);
   read_header_name(in, "collector.click_id_header", out.click_id_header);
+  in.choice<bool>("collector.proxy_protocol", out.proxy_protocol, {{"off", false}, {"on", true}});
+  if (out.proxy_protocol && out.trusted_proxies.empty()) {
+    in.problem(
+        "collector.proxy_protocol",
+        "\"on\" needs collector.trusted_proxies: only their connections begin with a header");
+  }
   in.text("collector.country_db", out.country_db);
   in.texts("collector.cors_origins", out.cors_origins);
   for (const std::string& origin : out.cors_origins) {
@@ -263,6 +269,8 @@ void read_keys(ConfigReader& in, std::vector<http::Key>& out) {
 void read_process(ConfigReader& in, Config& out) {
   in.text("tls.cert", out.tls.cert);
   in.text("tls.key", out.tls.key);
+  in.number("idle_timeout_s", out.idle_timeout_s, 1, 3'600);
+  in.number("shutdown_delay_s", out.shutdown_delay_s, 0, 300);
   in.number("threads", out.threads, 0, 256);
   in.number("memory_limit_mb", out.memory_limit_mb, 0, 1 << 24);
   in.choice<LogLevel>("log_level", out.log_level,

@@ -51,6 +51,7 @@ struct Config {
     std::vector<std::string> cors_origins = {"*"};
     uint64_t max_body_bytes = 16'384;
     uint64_t buffer_bytes = 67'108'864;
+    bool proxy_protocol = false;  ///< connections of trusted proxies begin with a PROXY header
     friend bool operator==(const Collector&, const Collector&) = default;
   } collector;
   struct Stream {
@@ -86,6 +87,8 @@ struct Config {
     std::string key;
     friend bool operator==(const Tls&, const Tls&) = default;
   } tls;
+  uint32_t idle_timeout_s = 75;
+  uint32_t shutdown_delay_s = 1;
   uint32_t threads = 0;          ///< 0: as many as cores
   uint64_t memory_limit_mb = 0;  ///< 0: none
   LogLevel log_level = LogLevel::info;

@@ -19,6 +19,7 @@
 #include "catalog/service.h"
 #include "collector/cors.h"
 #include "collector/enricher.h"
+#include "collector/trusted_proxies.h"
 #include "engine/data_dir.h"
 #include "engine/early_requests.h"
 #include "engine/machine.h"
@@ -74,6 +75,7 @@ class Engine::Impl {
 
   Status start();
   Status wait_until_counting();
+  void announce_stop();
   void stop();
   void reload(const Config& next);
   void keep_config(const std::string& why);
@@ -156,6 +158,7 @@ class Engine::Impl {
   std::optional<Error> lost_;  ///< why it never will; taken by who waits
   /// Partitions may be asked: set after everything that is needed for it.
   std::atomic<bool> counting_{false};
+  std::atomic<bool> stopping_{false};
   bool started_ = false;
 };
 
@@ -257,6 +260,8 @@ void Engine::Impl::serve() {
   add_process_metrics(metrics_, clock_.wall_ms());
   add_collector_metrics(metrics_, *machine_);
   add_disk_metrics(metrics_, files_, dir_->path());
+  metrics_.gauge_from("clickmill_ready", "1 while /readyz is green, else 0.",
+                      [this] { return not_ready().empty() ? 1.0 : 0.0; });
   machine_->journal().start();
   if (catalog_client_) catalog_client_->start();
   server_->every(kDeadlineSweepMs, [this] {
@@ -311,7 +316,7 @@ void Engine::Impl::open_api() {
   catalog::Lookup* lookup = catalog_service_.get();
   if (shared_ads_) lookup = &shared_ads_->lookup();
   intake_ = std::make_unique<collector::Intake>(machine_->spool(), ads(), lookup,
-                                                intake_options(config_));
+                                                intake_options(config_), metrics_);
   const collector::Durability durability = config_.collector.durability;
   clicks_ = std::make_unique<collector::ClickEndpoint>(
       *intake_, machine_->clock(),
@@ -350,15 +355,23 @@ Status Engine::Impl::bind() {
   http::Server::Options options;
   options.io_threads = threads_of(config_);
   options.max_connections = kConnectionsMost;
+  options.idle_timeout_ms = config_.idle_timeout_s * 1'000;
   server_ = std::make_unique<http::Server>(options, metrics_);
   http::Server::Listener collector;
+  collector.name = "collector";
   collector.address = config_.listen.collector;
   collector.max_body_bytes = config_.collector.max_body_bytes;
   collector.handler = collector_routes_.handler();
+  if (config_.collector.proxy_protocol) {
+    collector.expects_proxy_header =
+        [proxies = collector::TrustedProxies(config_.collector.trusted_proxies)](
+            std::string_view peer_ip) { return proxies.trusts(peer_ip); };
+  }
   collector.finish = cors_.on_all();
   collector.max_connections = kConnectionsMost - kApiConnectionsMost;
   collector_address_ = TRY(server_->listen(std::move(collector)));
   http::Server::Listener api;
+  api.name = "api";
   api.address = config_.listen.api;
   api.max_body_bytes = config_.collector.max_body_bytes;
   api.large_body_paths = {"/v1/clicks", "/v1/ads"};
@@ -395,6 +408,7 @@ std::vector<std::string> Engine::Impl::warnings() {
 
 std::vector<std::string> Engine::Impl::not_ready() {
   std::vector<std::string> reasons = machine_->status().reasons();
+  if (stopping_) reasons.emplace_back("node: it is being stopped");
   if (std::string trouble = counting_ ? std::string() : recovery_->trouble(); !trouble.empty())
     reasons.push_back(std::move(trouble));
   if (peering_) {
@@ -463,6 +477,11 @@ void Engine::Impl::drain_spool() {
   }
 }
 
+void Engine::Impl::announce_stop() {
+  stopping_ = true;
+  if (server_) server_->end_connections();
+}
+
 void Engine::Impl::stop() {
   if (recovery_) recovery_->stop();
   // While everybody still hears of it.
@@ -498,6 +517,7 @@ Engine::Engine(Config config, FileSystem& files, Clock& clock)
 Engine::~Engine() = default;
 Status Engine::start() { return impl_->start(); }
 Status Engine::wait_until_counting() { return impl_->wait_until_counting(); }
+void Engine::announce_stop() { impl_->announce_stop(); }
 void Engine::stop() { impl_->stop(); }
 const std::string& Engine::collector_address() const { return impl_->collector_address_; }
 const std::string& Engine::api_address() const { return impl_->api_address_; }

@@ -37,6 +37,9 @@ class Engine {
   /// journal is damaged, or doesn't belong to its state. Errc::closed: stopped meanwhile.
   /// Thread: any one beside start and stop.
   Status wait_until_counting();
+  /// Turns readiness red and ends connections with their next answer, while clicks are taken
+  /// as ever: so that balancers turn to other nodes before stop().
+  void announce_stop();
   /// Drains requests, forwards what is spooled, checkpoints, closes.
   void stop();
   /// Addresses bound, after start().

@@ -90,10 +90,10 @@ Result<uint64_t> reserve_bytes(const Config& config, FileSystem& files,
 collector::Intake::Options intake_options(const Config& config) {
   collector::Intake::Options options;
   options.default_redirect = config.collector.default_redirect;
-  options.trusted_proxies = config.collector.trusted_proxies;
-  options.country_header = config.collector.country_header;
-  options.client_ip_header = config.collector.client_ip_header;
-  options.click_id_header = config.collector.click_id_header;
+  options.proxies.trusted_proxies = config.collector.trusted_proxies;
+  options.proxies.country_header = config.collector.country_header;
+  options.proxies.client_ip_header = config.collector.client_ip_header;
+  options.proxies.click_id_header = config.collector.click_id_header;
   options.partitions = config.log.partitions;
   return options;
 }

@@ -14,9 +14,11 @@ class Connection {
   virtual ~Connection() = default;
   /// The answer to the request under way. Ignored once closed.
   virtual void answer(Response&& response) = 0;
-  /// Waits for the client since before `now_ms` allows.
+  /// Waits for the client since before `now_ms` allows. Never when the next request has
+  /// arrived and only stands in the socket yet.
   virtual bool expired(int64_t now_ms) const = 0;
-  /// Closes if nothing is under way, else after the next answer.
+  /// Closes after the next answer; or now, if nothing is under way and it is not so young
+  /// that its first request may be.
   virtual void drain() = 0;
   virtual void close() = 0;
 };

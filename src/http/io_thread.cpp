@@ -18,13 +18,13 @@ namespace asio = boost::asio;
 
 thread_local const AnswerBox* box_of_this_thread = nullptr;
 
+}  // namespace
+
 int64_t monotonic_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
-
-}  // namespace
 
 bool AnswerBox::here() const { return box_of_this_thread == this; }
 void AnswerBox::run_here() { box_of_this_thread = this; }
@@ -61,9 +61,13 @@ void AnswerBox::close() {
   dropped.swap(waiting_);
 }
 
-Shared::Shared(Metrics& metrics, uint32_t idle_ms)
-    : idle_timeout_ms(idle_ms),
-      connections(metrics.gauge("clickmill_http_connections", "Open HTTP connections.")) {
+Shared::Shared(Metrics& of_node, uint32_t idle_ms)
+    : metrics(of_node),
+      idle_timeout_ms(idle_ms),
+      connections(metrics.gauge("clickmill_http_connections", "Open HTTP connections.")),
+      proxy_headers_refused(
+          metrics.counter("clickmill_http_proxy_headers_refused_total",
+                          "Connections closed for what stood in place of a PROXY header.")) {
   by_class.resize(6);
   for (size_t i = 2; i < by_class.size(); ++i) {
     by_class[i] = &metrics.counter("clickmill_http_requests_total", "HTTP requests answered.",
@@ -146,7 +150,7 @@ void IoThread::remove(Connection& connection) {
 }
 
 void IoThread::drain() {
-  draining_ = true;
+  draining_ = ending_ = true;
   for (const auto& connection : all()) connection->drain();
 }
 

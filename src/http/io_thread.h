@@ -48,13 +48,17 @@ class AnswerBox {
   boost::asio::io_context* context_;  ///< null once closed
 };
 
+int64_t monotonic_ms();
+
 /// What the io threads of one server share. Thread: any.
 struct Shared {
-  Shared(Metrics& metrics, uint32_t idle_ms);
+  Shared(Metrics& of_node, uint32_t idle_ms);
   void count(int status) { by_class[static_cast<size_t>(status / 100 % 6)]->add(); }
+  Metrics& metrics;
   uint32_t idle_timeout_ms;
   std::vector<Counter*> by_class;  ///< [2] counts the 2xx; [0] and [1] share [5]
   Gauge& connections;
+  Counter& proxy_headers_refused;
   /// A connection has gone; called on its io thread.
   std::function<void()> on_closed;
   /// Runs BodyStream::next, which may be slow.
@@ -79,8 +83,11 @@ class IoThread {
   /// Monotonic, as of the last sweep.
   int64_t now_ms() const { return now_ms_; }
   bool draining() const { return draining_; }
+  /// Every answer is its connection's last.
+  bool ending() const { return ending_; }
   void add(std::shared_ptr<Connection> connection);
   void remove(Connection& connection);
+  void end_connections() { ending_ = true; }
   void drain();
   /// Closes those whose client has asked nothing for `idle_ms`.
   void close_idle(int64_t idle_ms);
@@ -101,6 +108,7 @@ class IoThread {
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
   int64_t now_ms_ = 0;
   bool draining_ = false;
+  bool ending_ = false;
   std::thread thread_;
 };
 

@@ -86,6 +86,9 @@ using Handler = std::function<void(RequestPtr, Responder)>;
 /// may. Called on an io thread: it must not block.
 using RefuseLarge = std::function<std::optional<Response>(const Request&)>;
 
+/// Whether the connections of this peer begin with a PROXY header. Called on an io thread.
+using ExpectsProxyHeader = std::function<bool(std::string_view peer_ip)>;
+
 /// Adds what every answer of a listener carries. Called on an io thread; of a request that
 /// was refused early the path, and some headers, may be missing.
 using Finish = std::function<void(const Request&, Response&)>;

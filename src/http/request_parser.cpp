@@ -331,6 +331,10 @@ RequestParser::Outcome RequestParser::parse(std::string_view bytes, size_t& used
 }
 
 void RequestParser::next() { impl_->next(); }
+void RequestParser::set_peer_ip(std::string peer_ip) {
+  impl_->peer_ip = std::move(peer_ip);
+  impl_->request = std::make_shared<ReceivedRequest>(impl_->peer_ip);
+}
 bool RequestParser::started() const { return impl_->reader.has_value(); }
 bool RequestParser::header_done() const { return started() && impl_->reader->header_done; }
 bool RequestParser::expects_continue() const {
@@ -353,7 +357,9 @@ Response RequestParser::failure() const {
   switch (impl_->reader->fault) {
     case Fault::host: return problem(400, "exactly one Host header is needed", "Host");
     case Fault::target: return problem(400, "the request target is neither a path nor a URL");
-    case Fault::encoding: return problem(501, "the only transfer coding is chunked");
+    // Not 501, as RFC 9112 would have it: balancers take a node out for what one client sent.
+    case Fault::encoding:
+      return problem(400, "the only transfer coding is chunked", "Transfer-Encoding");
     case Fault::none: break;
   }
   return problem(400, "malformed request: " + impl_->error.message());

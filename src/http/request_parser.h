@@ -42,6 +42,8 @@ class RequestParser {
   Outcome parse(std::string_view bytes, size_t& used);
   /// Forgets the request, ready for the one behind it.
   void next();
+  /// Who sends the requests from now on. Before the first byte of one.
+  void set_peer_ip(std::string peer_ip);
 
   /// Some byte of the present request has been read.
   bool started() const;
@@ -58,7 +60,7 @@ class RequestParser {
   /// Body bytes read so far.
   uint64_t body_bytes() const;
   RequestPtr request() const;
-  /// After failed: the problem to answer, 400, 413, 431, 501, 503 when the budget is spent,
+  /// After failed: the problem to answer, 400, 413, 431, 503 when the budget is spent,
   /// or what refuse_large said.
   Response failure() const;
 

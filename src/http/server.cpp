@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <cstring>
 #include <exception>
 #include <future>
+#include <iterator>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -41,6 +43,8 @@ constexpr uint32_t kConnectionsLeast = 8;
 constexpr uint64_t kDescriptorsKeptMost = 4'096;
 /// A client that has asked nothing for so long may be sent away when others wait.
 constexpr int64_t kIdleLeastMs = 2'000;
+/// Of a client in the same data centre, before the listener closes.
+constexpr auto kHandshakeTime = std::chrono::milliseconds(20);
 
 uint64_t descriptors_of_process() {
   rlimit limit{};
@@ -67,6 +71,24 @@ std::string endpoint_text(const tcp::endpoint& endpoint) {
   const std::string host = endpoint.address().to_string();
   const std::string port = std::to_string(endpoint.port());
   return endpoint.address().is_v6() ? "[" + host + "]:" + port : host + ":" + port;
+}
+
+/// Has the kernel drop the first packet of a handshake, so that no more connections come
+/// while those that have come are accepted. Who is dropped tries again a second later and
+/// finds the port closed: balancers then ask another node, whatever the method, while a
+/// connection that is reset after it was made may cost them a POST.
+void refuse_new(int listener) {
+  constexpr uint32_t kTcpFlags = 13;
+  constexpr uint32_t kSyn = 0x02;
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kTcpFlags),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kSyn, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+  };
+  const sock_fprog filter{static_cast<unsigned short>(std::size(code)), code};
+  // Where it is not allowed, only that second's comfort is missing.
+  ::setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 }  // namespace
@@ -101,6 +123,10 @@ class Server::Impl {
     gate->site.limits = {listener.max_body_bytes, std::move(listener.large_body_paths),
                          listener.large_body_bytes, std::move(listener.refuse_large), budget_};
     gate->connections_most = listener.max_connections;
+    gate->site.answer_took = &shared_.metrics.histogram(
+        "clickmill_http_answer_seconds", "From a whole request to the begin of its answer.",
+        "listener=\"" + listener.name + "\"");
+    gate->site.expects_proxy_header = std::move(listener.expects_proxy_header);
     gate->site.handler = std::move(listener.handler);
     gate->site.finish = std::move(listener.finish);
     gates_.push_back(std::move(gate));
@@ -126,16 +152,26 @@ class Server::Impl {
     });
   }
 
+  void end_connections() {
+    for (auto& thread : threads_) thread->post([&thread] { thread->end_connections(); });
+  }
+
   void stop(uint32_t drain_ms) {
     if (!started_ || stopped_) return;
     stopped_ = true;
-    std::promise<void> closed;
-    first().post([&] {
+    end_connections();
+    if (drain_ms > 0) {
+      on_first([this] {
+        for (auto& gate : gates_) refuse_new(gate->acceptor.native_handle());
+      });
+      // Handshakes under way end meanwhile, and their connections are served.
+      std::this_thread::sleep_for(kHandshakeTime);
+    }
+    on_first([this] {
+      for (auto& gate : gates_) accept_waiting(*gate);
       draining_ = true;
       gates_close();
-      closed.set_value();
     });
-    closed.get_future().wait();
     for (auto& thread : threads_) thread->post([&thread] { thread->drain(); });
     {
       std::unique_lock lock(mutex_);
@@ -162,6 +198,15 @@ class Server::Impl {
   };
 
   IoThread& first() { return *threads_.front(); }
+
+  void on_first(const std::function<void()>& task) {
+    std::promise<void> done;
+    first().post([&] {
+      task();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
 
   Result<tcp::endpoint> resolve(const HostPort& wanted, const std::string& text) {
     error_code ec;
@@ -201,19 +246,28 @@ class Server::Impl {
         make_room();
         return try_later(gate);
       }
-      sockaddr_storage peer{};
-      socklen_t size = sizeof peer;
-      const int fd = ::accept4(gate.acceptor.native_handle(), reinterpret_cast<sockaddr*>(&peer),
-                               &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) {
-        hand_out(gate.site, fd, peer_ip(peer, size));
-      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        break;
-      } else if (errno != EINTR && errno != ECONNABORTED) {
-        return pause(gate, errno);
-      }
+      if (accept_one(gate)) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+      return pause(gate, errno);
     }
     await(gate);
+  }
+
+  /// False: errno says why not.
+  bool accept_one(Gate& gate) {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    const int fd = ::accept4(gate.acceptor.native_handle(), reinterpret_cast<sockaddr*>(&peer),
+                             &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return errno == EINTR || errno == ECONNABORTED;
+    hand_out(gate.site, fd, peer_ip(peer, size));
+    return true;
+  }
+
+  /// What has connected and was not accepted yet would be reset by the close.
+  void accept_waiting(Gate& gate) {
+    while (!at_limit(gate) && leaves_descriptors(gate) && accept_one(gate)) {
+    }
   }
 
   bool at_limit(const Gate& gate) const {
@@ -320,6 +374,7 @@ void Server::start() { impl_->start(); }
 void Server::every(uint32_t interval_ms, std::function<void()> task) {
   impl_->every(interval_ms, std::move(task));
 }
+void Server::end_connections() { impl_->end_connections(); }
 void Server::stop(uint32_t drain_ms) { impl_->stop(drain_ms); }
 
 }  // namespace clickmill::http

@@ -36,13 +36,16 @@ class Server {
  public:
   struct Options {
     unsigned io_threads = 1;
-    uint32_t idle_timeout_ms = 60'000;
+    /// Longer than proxies keep a connection (60 s with most): whoever closes first may close
+    /// over a request that is on its way.
+    uint32_t idle_timeout_ms = 75'000;
     uint32_t max_connections = 20'000;
     /// What the bodies on large_body_paths may hold at a time, over all listeners: 503 beyond.
     uint64_t large_bodies_bytes = 128 << 20;
   };
   struct Listener {
-    std::string address;  ///< "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one
+    std::string name = "http";  ///< in metrics
+    std::string address;        ///< "127.0.0.1:8080", "[::1]:8080"; port 0 picks a free one
     uint64_t max_body_bytes = 16'384;
     /// Paths with the limit large_body_bytes instead (bulk paths).
     std::vector<std::string> large_body_paths;
@@ -50,6 +53,9 @@ class Server {
     RefuseLarge refuse_large = nullptr;  ///< may be empty
     /// Further ones wait in the kernel's backlog, whatever the other listeners have.
     uint32_t max_connections = UINT32_MAX;
+    /// Whose connections begin with a PROXY header (proxy_protocol.h), which is then believed.
+    /// What begins otherwise is closed. May be empty.
+    ExpectsProxyHeader expects_proxy_header = nullptr;
     Handler handler;
     Finish finish = nullptr;  ///< may be empty
   };
@@ -64,8 +70,12 @@ class Server {
   void start();
   /// Runs `task` on an io thread every `interval_ms` until stop (deadline sweeps).
   void every(uint32_t interval_ms, std::function<void()> task);
-  /// Stops accepting at once; requests under way are answered, idle connections
-  /// closed; returns when all are gone or `drain_ms` has passed.
+  /// From now on every answer is its connection's last (`Connection: close`), so that
+  /// clients turn to others; new connections are taken as ever.
+  void end_connections();
+  /// Stops accepting, but for what has connected already; requests under way are answered,
+  /// connections idle since their last answer closed; returns when all are gone or
+  /// `drain_ms` has passed.
   void stop(uint32_t drain_ms);
 
  private:

@@ -11,11 +11,13 @@
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <cerrno>
+#include <chrono>
 #include <exception>
 #include <limits>
 #include <optional>
 
 #include "base/logging.h"
+#include "http/proxy_protocol.h"
 #include "http/wire.h"
 
 namespace clickmill::http {
@@ -34,6 +36,8 @@ constexpr size_t kKeptBytes = 64 * 1024;
 constexpr size_t kGatherBytes = 64 * 1024;
 /// A body must grow by this much in every idle timeout.
 constexpr uint64_t kBodyStepBytes = 64 * 1024;
+/// The first request of a connection so young is on its way.
+constexpr int64_t kFreshMs = 500;
 /// How long and how much is read and thrown away after a refused request, so
 /// that the client gets to read the answer before a reset wipes it out.
 constexpr int64_t kLingerMs = 2'000;
@@ -65,6 +69,8 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
       : thread_(thread),
         site_(site),
         answers_(thread.answers()),
+        awaits_proxy_(site.expects_proxy_header && site.expects_proxy_header(peer_ip)),
+        peer_ip_(awaits_proxy_ ? peer_ip : std::string()),
         parser_(site.limits, std::move(peer_ip)) {
     socket_.emplace(thread.context());
     error_code ec;
@@ -84,15 +90,21 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
   void answer(Response&& response) override {
     if (closed_ || !busy_ || streaming_) return;
+    const std::chrono::nanoseconds took = std::chrono::steady_clock::now() - handed_out_;
+    site_.answer_took->add_ns(took.count());
     write_answer(std::move(response));
     // Inside the handler the loop that called it goes on when it returns.
     if (!in_handler_) advance();
   }
 
-  bool expired(int64_t now_ms) const override { return now_ms >= deadline_ms_; }
+  bool expired(int64_t now_ms) const override {
+    // What has arrived is a request, however late this thread gets to read it.
+    return now_ms >= deadline_ms_ && !(between_requests() && arrived());
+  }
 
   void drain() override {
-    if (idle()) close();
+    const bool fresh = !answered_ && monotonic_ms() < opened_ms_ + kFreshMs;
+    if (!fresh && idle()) close();
   }
 
   void close() override {
@@ -119,6 +131,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   /// Takes requests from the buffer and hands them out, until one has to wait:
   /// for its answer, for more bytes, or for the client to read what was written.
   void advance() {
+    if (awaits_proxy_ && !closed_ && !take_proxy_header()) return;
     while (!closed_ && !busy_ && !writing_ && !lingering_) {
       if (last_answer_) return finish();
       if (out_.size() >= kGatherBytes) {
@@ -139,11 +152,39 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     flush();
   }
 
+  /// False: the rest of it must come first, or it was wrong.
+  bool take_proxy_header() {
+    auto header = read_proxy_header(buffered());
+    if (header.outcome == ProxyHeader::Outcome::need_more) {
+      read_more();
+      return false;
+    }
+    if (header.outcome == ProxyHeader::Outcome::failed) {
+      // Whoever sent it speaks another protocol, in which no answer of ours is one.
+      thread_.shared().proxy_headers_refused.add();
+      if (!site_.proxy_fault_said.exchange(true)) {
+        log_warn("http", "a PROXY header from " + peer_ip_ + " can't be read: " + header.fault +
+                             "; its connection is closed, and so are others like it");
+      }
+      close();
+      return false;
+    }
+    awaits_proxy_ = false;
+    in_.consume(header.used);
+    if (!header.source_ip.empty()) parser_.set_peer_ip(std::move(header.source_ip));
+    return true;
+  }
+
   /// Nothing is under way. What has arrived but is not read yet counts as a request.
-  bool idle() const {
-    error_code ec;
+  bool idle() const { return between_requests() && !arrived(); }
+
+  bool between_requests() const {
     return !closed_ && !busy_ && !writing_ && !lingering_ && !parser_.started() && out_.empty() &&
-           in_.size() == 0 && socket_->available(ec) == 0;
+           in_.size() == 0;
+  }
+  bool arrived() const {
+    error_code ec;
+    return socket_->available(ec) != 0;
   }
 
   std::string_view buffered() const {
@@ -154,6 +195,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     busy_ = true;
     deadline_ms_ = kNever;
     in_handler_ = true;
+    handed_out_ = std::chrono::steady_clock::now();
     try {
       site_.handler(parser_.request(), Responder([self = shared_from_this()](Response&& response) {
                       self->respond(std::move(response));
@@ -181,7 +223,8 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   }
 
   void write_answer(Response&& response) {
-    last_answer_ = last_answer_ || thread_.draining() || !parser_.keep_alive();
+    last_answer_ = last_answer_ || thread_.ending() || !parser_.keep_alive();
+    answered_ = true;
     thread_.shared().count(response.status);
     if (site_.finish) site_.finish(*parser_.request(), response);
     const int minor = parser_.http_minor();
@@ -265,7 +308,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     }
     flush();
     if (closed_ || writing_ || reading_) return;
-    if (thread_.draining() && idle()) return close();
+    if (thread_.draining() && answered_ && idle()) return close();
     if (in_.size() == 0 && in_.capacity() > kKeptBytes && !parser_.header_done()) in_ = {};
     await_request();
     reading_ = true;
@@ -344,7 +387,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   void finish() {
     flush();
     if (closed_ || writing_) return;
-    if (!request_unread_ && in_.size() == 0) return close();
+    if (!request_unread_ && in_.size() == 0 && !arrived()) return close();
     // Closing with bytes unread makes the kernel send a reset.
     lingering_ = true;
     deadline_ms_ = thread_.now_ms() + kLingerMs;
@@ -370,6 +413,9 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   IoThread& thread_;  ///< not to be touched once closed
   Site& site_;
   const std::shared_ptr<AnswerBox> answers_;
+  bool awaits_proxy_;  ///< the PROXY header has not come yet
+  const int64_t opened_ms_ = monotonic_ms();
+  const std::string peer_ip_;          ///< while it hasn't; else the parser's business
   std::optional<tcp::socket> socket_;  ///< empty once closed
   boost::beast::flat_buffer in_;
   RequestParser parser_;
@@ -377,12 +423,14 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   std::string sending_;
   size_t sent_ = 0;
   std::shared_ptr<Streaming> streaming_;
+  std::chrono::steady_clock::time_point handed_out_;  ///< the request under way
   int64_t deadline_ms_ = kNever;
   int64_t request_since_ms_ = kNever;
   uint64_t body_mark_ = 0;
   uint64_t discarded_bytes_ = 0;
   bool failed_to_open_ = false;
   bool busy_ = false;        ///< a request is with its handler, or its body is streaming
+  bool answered_ = false;    ///< at least one request
   bool in_handler_ = false;  ///< this thread is inside the handler of this connection
   bool reading_ = false;
   bool writing_ = false;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/metrics.h"
 #include "http/io_thread.h"
 #include "http/message.h"
 #include "http/request_parser.h"
@@ -16,6 +17,11 @@ struct Site {
   Handler handler;
   /// Called on every answer before it is written, refused requests' included; may be empty.
   Finish finish;
+  /// Whether a peer's connections must begin with a PROXY header, which tells the client's
+  /// address; empty: nobody's.
+  ExpectsProxyHeader expects_proxy_header;
+  std::atomic<bool> proxy_fault_said{false};
+  Histogram* answer_took = nullptr;  ///< from a whole request to its answer
   bool v6 = false;
   std::atomic<uint32_t> open{0};  ///< connections
 };

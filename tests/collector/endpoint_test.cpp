@@ -41,7 +41,7 @@ struct Endpoints : SpoolMachine {
     REQUIRE(catalog->put({"ad", "adv", "banner", "https://example.com/landing"}));
     Intake::Options options;
     options.partitions = spool_options.partitions;
-    intake = std::make_unique<Intake>(*spool, *catalog, nullptr, options);
+    intake = std::make_unique<Intake>(*spool, *catalog, nullptr, options, metrics);
     clicks = std::make_unique<ClickEndpoint>(
         *intake, *node_clock, ClickEndpoint::Options{.durability = durability}, metrics);
     bulk = std::make_unique<BulkEndpoint>(*intake, *node_clock, durability, [](auto task) {

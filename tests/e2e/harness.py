@@ -149,6 +149,7 @@ class Node:
         self.config = merged(
             {
                 "data_dir": "data",
+                "shutdown_delay_s": 0,
                 "listen": {
                     "collector": f"127.0.0.1:{self.collector_port}",
                     "api": f"127.0.0.1:{self.api_port}",

@@ -128,6 +128,7 @@ TEST_CASE("config: the example names every key with its default", "[engine]") {
                           "country_header",
                           "client_ip_header",
                           "click_id_header",
+                          "proxy_protocol",
                           "country_db",
                           "cors_origins",
                           "max_body_bytes",
@@ -151,6 +152,8 @@ TEST_CASE("config: the example names every key with its default", "[engine]") {
                           "keys",
                           "cert",
                           "key",
+                          "idle_timeout_s",
+                          "shutdown_delay_s",
                           "threads",
                           "memory_limit_mb",
                           "log_level",
@@ -183,6 +186,8 @@ TEST_CASE("config: numbers are taken up to their bounds and not beyond", "[engin
       {"stream.checkpoint_interval_s", 1, 3600},
       {"stream.stale_after_hours", 24, 8760},
       {"query.max_points", 1, 1'000'000},
+      {"idle_timeout_s", 1, 3600},
+      {"shutdown_delay_s", 0, 300},
       {"threads", 0, 256},
   }));
   CAPTURE(key);
@@ -458,6 +463,17 @@ TEST_CASE("config: addresses and blocks of proxies", "[engine]") {
   }));
   CAPTURE(text);
   CHECK(problems_of(R"({"collector":{"trusted_proxies":[")" + text + "\"]}}").empty() == valid);
+}
+
+TEST_CASE("config: the PROXY protocol needs somebody who is believed", "[engine]") {
+  const std::string proxies = R"("trusted_proxies":["10.0.0.1"])";
+  const auto with = [](const std::string& keys) { return "{\"collector\":{" + keys + "}}"; };
+  CHECK(parse_config(with(R"("proxy_protocol":"on",)" + proxies), kPath).collector.proxy_protocol);
+  CHECK_FALSE(parse_config(with(R"("proxy_protocol":"off")"), kPath).collector.proxy_protocol);
+  CHECK_THAT(problems_of(with(R"("proxy_protocol":"on")")),
+             Catch::StartsWith("collector.proxy_protocol: \"on\" needs"));
+  CHECK_THAT(problems_of(with(R"("proxy_protocol":true)")),
+             Catch::StartsWith("collector.proxy_protocol: true is not one of"));
 }
 
 TEST_CASE("config: a syntax error tells file and place", "[engine]") {

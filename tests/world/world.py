@@ -19,8 +19,8 @@ from pathlib import Path
 from harness import ROOT, Failure, Node, Skipped, check_equal, now_ms, wait_until
 
 FOLDER = ROOT / "build" / "world"
-PACKAGES = {"chromium": "chromium", "firefox": "firefox-esr", "node": "nodejs", "npm": "npm"}
-PROGRAMS = {"chromium": "chromium", "firefox": "firefox-esr", "node": "node", "npm": "npm"}
+PACKAGES = {"chromium": "chromium", "firefox": "firefox-esr", "node": "nodejs", "npm": "npm", "gcc": "gcc"}
+PROGRAMS = {"chromium": "chromium", "firefox": "firefox-esr", "node": "node", "npm": "npm", "gcc": "gcc"}
 
 
 def tried(what, command, timeout_s=600, **options):
@@ -55,6 +55,32 @@ def program(name):
     if found is None:
         raise Skipped(f"there is no {PROGRAMS[name]} after its package was installed")
     return found
+
+
+@functools.cache
+def unpacked(package):
+    """The folder in which a Debian package is unpacked, with what it needs and isn't installed. Not installed
+    itself: the service that it would start is none of a test's."""
+    folder = FOLDER / "debian" / package
+    root = folder / "root"
+    if not root.is_dir():
+        package_lists()
+        folder.mkdir(parents=True, exist_ok=True)
+        planned = subprocess.run(["apt-get", "-s", "install", "--no-install-recommends", "--reinstall", package],
+                                 capture_output=True, text=True)
+        needed = {line.split()[1].split(":")[0] for line in planned.stdout.splitlines() if line.startswith("Inst ")}
+        tried(f"apt-get download {package}", ["apt-get", "-qq", "download", *sorted(needed | {package})], cwd=folder)
+        for file in sorted(folder.glob("*.deb")):
+            tried(f"unpacking {file.name}", ["dpkg-deb", "-x", str(file), str(folder / "part")])
+        (folder / "part").rename(root)
+    return root
+
+
+def environment_of(root):
+    """For a program of an unpacked package: its libraries stand beside it."""
+    libraries = [str(path) for path in (root / "usr/lib").glob("*-linux-gnu*")]
+    libraries += [str(path / "varnish") for path in (root / "usr/lib").glob("*-linux-gnu*")]
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries + [os.environ.get("LD_LIBRARY_PATH", "")])}
 
 
 @functools.cache
