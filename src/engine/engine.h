@@ -19,6 +19,8 @@
 
 namespace clickmill::engine {
 
+class RunningNode;
+
 /// One node: built bottom up by start(), taken down top down by stop().
 /// Thread: start, stop on one thread.
 class Engine {
@@ -55,8 +57,7 @@ class Engine {
   void keep_config(const std::string& why);
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<RunningNode> node_;
 };
 
 }  // namespace clickmill::engine

@@ -1,0 +1,138 @@
+// What a node answers requests with, and what it says of itself.
+#include <algorithm>
+
+#include "engine/running_node.h"
+
+namespace clickmill::engine {
+namespace {
+
+constexpr uint64_t kBulkBodyMost = 16 << 20;
+// Apart, so that neither listener's clients can take the other's.
+constexpr uint32_t kConnectionsMost = 20'000;
+constexpr uint32_t kApiConnectionsMost = 4'000;
+
+/// Clicks, ads, who asks, health and metrics need no partition.
+bool asks_partitions(std::string_view path) {
+  constexpr std::string_view kOthers[] = {"/v1/click", "/v1/click.js", "/v1/clicks", "/v1/ads",
+                                          "/v1/whoami"};
+  return path.starts_with("/v1/") && !path.starts_with("/v1/ads/") &&
+         std::find(std::begin(kOthers), std::end(kOthers), path) == std::end(kOthers);
+}
+
+}  // namespace
+
+void RunningNode::open_api() {
+  cluster::Owned& owned = machine_->owned();
+  reader_ = std::make_unique<cluster::VersionReader>(owned);
+  review_ = std::make_unique<cluster::ReviewDesk>(owned);
+  log_reader_ = std::make_unique<cluster::LogReader>(owned);
+  recounter_ = std::make_unique<cluster::Recounter>(
+      owned, *log_reader_,
+      cluster::Recounter::Options{.seed = [this] { return dir_->node().seed; }});
+  pools_ = std::make_unique<api::Pools>(threads_of(config_));
+  catalog::Lookup* lookup = catalog_service_.get();
+  if (shared_ads_) lookup = &shared_ads_->lookup();
+  intake_ = std::make_unique<collector::Intake>(machine_->spool(), ads(), lookup,
+                                                intake_options(config_), metrics_);
+  const collector::Durability durability = config_.collector.durability;
+  clicks_ = std::make_unique<collector::ClickEndpoint>(
+      *intake_, machine_->clock(),
+      collector::ClickEndpoint::Options{
+          .durability = durability, .redirect_deadline_ms = config_.collector.redirect_deadline_ms},
+      metrics_);
+  bulk_ = std::make_unique<collector::BulkEndpoint>(
+      *intake_, machine_->clock(), durability,
+      [this](std::function<void()> task) { return pools_->bulk.submit(std::move(task)); });
+  context_ = std::make_unique<api::Context>(api::Context{
+      .clock = clock_,
+      .metrics = metrics_,
+      .pools = *pools_,
+      .auth = auth_,
+      .catalog = ads(),
+      .reader = *reader_,
+      .review = *review_,
+      .log_reader = *log_reader_,
+      .recounter = *recounter_,
+      .clicks = *clicks_,
+      .bulk = *bulk_,
+      .node_id = config_.node_id,
+      .partitions = config_.log.partitions,
+      .max_points = config_.query.max_points,
+      .not_ready = [this] { return not_ready(); },
+      .warnings = [this] { return warnings(); },
+      .catalog_url = config_.catalog.url,
+      .peers = machine_->peers(),
+      .retention = &machine_->retention(),
+  });
+  api::add_collector_routes(collector_routes_, *context_);
+  api::add_api_routes(api_routes_, *context_);
+}
+
+Status RunningNode::bind() {
+  http::Server::Options options;
+  options.io_threads = threads_of(config_);
+  options.max_connections = kConnectionsMost;
+  options.idle_timeout_ms = config_.idle_timeout_s * 1'000;
+  server_ = std::make_unique<http::Server>(options, metrics_);
+  http::Server::Listener collector;
+  collector.name = "collector";
+  collector.address = config_.listen.collector;
+  collector.max_body_bytes = config_.collector.max_body_bytes;
+  collector.handler = collector_routes_.handler();
+  if (config_.collector.proxy_protocol) {
+    collector.expects_proxy_header =
+        [proxies = collector::TrustedProxies(config_.collector.trusted_proxies)](
+            std::string_view peer_ip) { return proxies.trusts(peer_ip); };
+  }
+  collector.finish = cors_.on_all();
+  collector.max_connections = kConnectionsMost - kApiConnectionsMost;
+  collector_address_ = TRY(server_->listen(std::move(collector)));
+  http::Server::Listener api;
+  api.name = "api";
+  api.address = config_.listen.api;
+  api.max_body_bytes = config_.collector.max_body_bytes;
+  api.large_body_paths = {"/v1/clicks", "/v1/ads"};
+  api.large_body_bytes = kBulkBodyMost;
+  api.refuse_large = [this](const http::Request& request) {
+    return api::refuse_large_body(*context_, request);
+  };
+  api.max_connections = kApiConnectionsMost;
+  api.handler = [this](http::RequestPtr request, http::Responder respond) {
+    handle_api(std::move(request), std::move(respond));
+  };
+  api.finish = cors_.on_path("/v1/click");
+  api_address_ = TRY(server_->listen(std::move(api)));
+  return {};
+}
+
+/// What asks partitions waits until they can be asked.
+void RunningNode::handle_api(http::RequestPtr request, http::Responder respond) {
+  if (asks_partitions(request->path)) return early_.take(std::move(request), std::move(respond));
+  api_routes_.handle(std::move(request), std::move(respond));
+}
+
+std::vector<std::string> RunningNode::warnings() {
+  std::vector<std::string> warnings;
+  if (counting_) warnings = machine_->upkeep().warnings();
+  for (std::string& damage : machine_->status().warnings()) warnings.push_back(std::move(damage));
+  if (std::string damage = catalog_->damage(); !damage.empty())
+    warnings.push_back("catalog: " + damage);
+  const std::lock_guard lock(mutex_);
+  if (!catalog_trouble_.empty()) warnings.push_back(catalog_trouble_);
+  if (!config_trouble_.empty()) warnings.push_back(config_trouble_);
+  return warnings;
+}
+
+std::vector<std::string> RunningNode::not_ready() {
+  std::vector<std::string> reasons = machine_->status().reasons();
+  if (stopping_) reasons.emplace_back("node: it is being stopped");
+  if (std::string trouble = counting_ ? std::string() : recovery_->trouble(); !trouble.empty())
+    reasons.push_back(std::move(trouble));
+  if (peering_) {
+    for (std::string& reason : peering_->reasons()) reasons.push_back(std::move(reason));
+  }
+  for (std::string& reason : waits_of(*machine_)) reasons.push_back(std::move(reason));
+  return reasons;
+}
+
+}  // namespace clickmill::engine
