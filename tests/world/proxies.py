@@ -84,7 +84,7 @@ class Proxy:
     def command_of_apache(self, folder, text):
         root = world.unpacked("apache2-bin")
         modules = root / "usr/lib/apache2/modules"
-        wanted = ("mpm_event authz_core proxy proxy_http proxy_balancer proxy_hcheck slotmem_shm lbmethod_byrequests "
+        wanted = ("mpm_event authz_core proxy proxy_http proxy_balancer slotmem_shm lbmethod_byrequests "
                   "headers unique_id watchdog").split()
         loads = "".join(f"LoadModule {name}_module {modules}/mod_{name}.so\n" for name in wanted
                         if (modules / f"mod_{name}.so").exists())
