@@ -67,7 +67,9 @@ Shared::Shared(Metrics& of_node, uint32_t idle_ms)
       connections(metrics.gauge("clickmill_http_connections", "Open HTTP connections.")),
       proxy_headers_refused(
           metrics.counter("clickmill_http_proxy_headers_refused_total",
-                          "Connections closed for what stood in place of a PROXY header.")) {
+                          "Connections closed for what stood in place of a PROXY header.")),
+      tls_handshakes_failed(metrics.counter("clickmill_http_tls_handshakes_failed_total",
+                                            "Connections that ended before TLS was agreed on.")) {
   by_class.resize(6);
   for (size_t i = 2; i < by_class.size(); ++i) {
     by_class[i] = &metrics.counter("clickmill_http_requests_total", "HTTP requests answered.",

@@ -59,6 +59,7 @@ struct Shared {
   std::vector<Counter*> by_class;  ///< [2] counts the 2xx; [0] and [1] share [5]
   Gauge& connections;
   Counter& proxy_headers_refused;
+  Counter& tls_handshakes_failed;
   /// A connection has gone; called on its io thread.
   std::function<void()> on_closed;
   /// Runs BodyStream::next, which may be slow.

@@ -28,6 +28,15 @@ bool is_piece_of_last_chunk(std::string_view bytes) {
   return !bytes.empty() && bytes.front() == '0';
 }
 
+/// Whether a header line goes on in the next one. Beast joins them, as HTTP/1.0 allowed; who
+/// stands in front may not, and would see another request (RFC 9112, 5.2).
+/// `bytes`: what has come of a header section and is not read yet.
+bool has_folded_line(std::string_view bytes) {
+  bytes = bytes.substr(0, bytes.find("\r\n\r\n"));
+  return bytes.find("\n ") != std::string_view::npos ||
+         bytes.find("\n\t") != std::string_view::npos;
+}
+
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 
 Method method_of(beast::http::verb verb) {
@@ -143,7 +152,7 @@ class ReceivedRequest final : public Request {
 };
 
 /// What went wrong, where Beast has no word for it.
-enum class Fault : uint8_t { none, host, target, encoding };
+enum class Fault : uint8_t { none, host, target, encoding, folded };
 
 class Reader final : public beast::http::basic_parser<true> {
  public:
@@ -290,6 +299,10 @@ class RequestParser::Impl {
     while (used < bytes.size()) {
       const std::string_view rest = bytes.substr(used);
       if (reader->is_header_done() && reader->chunked() && is_piece_of_last_chunk(rest)) break;
+      if (!reader->header_done && has_folded_line(rest)) {
+        reader->fault = Fault::folded;
+        return Outcome::failed;
+      }
       const size_t taken = reader->put({rest.data(), rest.size()}, error);
       used += taken;
       if (error == beast::http::error::need_more) break;
@@ -360,6 +373,7 @@ Response RequestParser::failure() const {
     // Not 501, as RFC 9112 would have it: balancers take a node out for what one client sent.
     case Fault::encoding:
       return problem(400, "the only transfer coding is chunked", "Transfer-Encoding");
+    case Fault::folded: return problem(400, "a header line goes on in the next line");
     case Fault::none: break;
   }
   return problem(400, "malformed request: " + impl_->error.message());

@@ -122,6 +122,7 @@ class Server::Impl {
     gate->site.v6 = endpoint.address().is_v6();
     gate->site.limits = {listener.max_body_bytes, std::move(listener.large_body_paths),
                          listener.large_body_bytes, std::move(listener.refuse_large), budget_};
+    gate->name = listener.name;
     gate->connections_most = listener.max_connections;
     gate->site.answer_took = &shared_.metrics.histogram(
         "clickmill_http_answer_seconds", "From a whole request to the begin of its answer.",
@@ -150,6 +151,21 @@ class Server::Impl {
       periodics_.push_back(periodic);
       arm(*periodic);
     });
+  }
+
+  void set_tls(const std::shared_ptr<const TlsContext>& tls) {
+    for (auto& gate : gates_) gate->site.set_tls(tls);
+  }
+
+  std::vector<std::string> troubles() const {
+    std::vector<std::string> out;
+    for (const auto& gate : gates_) {
+      if (gate->waits == Waits::connections)
+        out.push_back(gate->name + ": as many connections as it may have; further ones wait");
+      if (gate->waits == Waits::descriptors)
+        out.push_back(gate->name + ": no descriptors for further connections; they wait");
+    }
+    return out;
   }
 
   void end_connections() {
@@ -183,9 +199,13 @@ class Server::Impl {
   }
 
  private:
+  /// What a further connection waits for.
+  enum class Waits : uint8_t { nothing, connections, descriptors };
   struct Gate {
     explicit Gate(asio::io_context& context) : acceptor(context), retry(context) {}
     Site site;
+    std::string name;
+    std::atomic<Waits> waits{Waits::nothing};
     uint32_t connections_most = 0;
     tcp::acceptor acceptor;
     asio::steady_timer retry;
@@ -242,7 +262,9 @@ class Server::Impl {
 
   void accept_some(Gate& gate) {
     for (int i = 0; i < kAcceptsAtOnce && !draining_; ++i) {
-      if (full(gate) || !leaves_descriptors(gate)) {
+      const bool at_most = full(gate);
+      if (at_most || !leaves_descriptors(gate)) {
+        gate.waits = at_most ? Waits::connections : Waits::descriptors;
         make_room();
         return try_later(gate);
       }
@@ -250,6 +272,7 @@ class Server::Impl {
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
       return pause(gate, errno);
     }
+    gate.waits = Waits::nothing;
     await(gate);
   }
 
@@ -308,6 +331,7 @@ class Server::Impl {
 
   void pause(Gate& gate, int error) {
     log_warn("http", std::string("accept failed: ") + std::strerror(error));
+    if (error == EMFILE || error == ENFILE) gate.waits = Waits::descriptors;
     try_later(gate);
   }
 
@@ -374,6 +398,8 @@ void Server::start() { impl_->start(); }
 void Server::every(uint32_t interval_ms, std::function<void()> task) {
   impl_->every(interval_ms, std::move(task));
 }
+void Server::set_tls(const std::shared_ptr<const TlsContext>& tls) { impl_->set_tls(tls); }
+std::vector<std::string> Server::troubles() const { return impl_->troubles(); }
 void Server::end_connections() { impl_->end_connections(); }
 void Server::stop(uint32_t drain_ms) { impl_->stop(drain_ms); }
 

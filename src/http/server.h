@@ -18,6 +18,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "http/message.h"
+#include "http/tls.h"
 
 namespace clickmill::http {
 
@@ -66,10 +67,14 @@ class Server {
 
   /// Binds. Answers the bound address ("127.0.0.1:8080"). Errc::io names address and reason.
   Result<std::string> listen(Listener listener);
+  /// Encrypts the connections that come from now on, of all listeners. Thread: any.
+  void set_tls(const std::shared_ptr<const TlsContext>& tls);
   /// Starts the threads and accepts.
   void start();
   /// Runs `task` on an io thread every `interval_ms` until stop (deadline sweeps).
   void every(uint32_t interval_ms, std::function<void()> task);
+  /// Why further connections wait; empty: they don't. Thread: any.
+  std::vector<std::string> troubles() const;
   /// From now on every answer is its connection's last (`Connection: close`), so that
   /// clients turn to others; new connections are taken as ever.
   void end_connections();

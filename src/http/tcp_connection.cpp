@@ -15,6 +15,7 @@
 #include <exception>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "base/logging.h"
 #include "http/proxy_protocol.h"
@@ -85,6 +86,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     const int on = 1;
     ::setsockopt(socket_->native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     await_client();
+    if (const auto tls = site_.tls()) tls_.emplace(*tls);
     advance();
   }
 
@@ -172,7 +174,10 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     awaits_proxy_ = false;
     in_.consume(header.used);
     if (!header.source_ip.empty()) parser_.set_peer_ip(std::move(header.source_ip));
-    return true;
+    if (!tls_) return true;
+    const std::string encrypted(buffered());
+    in_.consume(in_.size());
+    return decrypt(encrypted);
   }
 
   /// Nothing is under way. What has arrived but is not read yet counts as a request.
@@ -180,7 +185,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
   bool between_requests() const {
     return !closed_ && !busy_ && !writing_ && !lingering_ && !parser_.started() && out_.empty() &&
-           in_.size() == 0;
+           encrypted_.empty() && in_.size() == 0;
   }
   bool arrived() const {
     error_code ec;
@@ -312,17 +317,38 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     if (in_.size() == 0 && in_.capacity() > kKeptBytes && !parser_.header_done()) in_ = {};
     await_request();
     reading_ = true;
-    socket_->async_read_some(
-        in_.prepare(parser_.header_done() ? kBodyReadBytes : kReadBytes),
-        [self = shared_from_this()](error_code ec, size_t size) { self->on_read(ec, size); });
+    const auto room = in_.prepare(parser_.header_done() ? kBodyReadBytes : kReadBytes);
+    socket_->async_read_some(room, [self = shared_from_this(), room](error_code ec, size_t size) {
+      self->on_read(ec, {static_cast<const char*>(room.data()), size});
+    });
   }
 
-  void on_read(error_code ec, size_t size) {
+  void on_read(error_code ec, std::string_view bytes) {
     reading_ = false;
     if (closed_) return;
     if (ec) return close();
-    in_.commit(size);
+    if (!tls_ || awaits_proxy_) {
+      in_.commit(bytes.size());
+    } else if (!decrypt(bytes)) {
+      return;
+    }
     advance();
+  }
+
+  /// Adds what the bytes say to in_. False: they end the connection.
+  bool decrypt(std::string_view bytes) {
+    // Of one thread, as its size is that of one read.
+    thread_local std::string plain;
+    plain.clear();
+    const bool goes_on = tls_->receive(bytes, plain, encrypted_);
+    const auto room = in_.prepare(plain.size());
+    std::copy(plain.begin(), plain.end(), static_cast<char*>(room.data()));
+    in_.commit(plain.size());
+    if (goes_on) return true;
+    if (!tls_->established()) thread_.shared().tls_handshakes_failed.add();
+    flush();
+    close();
+    return false;
   }
 
   /// Gives the client the idle timeout for its next step.
@@ -343,8 +369,15 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   // Writing: out_ is being filled, sending_ is on its way.
 
   void flush() {
-    if (closed_ || writing_ || out_.empty()) return;
-    sending_.swap(out_);
+    if (closed_ || writing_) return;
+    if (tls_ && !out_.empty()) {
+      tls_->send(out_, encrypted_);
+      if (out_.capacity() > kKeptBytes) out_ = {};
+      out_.clear();
+    }
+    std::string& ready = tls_ ? encrypted_ : out_;
+    if (ready.empty()) return;
+    sending_.swap(ready);
     sent_ = 0;
     // Mostly the socket takes all at once; this saves a turn through the event loop.
     const ssize_t size = ::send(socket_->native_handle(), sending_.data(), sending_.size(),
@@ -386,6 +419,8 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
   void finish() {
     flush();
+    if (tls_ && !writing_ && !std::exchange(tls_ended_, true)) tls_->end(encrypted_);
+    flush();
     if (closed_ || writing_) return;
     if (!request_unread_ && in_.size() == 0 && !arrived()) return close();
     // Closing with bytes unread makes the kernel send a reset.
@@ -419,7 +454,9 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   std::optional<tcp::socket> socket_;  ///< empty once closed
   boost::beast::flat_buffer in_;
   RequestParser parser_;
+  std::optional<TlsStream> tls_;
   std::string out_;
+  std::string encrypted_;  ///< with TLS: what of out_, and of the handshake, is to be sent
   std::string sending_;
   size_t sent_ = 0;
   std::shared_ptr<Streaming> streaming_;
@@ -437,6 +474,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   bool continue_sent_ = false;
   bool last_answer_ = false;  ///< the connection ends after what is in out_
   bool request_unread_ = false;
+  bool tls_ended_ = false;
   bool lingering_ = false;
   bool closed_ = false;
 };

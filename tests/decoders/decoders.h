@@ -23,6 +23,7 @@ extern const Decoder kColumnCodec;
 extern const Decoder kRecord;
 extern const Decoder kClickJson;
 extern const Decoder kHttpRequest;
+extern const Decoder kProxyHeader;
 extern const Decoder kJournal;
 extern const Decoder kPeerFrame;
 extern const Decoder kPeerHandshake;

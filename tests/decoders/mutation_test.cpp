@@ -26,10 +26,10 @@ void mutate(Random& random, std::string& bytes) {
 }  // namespace
 
 TEST_CASE("decoders: keep their promises for mutated bytes", "[decoders]") {
-  const auto* decoder =
-      GENERATE(&decoders::kSegment, &decoders::kManifest, &decoders::kColumnCodec,
-               &decoders::kRecord, &decoders::kClickJson, &decoders::kHttpRequest,
-               &decoders::kJournal, &decoders::kPeerFrame, &decoders::kPeerHandshake);
+  const auto* decoder = GENERATE(&decoders::kSegment, &decoders::kManifest, &decoders::kColumnCodec,
+                                 &decoders::kRecord, &decoders::kClickJson, &decoders::kHttpRequest,
+                                 &decoders::kProxyHeader, &decoders::kJournal,
+                                 &decoders::kPeerFrame, &decoders::kPeerHandshake);
   CAPTURE(decoder->name);
   for (uint64_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);

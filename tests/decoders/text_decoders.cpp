@@ -1,11 +1,13 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/ip_address.h"
 #include "base/text.h"
 #include "click/json.h"
 #include "click/parse.h"
 #include "click/sample_clicks.h"
 #include "decoders/decoders.h"
+#include "http/proxy_protocol.h"
 #include "http/request_parser.h"
 
 namespace clickmill::decoders {
@@ -107,8 +109,41 @@ void check_http(std::string_view bytes) {
   }
 }
 
+// PROXY headers.
+
+std::string proxy_header_example(Random& random) {
+  const std::string signature("\r\n\r\n\0\r\nQUIT\n", 12);
+  const std::vector<std::string> examples = {
+      "PROXY TCP4 203.0.113.7 10.0.0.1 51212 80\r\nGET / HTTP/1.1\r\n",
+      "PROXY TCP6 2001:db8::7 2001:db8::1 51212 80\r\n", "PROXY UNKNOWN\r\n",
+      signature + std::string("\x21\x11\0\x11\xcb\0\x71\x08\x0a\0\0\x01\xc8\x0c\0\x50"
+                              "\x04\0\x02xx",
+                              21),
+      signature + std::string("\x20\0\0\0", 4)};
+  return examples[random.below(examples.size())];
+}
+
+void check_proxy_header(std::string_view bytes) {
+  using Outcome = http::ProxyHeader::Outcome;
+  const auto whole = http::read_proxy_header(bytes);
+  CM_ASSERT((whole.outcome == Outcome::failed) == !whole.fault.empty());
+  if (whole.outcome == Outcome::complete) {
+    CM_ASSERT(whole.used <= bytes.size());
+    CM_ASSERT(whole.source_ip.empty() || parse_ip_address(whole.source_ip));
+  }
+  // However the network cuts it, the same comes out, and never before all of it is there.
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    const auto part = http::read_proxy_header(bytes.substr(0, size));
+    if (part.outcome == Outcome::need_more) continue;
+    CM_ASSERT(part.outcome == whole.outcome);
+    CM_ASSERT(part.used == whole.used && part.source_ip == whole.source_ip);
+    break;
+  }
+}
+
 }  // namespace
 
+const Decoder kProxyHeader{"PROXY header", proxy_header_example, check_proxy_header};
 const Decoder kClickJson{"click JSON", click_json_example, check_click_json};
 const Decoder kHttpRequest{"HTTP request", http_example, check_http};
 

@@ -4,7 +4,9 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <future>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "http/server.h"
 #include "test_client.h"
@@ -148,6 +150,33 @@ TEST_CASE("server: who has connected when it stops is served", "[http]") {
   }
   CHECK_FALSE(TestClient(edge.address).connected());
   stopped.get();
+}
+
+TEST_CASE("server: it says which listener's further connections wait", "[http]") {
+  Metrics metrics;
+  Server server({1, 60'000, 100}, metrics);
+  Server::Listener listener;
+  listener.name = "collector";
+  listener.address = "127.0.0.1:0";
+  listener.max_connections = 2;
+  listener.handler = [](RequestPtr, Responder respond) { respond(json_response("here")); };
+  auto bound = server.listen(std::move(listener));
+  REQUIRE(bound);
+  server.start();
+  std::vector<TestClient> clients;
+  clients.emplace_back(*bound);
+  CHECK(clients[0].call("GET", "/").status == 200);
+  CHECK(server.troubles().empty());
+  clients.emplace_back(*bound);
+  TestClient waiting(*bound);
+  waiting.request("GET", "/");
+  while (server.troubles().empty()) std::this_thread::yield();
+  CHECK(
+      server.troubles() ==
+      std::vector<std::string>{"collector: as many connections as it may have; further ones wait"});
+  clients.clear();
+  CHECK(waiting.read().body == "here");
+  while (!server.troubles().empty()) std::this_thread::yield();
 }
 
 }  // namespace clickmill::http

@@ -96,6 +96,8 @@ TEST_CASE("parser: what breaks a rule is refused", "[http]") {
       {post + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
       {post + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400},
       {post + "Transfer-Encoding: gzip\r\n\r\n", 400},
+      {post + "A: b\r\n c\r\n\r\n", 400},
+      {post + "Transfer-Encoding:\r\n\tchunked\r\n\r\n0\r\n\r\n", 400},
       {post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
       {post + "Content-Length: 11\r\n\r\n", 413},
       {post + "Content-Length: 18446744073709551615\r\n\r\n", 413},

@@ -289,7 +289,7 @@ TEST_CASE("cluster: lives of three nodes", "[simulation][cluster]") {
     elections += life.cluster().elections();
   }
   CHECK(acknowledged > 60 * 300);
-  CHECK(ads > 60 * 50);
+  CHECK(ads > 60 * 20);
   CHECK(elections > 60 * 4);
 }
 
