@@ -14,6 +14,7 @@
 #include "base/logging.h"
 #include "catalog/catalog.h"
 #include "engine/config.h"
+#include "engine/edge.h"
 #include "engine/engine.h"
 #include "query/zone_files.h"
 #include "tools/log_commands.h"
@@ -154,6 +155,7 @@ int check_config(const std::vector<std::string>& arguments) {
   const engine::Config config = engine::load_config(arguments[0]);
   engine::check_config(config);
   if (config.cluster) engine::check_cluster_files(*config.cluster);
+  engine::check_files(config);
   if (!config.catalog.file.empty()) {
     PosixFileSystem files;
     auto read = catalog::check_ads_file(files, config.catalog.file);

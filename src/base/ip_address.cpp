@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstddef>
+#include <iterator>
 
 namespace clickmill {
 namespace {
@@ -40,7 +42,69 @@ std::string_view without_zone(std::string_view text) {
   return text.find(':') < percent ? text.substr(0, percent) : text;
 }
 
+/// Its first `bits` are the block's.
+struct Range {
+  std::array<uint8_t, 16> begin;
+  unsigned bits;
+};
+
+constexpr Range v4(uint8_t a, uint8_t b, uint8_t c, unsigned bits) {
+  return {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, 0}, 96 + bits};
+}
+constexpr Range v6(uint16_t a, uint16_t b, unsigned bits) {
+  return {{static_cast<uint8_t>(a >> 8), static_cast<uint8_t>(a), static_cast<uint8_t>(b >> 8),
+           static_cast<uint8_t>(b), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+          bits};
+}
+
+constexpr Range kReservedV4[] = {
+    v4(0, 0, 0, 8),      v4(10, 0, 0, 8),     v4(100, 64, 0, 10), v4(127, 0, 0, 8),
+    v4(169, 254, 0, 16), v4(172, 16, 0, 12),  v4(192, 0, 0, 24),  v4(192, 0, 2, 24),
+    v4(192, 88, 99, 24), v4(192, 168, 0, 16), v4(198, 18, 0, 15), v4(198, 51, 100, 24),
+    v4(203, 0, 113, 24), v4(224, 0, 0, 4),    v4(240, 0, 0, 4),
+};
+/// Of IPv6 only 2000::/3 is given out at all.
+constexpr Range kUnicast = v6(0x2000, 0, 3);
+constexpr Range kReservedV6[] = {
+    v6(0x2001, 0, 23),      // Teredo, ORCHID and other protocols
+    v6(0x2001, 0xdb8, 32),  // documentation
+    v6(0x2002, 0, 16),      // 6to4, where what stands in it was not taken out
+    v6(0x3fff, 0, 20),      // documentation
+};
+
+bool within(const IpAddress& address, const Range& range) {
+  const size_t whole = range.bits / 8;
+  const unsigned rest = range.bits % 8;
+  return std::equal(range.begin.begin(), range.begin.begin() + static_cast<std::ptrdiff_t>(whole),
+                    address.bytes.begin()) &&
+         (rest == 0 || (address.bytes[whole] ^ range.begin[whole]) >> (8 - rest) == 0);
+}
+
+/// With the IPv4 address whose bytes begin at `at`.
+IpAddress v4_within(const IpAddress& address, size_t at) {
+  IpAddress out;
+  out.bytes[kV4At - 2] = out.bytes[kV4At - 1] = 0xff;
+  std::copy_n(address.bytes.begin() + static_cast<std::ptrdiff_t>(at), 4,
+              out.bytes.begin() + kV4At);
+  return out;
+}
+
 }  // namespace
+
+IpAddress without_translation(const IpAddress& address) {
+  if (within(address, v6(0x2002, 0, 16))) return v4_within(address, 2);
+  if (within(address, v6(0x64, 0xff9b, 96))) return v4_within(address, kV4At);
+  return address;
+}
+
+bool is_global(const IpAddress& address) {
+  const auto reserved = [&](const auto& ranges) {
+    return std::any_of(std::begin(ranges), std::end(ranges),
+                       [&](const Range& range) { return within(address, range); });
+  };
+  if (address.is_v4()) return !reserved(kReservedV4);
+  return within(address, kUnicast) && !reserved(kReservedV6);
+}
 
 bool IpAddress::is_v4() const {
   constexpr std::array<uint8_t, kV4At> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

@@ -92,16 +92,33 @@ ClickEndpoint::ClickEndpoint(Intake& intake, const NodeClock& clock, Options opt
           "replicated.")),
       dropped_(
           metrics.counter("clickmill_collector_dropped_total",
-                          "Clicks redirected but not recorded: journal closed or buffer full.")) {}
+                          "Clicks redirected but not recorded: journal closed or buffer full.")),
+      rate_limited_(metrics.counter("clickmill_collector_rate_limited_total",
+                                    "Clicks refused for collector.rate_limit.")) {}
 
 void ClickEndpoint::handle(http::RequestPtr request, http::Responder respond) {
   if (request->method == http::Method::options) return respond(Cors::preflight());
+  if (auto refused = too_many(*request)) return respond(*std::move(refused));
   if (is_prefetch(*request)) return respond(prefetch_refused());
   click::ParsedClick click;
   if (auto refused = read_click(*request, click)) return respond(*std::move(refused));
   if (const auto target = intake_.known_target(click.ad_id))
     return take(*request, click, *target, std::move(respond));
   ask_and_take(std::move(request), std::move(click), std::move(respond));
+}
+
+std::optional<http::Response> ClickEndpoint::too_many(const http::Request& request) {
+  if (options_.rate_limit == nullptr || !options_.rate_limit->is_on()) return std::nullopt;
+  const int64_t wait_ns =
+      options_.rate_limit->wait_ns(intake_.known_client(request), clock_.system().monotonic_ns());
+  if (wait_ns == 0) return std::nullopt;
+  rate_limited_.add();
+  constexpr int64_t kSecondNs = 1'000'000'000;
+  auto response = http::problem(429, "this client sends more clicks than it may");
+  response.headers.emplace_back("Retry-After",
+                                std::to_string((wait_ns + kSecondNs - 1) / kSecondNs));
+  response.headers.emplace_back("Cache-Control", "no-store");
+  return response;
 }
 
 void ClickEndpoint::ask_and_take(http::RequestPtr request, click::ParsedClick&& click,

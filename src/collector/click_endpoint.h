@@ -12,12 +12,14 @@
 // Begin with ClickEndpoint, then Spool.
 
 #include <memory>
+#include <optional>
 
 #include "base/metrics.h"
 #include "base/node_clock.h"
 #include "collector/deadlines.h"
 #include "collector/durability.h"
 #include "collector/intake.h"
+#include "collector/rate_limit.h"
 #include "http/message.h"
 
 namespace clickmill::collector {
@@ -35,6 +37,7 @@ class ClickEndpoint {
   struct Options {
     Durability durability = Durability::synced;
     int64_t redirect_deadline_ms = 50;
+    RateLimit* rate_limit = nullptr;  ///< borrowed; null: none
   };
   ClickEndpoint(Intake& intake, const NodeClock& clock, Options options, Metrics& metrics);
   void handle(http::RequestPtr request, http::Responder respond);
@@ -48,6 +51,7 @@ class ClickEndpoint {
   class Answer;
   void take(const http::Request& request, const click::ParsedClick& click,
             const Intake::Target& target, http::Responder respond);
+  std::optional<http::Response> too_many(const http::Request& request);
   void ask_and_take(http::RequestPtr request, click::ParsedClick&& click, http::Responder respond);
   void await(const std::shared_ptr<Answer>& answer);
   http::Response nowhere_to_go(const std::string& ad_id, const Intake::Target& target) const;
@@ -58,6 +62,7 @@ class ClickEndpoint {
   Counter& answered_unsynced_;
   Counter& answered_unreplicated_;
   Counter& dropped_;
+  Counter& rate_limited_;
   Deadlines<Answer> deadlines_;
 };
 

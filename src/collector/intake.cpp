@@ -57,6 +57,14 @@ void Intake::ask_target(std::string_view ad_id, std::function<void(const Target&
   });
 }
 
+click::Country Intake::country_of(const click::ParsedClick& click, const Connection& connection,
+                                  std::string_view ip) const {
+  if (click.country) return *click.country;
+  if (connection.country) return *connection.country;
+  const auto found = options_.countries ? options_.countries->find(ip) : std::nullopt;
+  return found.value_or(click::kUnknownCountry);
+}
+
 Status Intake::spool(const click::ParsedClick& parsed, const Connection& connection,
                      const Target& target, uint8_t flags, log::Lane lane,
                      std::shared_ptr<ClickAnswer> answer) {
@@ -77,9 +85,9 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
     click.flags |= target.ad_pending ? click::kAdPending : click::kUnknownAd;
   }
   click.timestamp_ms = EventMs(parsed.timestamp_ms.value_or(0));
-  click.country = parsed.country.value_or(connection.country.value_or(click::kUnknownCountry));
   click.user_id = parsed.user_id;
   click.ip = given(parsed.ip, connection.ip);
+  click.country = country_of(parsed, connection, click.ip);
   click.user_agent = given(parsed.user_agent, connection.user_agent);
   click.referrer = given(parsed.referrer, connection.referrer);
   // A line's own agent says nothing of the connection that brought it.

@@ -9,6 +9,7 @@
 #include "catalog/catalog.h"
 #include "catalog/lookup.h"
 #include "click/parse.h"
+#include "collector/country_db.h"
 #include "collector/proxy_headers.h"
 #include "collector/spool.h"
 #include "http/message.h"
@@ -23,6 +24,7 @@ class Intake {
   struct Options {
     std::string default_redirect;
     ProxyHeaders::Options proxies;
+    const Countries* countries = nullptr;  ///< borrowed; null: none
     uint32_t partitions = 64;
   };
   /// `lookup`: where ads are asked for; null: the catalog has them all.
@@ -40,6 +42,10 @@ class Intake {
     std::string_view click_id;              ///< empty: none
   };
   Connection connection_of(const http::Request& request) const;
+  /// The client's address; empty when only a proxy's is known, which stands for many.
+  std::string known_client(const http::Request& request) const {
+    return proxies_.known_client(request);
+  }
 
   /// Where an ad leads.
   struct Target {
@@ -64,6 +70,8 @@ class Intake {
   bool takes_bulk() const { return spool_.takes_bulk(); }
 
  private:
+  click::Country country_of(const click::ParsedClick& click, const Connection& connection,
+                            std::string_view ip) const;
   Target target_of(std::shared_ptr<const catalog::Ad> ad, bool ad_pending) const;
 
   Spool& spool_;

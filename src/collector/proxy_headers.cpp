@@ -104,20 +104,28 @@ ProxyHeaders::Told ProxyHeaders::read(const http::Request& request) const {
   return told;
 }
 
+std::pair<ProxyHeaders::Header*, ProxyHeaders::Items> ProxyHeaders::hops_of(
+    const http::Request& request) const {
+  if (client_ip_) {
+    auto hops = client_ip_->name == "forwarded" ? forwarded_for(request)
+                                                : http::header_items(request, client_ip_->name);
+    if (!hops.empty()) return {client_ip_.get(), std::move(hops)};
+  }
+  if (!forwarded_for_) return {};
+  return {forwarded_for_.get(), http::header_items(request, forwarded_for_->name)};
+}
+
 std::string ProxyHeaders::client_ip(const http::Request& request) const {
-  Header* header = client_ip_.get();
-  Items hops;
-  if (header != nullptr) {
-    hops = header->name == "forwarded" ? forwarded_for(request)
-                                       : http::header_items(request, header->name);
-  }
-  if (hops.empty() && forwarded_for_) {
-    header = forwarded_for_.get();
-    hops = http::header_items(request, header->name);
-  }
+  const auto [header, hops] = hops_of(request);
   auto client = proxies_.client_of(request.peer_ip, hops);
   if (client.unreadable) complain(*header, request, *client.unreadable);
   return std::move(client.ip);
+}
+
+std::string ProxyHeaders::known_client(const http::Request& request) const {
+  if (!proxies_.trusts(request.peer_ip)) return proxies_.client_of(request.peer_ip, {}).ip;
+  auto client = proxies_.client_of(request.peer_ip, hops_of(request).second);
+  return proxies_.trusts(client.ip) ? std::string() : std::move(client.ip);
 }
 
 void ProxyHeaders::complain(Header& header, const http::Request& request,

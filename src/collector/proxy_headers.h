@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/metrics.h"
@@ -33,6 +34,9 @@ class ProxyHeaders {
   };
   ProxyHeaders(Options options, Metrics& metrics);
   Told read(const http::Request& request) const;
+  /// The client's address alone; empty when no more than a proxy is known. Counts and says
+  /// nothing: read() does.
+  std::string known_client(const http::Request& request) const;
 
  private:
   struct Header {
@@ -42,6 +46,8 @@ class ProxyHeaders {
   };
   using Items = std::vector<std::string_view>;
   static std::unique_ptr<Header> make(std::string name, Metrics& metrics);
+  /// The header that names the client of this request, and its items.
+  std::pair<Header*, Items> hops_of(const http::Request& request) const;
   std::string client_ip(const http::Request& request) const;
   void complain(Header& header, const http::Request& request, std::string_view value) const;
 

@@ -32,10 +32,6 @@ struct Unsupported {
   std::string_view only_value;  // JSON; empty: the key must be absent
 };
 constexpr Unsupported kUnsupported[] = {
-    {"collector.country_db", R"("")"},
-    {"collector.rate_limit", "{}"},
-    {"tls.cert", R"("")"},
-    {"tls.key", R"("")"},
     {"memory_limit_mb", "0"},
 };
 
@@ -132,7 +128,23 @@ void read_header_name(ConfigReader& in, std::string_view key, std::string& out) 
   if (!out.empty() && !is_header_name(out)) in.problem(key, "not the name of an HTTP header");
 }
 
-void read_collector(ConfigReader& in, Config::Collector& out) {
+void read_path(ConfigReader& in, std::string_view key, const std::filesystem::path& folder,
+               std::string& out) {
+  if (in.text(key, out) && !out.empty()) out = (folder / out).lexically_normal().string();
+}
+
+void read_rate_limit(ConfigReader& in, collector::RateLimit::Rule& out) {
+  constexpr uint32_t kMost = 1'000'000;
+  const bool has_rate = in.number("collector.rate_limit.clicks_per_s", out.clicks_per_s, 1, kMost);
+  out.burst = std::min(2 * out.clicks_per_s, kMost);
+  const bool has_burst = in.number("collector.rate_limit.burst", out.burst, 1, kMost);
+  if (has_burst && !has_rate && !in.has("collector.rate_limit.clicks_per_s")) {
+    in.problem("collector.rate_limit.clicks_per_s",
+               "is missing: collector.rate_limit.burst needs it");
+  }
+}
+
+void read_collector(ConfigReader& in, const std::filesystem::path& folder, Config::Collector& out) {
   in.choice<Durability>("collector.durability", out.durability,
                         {{"memory", Durability::memory},
                          {"written", Durability::written},
@@ -159,7 +171,8 @@ void read_collector(ConfigReader& in, Config::Collector& out) {
         "collector.proxy_protocol",
         "\"on\" needs collector.trusted_proxies: only their connections begin with a header");
   }
-  in.text("collector.country_db", out.country_db);
+  read_path(in, "collector.country_db", folder, out.country_db);
+  read_rate_limit(in, out.rate_limit);
   in.texts("collector.cors_origins", out.cors_origins);
   for (const std::string& origin : out.cors_origins) {
     if (is_origin(origin)) continue;
@@ -266,9 +279,14 @@ void read_keys(ConfigReader& in, std::vector<http::Key>& out) {
   }
 }
 
+void read_tls(ConfigReader& in, const std::filesystem::path& folder, Config::Tls& out) {
+  read_path(in, "tls.cert", folder, out.cert);
+  read_path(in, "tls.key", folder, out.key);
+  if (out.cert.empty() != out.key.empty())
+    in.problem(out.cert.empty() ? "tls.cert" : "tls.key", "is missing: one needs the other");
+}
+
 void read_process(ConfigReader& in, Config& out) {
-  in.text("tls.cert", out.tls.cert);
-  in.text("tls.key", out.tls.key);
   in.number("idle_timeout_s", out.idle_timeout_s, 1, 3'600);
   in.number("shutdown_delay_s", out.shutdown_delay_s, 0, 300);
   in.number("threads", out.threads, 0, 256);
@@ -319,12 +337,13 @@ Config parse_config(std::string_view json, const std::string& path) {
   read_node(in, folder, config);
   read_listen(in, config.listen);
   read_log(in, config.log);
-  read_collector(in, config.collector);
+  read_collector(in, folder, config.collector);
   read_stream(in, config.stream);
   read_store(in, config.store);
   in.number("query.max_points", config.query.max_points, 1, 1'000'000);
   read_catalog(in, folder, config.catalog);
   read_keys(in, config.keys);
+  read_tls(in, folder, config.tls);
   read_process(in, config);
   config.cluster = read_cluster(in, folder.string(), config.node_id);
   if (config.collector.durability == Durability::replicated && !config.cluster) {

@@ -8,6 +8,7 @@
 
 #include "base/logging.h"
 #include "collector/durability.h"
+#include "collector/rate_limit.h"
 #include "engine/cluster_config.h"
 #include "engine/config_error.h"
 #include "http/auth.h"
@@ -18,7 +19,7 @@ namespace clickmill::engine {
 using collector::Durability;
 
 /// Everything `clickmill serve` can be told (DESIGN §8); values are the defaults.
-/// From parse_config() data_dir and catalog.file are absolute.
+/// From parse_config() the paths of files are absolute.
 struct Config {
   std::string node_id = "n1";
   std::string data_dir = "./clickmill-data";
@@ -51,6 +52,7 @@ struct Config {
     std::vector<std::string> cors_origins = {"*"};
     uint64_t max_body_bytes = 16'384;
     uint64_t buffer_bytes = 67'108'864;
+    collector::RateLimit::Rule rate_limit;
     bool proxy_protocol = false;  ///< connections of trusted proxies begin with a PROXY header
     friend bool operator==(const Collector&, const Collector&) = default;
   } collector;
@@ -101,7 +103,7 @@ struct Config {
 /// no config file, relative paths start at the current directory.
 /// Throws ConfigError naming every wrong key: unknown ones with the nearest
 /// known key, wrong types and ranges with the rule, and those whose work has
-/// not come yet when they are not at their default ("tls", "memory_limit_mb", …).
+/// not come yet when they are not at their default ("memory_limit_mb").
 Config parse_config(std::string_view json, const std::string& path);
 /// Reads and parses a file. Throws ConfigError.
 Config load_config(const std::string& path);

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "collector/trusted_proxies.h"
 
 namespace clickmill::engine {
 namespace {
@@ -21,6 +22,11 @@ constexpr uint64_t kUnsavedBytes = 32 << 20;
 constexpr uint64_t kUnsealedBytes = 64 << 20;
 // And of clicks in the spool; what goes beyond is read back from the journal.
 constexpr uint64_t kSpoolBytes = 24 << 20;
+
+constexpr uint64_t kBulkBodyMost = 16 << 20;
+// Apart, so that neither listener's clients can take the other's.
+constexpr uint32_t kConnectionsMost = 20'000;
+constexpr uint32_t kApiConnectionsMost = 4'000;
 
 stream::Settings settings_of(const Config& config) {
   stream::Settings settings;
@@ -96,6 +102,39 @@ collector::Intake::Options intake_options(const Config& config) {
   options.proxies.click_id_header = config.collector.click_id_header;
   options.partitions = config.log.partitions;
   return options;
+}
+
+http::Server::Options server_options(const Config& config) {
+  http::Server::Options options;
+  options.io_threads = threads_of(config);
+  options.max_connections = kConnectionsMost;
+  options.idle_timeout_ms = config.idle_timeout_s * 1'000;
+  return options;
+}
+
+http::Server::Listener collector_listener(const Config& config) {
+  http::Server::Listener listener;
+  listener.name = "collector";
+  listener.address = config.listen.collector;
+  listener.max_body_bytes = config.collector.max_body_bytes;
+  listener.max_connections = kConnectionsMost - kApiConnectionsMost;
+  if (config.collector.proxy_protocol) {
+    listener.expects_proxy_header =
+        [proxies = collector::TrustedProxies(config.collector.trusted_proxies)](
+            std::string_view peer_ip) { return proxies.trusts(peer_ip); };
+  }
+  return listener;
+}
+
+http::Server::Listener api_listener(const Config& config) {
+  http::Server::Listener listener;
+  listener.name = "api";
+  listener.address = config.listen.api;
+  listener.max_body_bytes = config.collector.max_body_bytes;
+  listener.large_body_paths = {"/v1/clicks", "/v1/ads"};
+  listener.large_body_bytes = kBulkBodyMost;
+  listener.max_connections = kApiConnectionsMost;
+  return listener;
 }
 
 }  // namespace clickmill::engine

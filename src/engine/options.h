@@ -6,6 +6,7 @@
 #include "collector/intake.h"
 #include "engine/config.h"
 #include "engine/machine.h"
+#include "http/server.h"
 #include "log/journal.h"
 
 namespace clickmill::engine {
@@ -25,5 +26,9 @@ Result<Machine::Options> machine_options(const Config& config, FileSystem& files
 /// Workers and io threads: as configured, or one for each core.
 unsigned threads_of(const Config& config);
 collector::Intake::Options intake_options(const Config& config);
+/// The listeners, without what handles their requests.
+http::Server::Options server_options(const Config& config);
+http::Server::Listener collector_listener(const Config& config);
+http::Server::Listener api_listener(const Config& config);
 
 }  // namespace clickmill::engine

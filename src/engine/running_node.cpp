@@ -21,6 +21,7 @@ constexpr uint32_t kDeadlineSweepMs = 5;
 constexpr int kBackgroundNice = 5;
 // With what comes after them a stop takes less than three seconds.
 constexpr uint32_t kDrainMs = 1'000;
+constexpr uint32_t kLookAgainMs = 10'000;
 constexpr auto kSpoolDrain = std::chrono::milliseconds(500);
 
 void raise_file_limit() {
@@ -36,6 +37,7 @@ void raise_file_limit() {
 /// a redirect needs, and everything else behind the redirects.
 Status RunningNode::start() {
   raise_file_limit();
+  TRY(edge_.open());
   TRY(bind());
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
   files_.set_reserve(TRY(reserve_bytes(config_, files_, dir_->path())));
@@ -100,6 +102,9 @@ void RunningNode::serve() {
     if (shared_ads_) shared_ads_->tick();
     early_.refuse(!recovery_->trouble().empty());
   });
+  server_->every(kLookAgainMs, [this] {
+    ignore(background_->submit([this] { edge_.look_again(false); }), "the next look makes up");
+  });
   server_->start();
 }
 
@@ -149,10 +154,15 @@ void RunningNode::reload(const Config& next) {
   changed.log_level = next.log_level;
   changed.log_format = next.log_format;
   changed.catalog.file = next.catalog.file;
+  changed.collector.rate_limit = next.collector.rate_limit;
+  if (!config_.tls.cert.empty() && !next.tls.cert.empty()) changed.tls = next.tls;
   check_config(changed);
   config_ = std::move(changed);
   set_logging(config_.log_level, config_.log_format);
   auth_.replace(config_.keys);
+  edge_.reload(config_, *server_);
+  ignore(background_->submit([this] { edge_.look_again(true); }),
+         "made up for by the next look, if the file is another one");
   {
     const std::lock_guard lock(mutex_);
     config_trouble_.clear();

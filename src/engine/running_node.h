@@ -18,6 +18,7 @@
 #include "collector/trusted_proxies.h"
 #include "engine/data_dir.h"
 #include "engine/early_requests.h"
+#include "engine/edge.h"
 #include "engine/machine.h"
 #include "engine/node_metrics.h"
 #include "engine/options.h"
@@ -76,6 +77,7 @@ class RunningNode {
   Metrics metrics_;
   http::Authenticator auth_;
   const collector::Cors cors_{config_.collector.cors_origins};
+  Edge edge_{config_, metrics_};
 
   // In order of construction: each may borrow from those above it. stop() ends their
   // threads from the last to the first, so that nobody calls one that is gone.

@@ -6,11 +6,6 @@
 namespace clickmill::engine {
 namespace {
 
-constexpr uint64_t kBulkBodyMost = 16 << 20;
-// Apart, so that neither listener's clients can take the other's.
-constexpr uint32_t kConnectionsMost = 20'000;
-constexpr uint32_t kApiConnectionsMost = 4'000;
-
 /// Clicks, ads, who asks, health and metrics need no partition.
 bool asks_partitions(std::string_view path) {
   constexpr std::string_view kOthers[] = {"/v1/click", "/v1/click.js", "/v1/clicks", "/v1/ads",
@@ -32,13 +27,17 @@ void RunningNode::open_api() {
   pools_ = std::make_unique<api::Pools>(threads_of(config_));
   catalog::Lookup* lookup = catalog_service_.get();
   if (shared_ads_) lookup = &shared_ads_->lookup();
+  auto of_intake = intake_options(config_);
+  of_intake.countries = &edge_.countries();
   intake_ = std::make_unique<collector::Intake>(machine_->spool(), ads(), lookup,
-                                                intake_options(config_), metrics_);
+                                                std::move(of_intake), metrics_);
   const collector::Durability durability = config_.collector.durability;
   clicks_ = std::make_unique<collector::ClickEndpoint>(
       *intake_, machine_->clock(),
       collector::ClickEndpoint::Options{
-          .durability = durability, .redirect_deadline_ms = config_.collector.redirect_deadline_ms},
+          .durability = durability,
+          .redirect_deadline_ms = config_.collector.redirect_deadline_ms,
+          .rate_limit = &edge_.rate_limit()},
       metrics_);
   bulk_ = std::make_unique<collector::BulkEndpoint>(
       *intake_, machine_->clock(), durability,
@@ -69,39 +68,21 @@ void RunningNode::open_api() {
 }
 
 Status RunningNode::bind() {
-  http::Server::Options options;
-  options.io_threads = threads_of(config_);
-  options.max_connections = kConnectionsMost;
-  options.idle_timeout_ms = config_.idle_timeout_s * 1'000;
-  server_ = std::make_unique<http::Server>(options, metrics_);
-  http::Server::Listener collector;
-  collector.name = "collector";
-  collector.address = config_.listen.collector;
-  collector.max_body_bytes = config_.collector.max_body_bytes;
+  server_ = std::make_unique<http::Server>(server_options(config_), metrics_);
+  http::Server::Listener collector = collector_listener(config_);
   collector.handler = collector_routes_.handler();
-  if (config_.collector.proxy_protocol) {
-    collector.expects_proxy_header =
-        [proxies = collector::TrustedProxies(config_.collector.trusted_proxies)](
-            std::string_view peer_ip) { return proxies.trusts(peer_ip); };
-  }
   collector.finish = cors_.on_all();
-  collector.max_connections = kConnectionsMost - kApiConnectionsMost;
   collector_address_ = TRY(server_->listen(std::move(collector)));
-  http::Server::Listener api;
-  api.name = "api";
-  api.address = config_.listen.api;
-  api.max_body_bytes = config_.collector.max_body_bytes;
-  api.large_body_paths = {"/v1/clicks", "/v1/ads"};
-  api.large_body_bytes = kBulkBodyMost;
+  http::Server::Listener api = api_listener(config_);
   api.refuse_large = [this](const http::Request& request) {
     return api::refuse_large_body(*context_, request);
   };
-  api.max_connections = kApiConnectionsMost;
   api.handler = [this](http::RequestPtr request, http::Responder respond) {
     handle_api(std::move(request), std::move(respond));
   };
   api.finish = cors_.on_path("/v1/click");
   api_address_ = TRY(server_->listen(std::move(api)));
+  server_->set_tls(edge_.certificate());
   return {};
 }
 
@@ -117,6 +98,8 @@ std::vector<std::string> RunningNode::warnings() {
   for (std::string& damage : machine_->status().warnings()) warnings.push_back(std::move(damage));
   if (std::string damage = catalog_->damage(); !damage.empty())
     warnings.push_back("catalog: " + damage);
+  for (std::string& text : edge_.warnings(clock_.wall_ms())) warnings.push_back(std::move(text));
+  for (std::string& text : server_->troubles()) warnings.push_back(std::move(text));
   const std::lock_guard lock(mutex_);
   if (!catalog_trouble_.empty()) warnings.push_back(catalog_trouble_);
   if (!config_trouble_.empty()) warnings.push_back(config_trouble_);

@@ -109,4 +109,48 @@ TEST_CASE("ip address: a config's address has nothing around it", "[base]") {
   CHECK(parsed(" 203.0.113.7") == "none");
 }
 
+TEST_CASE("ip address: the IPv4 address is taken out of a translated one", "[base]") {
+  const auto [text, want] = GENERATE(table<std::string, std::string>({
+      {"2002:c633:6407::1", "198.51.100.7"},
+      {"64:ff9b::8.8.8.8", "8.8.8.8"},
+      {"64:ff9b:1::8.8.8.8", "64:ff9b:1::808:808"},
+      {"64:ff9b::1:808:808", "64:ff9b::1:808:808"},
+      {"::ffff:8.8.8.8", "8.8.8.8"},
+      {"2001:db8::1", "2001:db8::1"},
+  }));
+  CHECK(to_string(without_translation(*parse_ip_address(text))) == want);
+}
+
+TEST_CASE("ip address: reserved ranges are told to their last address", "[base]") {
+  const auto [inside, outside] = GENERATE(table<std::string, std::string>({
+      {"0.255.255.255", "1.0.0.0"},
+      {"10.0.0.0", "9.255.255.255"},
+      {"10.255.255.255", "11.0.0.0"},
+      {"100.64.0.0", "100.63.255.255"},
+      {"100.127.255.255", "100.128.0.0"},
+      {"127.0.0.1", "126.255.255.255"},
+      {"169.254.0.1", "169.253.255.255"},
+      {"172.16.0.0", "172.15.255.255"},
+      {"172.31.255.255", "172.32.0.0"},
+      {"192.168.255.255", "192.169.0.0"},
+      {"198.18.0.0", "198.17.255.255"},
+      {"198.19.255.255", "198.20.0.0"},
+      {"203.0.113.255", "203.0.114.0"},
+      {"224.0.0.0", "223.255.255.255"},
+      {"255.255.255.255", "8.8.8.8"},
+      {"::1", "2600::1"},
+      {"fe80::1", "2a00::1"},
+      {"fc00::1", "3ffe::1"},
+      {"1fff::1", "2000::1"},
+      {"4000::", "3fff:1000::"},
+      {"3fff:fff::", "3fff:1000::1"},
+      {"2001:1ff:ffff::", "2001:200::"},
+      {"2001:db8:ffff::", "2001:db9::"},
+      {"2002:808:808::1", "2003::1"},
+  }));
+  CAPTURE(inside, outside);
+  CHECK_FALSE(is_global(*parse_ip_address(inside)));
+  CHECK(is_global(*parse_ip_address(outside)));
+}
+
 }  // namespace clickmill

@@ -53,7 +53,10 @@ TEST_CASE("proxy headers: each spelling of the client's address is read", "[coll
       {"forwarded", {{"forwarded", "for=\"203.0.113.7"}}, "192.0.2.7"},
   }));
   CAPTURE(name, headers);
-  CHECK(Fixture(name).headers.read(with(headers)).ip == want);
+  const Fixture f(name);
+  CHECK(f.headers.read(with(headers)).ip == want);
+  // A proxy stands for many.
+  CHECK(f.headers.known_client(with(headers)) == (want == "192.0.2.7" ? "" : want));
 }
 
 TEST_CASE("proxy headers: country and id are told, and nothing by a stranger", "[collector]") {

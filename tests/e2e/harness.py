@@ -95,8 +95,11 @@ class Answer:
 class Client:
     """One keep-alive connection; reconnects when it was lost. Not for two threads."""
 
-    def __init__(self, port, timeout_s=60):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    def __init__(self, port, timeout_s=60, tls=None):
+        if tls is None:
+            self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+        else:
+            self.connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout_s, context=tls)
 
     def request(self, method, path, body=None, headers=None):
         sent = False
@@ -162,6 +165,7 @@ class Node:
         self.log_path = self.directory / "stderr.txt"
         self.data_dir = self.directory / "data"
         self.environment = {}  # besides the test's own
+        self.tls = None  # an ssl.SSLContext, where the node's listeners want one
         self.process = None
         self.starts = 0
 
@@ -231,7 +235,7 @@ class Node:
             return log.read().decode(errors="replace")
 
     def client(self, listener="api"):
-        return Client(self.api_port if listener == "api" else self.collector_port)
+        return Client(self.api_port if listener == "api" else self.collector_port, tls=self.tls)
 
     def get(self, path, **headers):
         return self.request("GET", path, headers=headers)

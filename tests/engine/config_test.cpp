@@ -375,10 +375,6 @@ TEST_CASE("config: log.journal_bytes is 0 or at least 256 MiB", "[engine]") {
 
 TEST_CASE("config: a key whose work has not come is refused by name", "[engine]") {
   const auto [key, value] = GENERATE(table<std::string, std::string>({
-      {"collector.country_db", R"("x.mmdb")"},
-      {"collector.rate_limit", R"({"per_ip":5})"},
-      {"tls.cert", R"("cert.pem")"},
-      {"tls.key", R"("key.pem")"},
       {"memory_limit_mb", "512"},
   }));
   CAPTURE(key);
@@ -474,6 +470,34 @@ TEST_CASE("config: the PROXY protocol needs somebody who is believed", "[engine]
              Catch::StartsWith("collector.proxy_protocol: \"on\" needs"));
   CHECK_THAT(problems_of(with(R"("proxy_protocol":true)")),
              Catch::StartsWith("collector.proxy_protocol: true is not one of"));
+}
+
+TEST_CASE("config: files of TLS and countries stand beside the config", "[engine]") {
+  const Config config = parse_config(
+      R"({"tls":{"cert":"c.pem","key":"/k.pem"},"collector":{"country_db":"x.mmdb"}})", kPath);
+  CHECK(config.tls.cert == "/no/such/folder/c.pem");
+  CHECK(config.tls.key == "/k.pem");
+  CHECK(config.collector.country_db == "/no/such/folder/x.mmdb");
+  CHECK(problems_of(R"({"tls":{"cert":"c.pem"}})") == "tls.key: is missing: one needs the other");
+  CHECK(problems_of(R"({"tls":{"key":"k.pem"}})") == "tls.cert: is missing: one needs the other");
+}
+
+TEST_CASE("config: a rate limit is off, or a rate with a burst", "[engine]") {
+  const auto [json, rate, burst] = GENERATE(table<std::string, uint32_t, uint32_t>({
+      {"{}", 0, 0},
+      {R"({"clicks_per_s":20})", 20, 40},
+      {R"({"clicks_per_s":20,"burst":1})", 20, 1},
+      {R"({"clicks_per_s":1000000})", 1'000'000, 1'000'000},
+  }));
+  const auto rule = parse_config(nested("collector.rate_limit", json), kPath).collector.rate_limit;
+  CHECK(rule.clicks_per_s == rate);
+  CHECK(rule.burst == burst);
+  CHECK(problems_of(nested("collector.rate_limit", R"({"burst":5})")) ==
+        "collector.rate_limit.clicks_per_s: is missing: collector.rate_limit.burst needs it");
+  CHECK_THAT(problems_of(nested("collector.rate_limit", R"({"clicks_per_s":0})")),
+             Catch::Contains("a whole number from 1 to 1000000"));
+  CHECK_THAT(problems_of(nested("collector.rate_limit", R"({"click_per_s":1})")),
+             Catch::Contains("clicks_per_s"));
 }
 
 TEST_CASE("config: a syntax error tells file and place", "[engine]") {
