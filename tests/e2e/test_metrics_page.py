@@ -4,7 +4,7 @@ import re
 
 from harness import check, check_equal, wait_until
 
-SERIES = re.compile(r'([a-z_][a-z0-9_]*)(\{(?:[a-z_]+="[^"\\\n]*",?)*\})? (-?[0-9.e+]+)$')
+SERIES = re.compile(r'([a-z_][a-z0-9_]*)(\{(?:[a-z_]+="[^"\\\n]*",?)*\})? (-?[0-9.e+-]+)$')
 WANTED = {
     "counter": ["clickmill_clicks_received_total", "clickmill_clicks_counted_total", "clickmill_clicks_duplicate_total",
                 "clickmill_clicks_review_total", "clickmill_clicks_resent_total", "clickmill_collector_dropped_total",
