@@ -451,10 +451,26 @@ def test_page_node_view(context):
     wait_until("the partitions", lambda: len(page.rows("[aria-labelledby=partitions]")) == 64)
     check_equal("leaders", {row[1] for row in page.rows("[aria-labelledby=partitions]")}, {"n1"})
     page.shows("Everything recorded is counted.")
-    check_equal("nodes", page.rows("[aria-labelledby=nodes]")[0][:3], ["n1 (this one)", "up", "64"])
+    node_row = page.rows("[aria-labelledby=nodes]")[0]
+    check_equal("nodes", [*node_row[:2], node_row[3]], ["n1 (this one)", "up", "64"])
+    check(node_row[2].endswith(" s ago"), node_row)
     check_equal("tiles", set(page.tiles()), {"Clicks a second", "Spool", "Disk free", "Checkpoint", "Memory",
                                              "Runs for"})
     values = node.metrics()
+    # A node that is down, and a partition that nobody leads.
+    page.run("""const real = fetch;
+        window.fetch = async (address, options) => {
+          const answer = await real(address, options);
+          if (address !== 'v1/cluster') return answer;
+          const state = await answer.json();
+          state.nodes.push({node_id: 'n2', state: 'down', last_seen: null, version: '0.1.0', clock_offset_ms: -3});
+          state.partitions[1].leader = 'n2';
+          Object.assign(state.partitions[2], {leader: null, committed_offset: 12 + state.partitions[2].applied_offset});
+          return Response.json(state);
+        }""")
+    page.shows("1 has no leader")
+    page.shows("12 records behind")
+    check_equal("down", page.rows("[aria-labelledby=nodes]")[1], ["n2", "down", "never", "1", "-3", "0.1.0"])
     fates = {row[0]: number(row[1]) for row in page.rows("[aria-labelledby=fates]")}
     check_equal("counted", fates["Counted"], int(values["clickmill_clicks_counted_total"]))
     page.quiet()

@@ -91,8 +91,8 @@ export async function post(path, parameters, body) {
   return answer.json();
 }
 
-// Asks again and again while the page is seen: `work` gets a signal that ends it, and is
-// never begun twice. On a slow line it takes up a fifth of the time at most.
+// Asks again and again while the page is seen: `work` gets a signal that ends it, is never begun
+// twice, and may say after how many ms to come again. It takes up a fifth of the time at most.
 export function repeat(work, everyMs) {
   let timer = 0;
   let abort = new AbortController();
@@ -106,11 +106,12 @@ export function repeat(work, everyMs) {
     if (document.hidden) return;
     busy = true;
     const began = performance.now();
+    let pause = everyMs;
     try {
-      await work(abort.signal);
+      pause = await work(abort.signal) || everyMs;
     } finally {
       busy = false;
-      if (!abort.signal.aborted) arm(Math.max(everyMs, 4 * (performance.now() - began)));
+      if (!abort.signal.aborted) arm(Math.max(pause, 4 * (performance.now() - began)));
     }
   }
   const seen = () => {

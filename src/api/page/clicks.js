@@ -10,6 +10,8 @@ export const kRanges = [['1h', 'Last hour'], ['today', 'Today'], ['yesterday', '
   ['7d', '7 days'], ['30d', '30 days'], ['own', 'From … to']];
 const kSteps = [['', 'Auto'], ['1m', 'Minutes'], ['1h', 'Hours'], ['1d', 'Days']];
 const kTableMost = 1500;
+// Long steps change slowly and cost more.
+const kAgainMs = {'1m': 2000, '1h': 5000, '1d': 15000};
 // The day beside changes by stragglers only.
 const kBeforeEveryMs = 60e3;
 const kStepName = {'1m': 'Minute', '1h': 'Hour', '1d': 'Day'};
@@ -88,6 +90,7 @@ export class ClicksView {
   // Another question, or the first.
   changed() {
     this.stop?.();
+    this.body.setAttribute('aria-busy', 'true');
     this.showControls();
     this.learnAds();
     this.all = '';
@@ -187,6 +190,7 @@ export class ClicksView {
       const [countries, top, before] = await rest;
       Object.assign(this, {countries: countries.total, top});
       show(before);
+      return kAgainMs[step];
     } catch (error) {
       if (error.name === 'AbortError') return;
       if (!error.again) this.stop();
@@ -243,6 +247,7 @@ export class ClicksView {
     const {answer, points} = this;
     const zone = time.shownZone(this.app.question.zone);
     this.body.hidden = false;
+    this.body.removeAttribute('aria-busy');
     this.trouble.replaceChildren(...(zone === this.app.question.zone ? [] : [notice('warn',
       `This browser doesn’t know the zone ${this.app.question.zone}: the node counts days and ` +
       'hours by it, the times here are UTC.')]));

@@ -16,14 +16,13 @@ function sumsOf(text) {
 }
 
 const kFates = [
-  ['counted', 'Counted', 'clickmill_clicks_counted_total'],
-  ['duplicate', 'Copies of known clicks, not counted', 'clickmill_clicks_duplicate_total'],
-  ['review', 'Flagged for review', 'clickmill_clicks_review_total'],
-  ['accepted', '… of them accepted since', 'clickmill_review_accepted_total'],
-  ['rejected', '… of them rejected since', 'clickmill_review_rejected_total'],
-  ['dropped', 'Redirected but not recorded (disk and memory full)',
-    'clickmill_collector_dropped_total'],
-  ['unsynced', 'Answered before the disk had them', 'clickmill_collector_answered_unsynced_total'],
+  ['Counted', 'clickmill_clicks_counted_total'],
+  ['Copies of known clicks, not counted', 'clickmill_clicks_duplicate_total'],
+  ['Flagged for review', 'clickmill_clicks_review_total'],
+  ['… of them accepted since', 'clickmill_review_accepted_total'],
+  ['… of them rejected since', 'clickmill_review_rejected_total'],
+  ['Redirected but not recorded (disk and memory full)', 'clickmill_collector_dropped_total'],
+  ['Answered before the disk had them', 'clickmill_collector_answered_unsynced_total'],
 ];
 
 export class NodeView {
@@ -115,9 +114,9 @@ export class NodeView {
 
   fatesTable() {
     const sums = this.sums || {};
-    const rows = kFates.map(([id, name, metric]) => ({id, name, clicks: sums[metric]}));
+    const rows = kFates.map(([name, metric]) => ({name, clicks: sums[metric]}));
     return {rows, columns: [
-      {label: 'Clicks', csv: 'fate', value: row => row.id, text: row => row.name},
+      {label: 'Clicks', csv: 'fate', value: row => row.name},
       amount('Number', 'click_count', row => row.clicks)]};
   }
 
@@ -126,17 +125,20 @@ export class NodeView {
     renew(this.nodes, table('Nodes', [
       {label: 'Node', value: row => row.node_id,
         text: row => row.node_id + (row.node_id === self ? ' (this one)' : '')},
-      {label: 'State', value: row => row.state},
-      {label: 'Leads', number: true,
-        value: row => partitions.filter(each => each.leader === row.node_id).length},
-      {label: 'Zone rules', value: row => row.tzdata || '–'}], nodes));
+      {label: 'State', value: row => row.state,
+        cell: row => h('span', {class: row.state === 'up' ? '' : 'tag'}, row.state)},
+      {label: 'Seen', value: row =>
+        row.last_seen ? `${time.ago(now() - Date.parse(row.last_seen))} ago` : 'never'},
+      amount('Leads', '', row => partitions.filter(each => each.leader === row.node_id).length),
+      amount('Clock, ms', '', row => row.clock_offset_ms ?? undefined),
+      {label: 'Version', value: row => row.version || '–'}], nodes, true));
     const lags = partitions.map(each => each.committed_offset - each.applied_offset);
     const worst = Math.max(0, ...lags);
     const alone = partitions.filter(each => !each.leader).length;
     this.summary.textContent = `${partitions.length} partitions. ` +
       (worst === 0 ? 'Everything recorded is counted. '
         : `The slowest is ${number(worst)} records behind. `) +
-      (alone ? `${alone} have no leader: their clicks wait in the spool.` : '');
+      (alone ? `${alone} ${alone === 1 ? 'has' : 'have'} no leader: clicks wait in the spool.` : '');
     const {columns, rows} = this.partitionsTable();
     renew(this.partitions, table('Partitions', columns, rows));
   }

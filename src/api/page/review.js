@@ -181,7 +181,7 @@ export class ReviewView {
     } catch (error) {
       if (error.status === 401) throw error;
     }
-    return ['As it stands in review (the log no longer has it)', row];
+    return ['As it stands in review, no longer in the log', row];
   }
 
   async look(row) {
