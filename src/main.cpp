@@ -17,6 +17,7 @@
 #include "engine/edge.h"
 #include "engine/engine.h"
 #include "query/zone_files.h"
+#include "tools/help.h"
 #include "tools/log_commands.h"
 #include "tools/recount_command.h"
 #include "tools/recover.h"
@@ -27,34 +28,6 @@ namespace {
 constexpr int kOk = 0;
 constexpr int kFoundWrong = 1;
 constexpr int kCouldNotRun = 2;
-
-constexpr std::string_view kHelp = R"(clickmill: counts ad clicks exactly once
-
-Usage:
-  clickmill serve [--config FILE]   run a node until SIGTERM or SIGINT
-  clickmill check-config FILE       validate a config without starting
-  clickmill recount (--config FILE | --data-dir DIR) --from TIME --to TIME [--ad AD_ID]
-  clickmill recount --node URL [--key-file FILE] [--repair] --from TIME --to TIME [--ad AD_ID]
-                                    counts the raw log of a stopped node anew and
-                                    lists every minute that is stored otherwise
-  clickmill log dump [WHERE] [--partition N] [--from-offset N] [--from TIME] [--to TIME] [--all]
-                                    print the raw clicks as NDJSON; TIME is log time;
-                                    --all: ticks, settings and the rest too
-  clickmill log verify [WHERE] [--partition N]
-                                    check every byte of log and journal, changing none
-  clickmill retention --now [WHERE] the clock is right: delete what is too old
-  clickmill recover --force-quorum --config FILE
-                                    make a node alone, whose journal is damaged and
-                                    which refuses to start, go on from what is readable
-  clickmill --version
-  clickmill --help
-
-WHERE is --config FILE or a data directory; ./clickmill-data if there is none.
-The log commands need the node stopped; retention doesn't.
-
-SIGHUP takes in the config's keys and log level, the catalog file and the time zone rules.
-Exit codes: 0 fine, 1 something is wrong with what was checked, 2 could not run.
-)";
 
 int usage_error(const std::string& message) {
   std::fputs(fmt::format("clickmill: {}; see clickmill --help\n", message).c_str(), stderr);
@@ -192,11 +165,6 @@ int recover(const std::vector<std::string>& arguments) {
   return recovered->found_damage ? kFoundWrong : kOk;
 }
 
-int help(const std::vector<std::string>&) {
-  std::fputs(std::string(kHelp).c_str(), stdout);
-  return kOk;
-}
-
 int version(const std::vector<std::string>&) {
   std::fputs("clickmill " CLICKMILL_VERSION "\n", stdout);
   return kOk;
@@ -214,13 +182,18 @@ constexpr Command kCommands[] = {
     {"recover", recover},
     {"recount", recount},
     {"--version", version},
-    {"--help", help},
-    {"-h", help},
-    {"help", help},
 };
+
+int show_help(const std::string& command) {
+  const std::string text = command.empty() ? tools::help() : tools::help_of(command);
+  if (text.empty()) return usage_error(fmt::format("unknown command \"{}\"", command));
+  std::fputs(text.c_str(), stdout);
+  return kOk;
+}
 
 int run(const std::vector<std::string>& arguments) {
   if (arguments.empty()) return usage_error("a command is missing");
+  if (std::string command; tools::asks_help(arguments, command)) return show_help(command);
   for (const Command& command : kCommands) {
     if (arguments[0] == command.name) return command.run({arguments.begin() + 1, arguments.end()});
   }

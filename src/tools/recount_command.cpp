@@ -7,13 +7,10 @@
 #include "base/time_text.h"
 #include "click/parse.h"
 #include "engine/config.h"
+#include "tools/help.h"
 #include "tools/recount_report.h"
 
 namespace clickmill::tools {
-
-const char* const kRecountUsage =
-    "recount (--config FILE | --data-dir DIR | --node URL [--key-file FILE] [--repair]) --from "
-    "TIME --to TIME [--ad AD_ID]";
 
 namespace {
 
@@ -91,7 +88,7 @@ int recount_command(const std::vector<std::string>& arguments, const Print& prin
   auto code = run(arguments, print, tell);
   if (code) return *code;
   tell("clickmill: recount: " + code.error().text());
-  if (code.error().code() == Errc::invalid) tell(std::string("usage: clickmill ") + kRecountUsage);
+  if (code.error().code() == Errc::invalid) tell(usage_of("recount"));
   return kCouldNotRun;
 }
 

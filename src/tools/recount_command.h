@@ -13,6 +13,4 @@ namespace clickmill::tools {
 int recount_command(const std::vector<std::string>& arguments, const Print& print,
                     const Print& tell);
 
-extern const char* const kRecountUsage;
-
 }  // namespace clickmill::tools

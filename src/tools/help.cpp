@@ -1,0 +1,190 @@
+#include "tools/help.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace clickmill::tools {
+namespace {
+
+struct Option {
+  std::string_view spelling;
+  std::string_view text;
+};
+
+struct Command {
+  std::string_view name;
+  std::string_view summary;             ///< for the list of commands
+  std::vector<std::string_view> usage;  ///< behind "clickmill NAME"
+  std::string_view text;
+  std::vector<Option> options;
+  std::vector<Option> exit_codes;
+};
+
+constexpr Option kConfig{"--config FILE", "the node's config, which names its data directory"};
+constexpr Option kData{"DIR",
+                       "a data directory, in place of --config; ./clickmill-data if neither"};
+constexpr Option kPartition{"--partition N", "only this one; default: all of them"};
+constexpr Option kHelpOption{"--help", "this text"};
+constexpr Option kRan{"0", "fine"};
+constexpr Option kCouldNotRun{"2", "could not run; stderr says why"};
+
+// conf/clickmill.1 says the same at more length, and a test compares the two.
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+      {"serve",
+       "run a node until SIGTERM or SIGINT",
+       {"[--config FILE]"},
+       "Runs one node in the foreground; it logs to stderr. SIGTERM and SIGINT drain and end it;\n"
+       "SIGHUP takes in the config's keys and log level, the catalog file and the zone rules.",
+       {{"--config FILE", "the node's config; default: one node on loopback, all defaults"}},
+       {{"0", "ended by SIGTERM or SIGINT"}, kCouldNotRun}},
+      {"check-config",
+       "validate a config without starting",
+       {"FILE"},
+       "Checks a config, and the catalog.file, the secret and the certificates that it names.",
+       {{"FILE", "the config"}},
+       {kRan, {"1", "something is wrong; stderr names the key"}, kCouldNotRun}},
+      {"recount",
+       "count the raw log anew and list what is stored otherwise",
+       {"(--config FILE | --data-dir DIR) --from TIME --to TIME [--ad AD_ID]",
+        "--node URL [--key-file FILE] [--repair] --from TIME --to TIME [--ad AD_ID]"},
+       "Lists every minute of an ad whose counts differ from what its clicks give. The first\n"
+       "form reads the data of a stopped node and changes nothing; the second asks a running one.",
+       {kConfig,
+        {"--data-dir DIR", "the data directory itself"},
+        {"--node URL", "of a running node's api: http://127.0.0.1:8081"},
+        {"--key-file FILE", "holds a key with role admin"},
+        {"--repair", "put right what differs"},
+        {"--from TIME", "first minute: 2026-06-24T00:00:00Z, a date, or milliseconds"},
+        {"--to TIME", "end, not included"},
+        {"--ad AD_ID", "only this ad; default: all of them"}},
+       {{"0", "stored and recounted agree"}, {"1", "they differ, repaired or not"}, kCouldNotRun}},
+      {"log dump",
+       "print the raw clicks as NDJSON",
+       {"[--config FILE | DIR] [--partition N] [--from-offset N] [--from TIME] [--to TIME] "
+        "[--all]"},
+       "Prints one click a line, what only the journal holds included. The node must be stopped;\n"
+       "nothing is changed.",
+       {kConfig,
+        kData,
+        kPartition,
+        {"--from-offset N", "begin at this offset"},
+        {"--from TIME", "begin at this log time"},
+        {"--to TIME", "end before this log time"},
+        {"--all", "ticks, settings and the rest too"}},
+       {kRan, {"1", "some of it is damaged or deleted; stderr says what"}, kCouldNotRun}},
+      {"log verify",
+       "check every byte of log and journal, changing none",
+       {"[--config FILE | DIR] [--partition N]"},
+       "Names file and byte of what is damaged. The node must be stopped; a running one checks\n"
+       "its log itself.",
+       {kConfig, kData, kPartition},
+       {{"0", "no damage"}, {"1", "damage, listed on stdout"}, kCouldNotRun}},
+      {"retention",
+       "the clock is right: delete what is too old",
+       {"--now [--config FILE | DIR]"},
+       "Tells a node that deletes nothing, since its clock was far ahead, that the clock is\n"
+       "right. The node may run, or hears of it when it starts.",
+       {{"--now", "has to be there, since what is deleted is gone"}, kConfig, kData},
+       {kRan, kCouldNotRun}},
+      {"recover",
+       "make a node with a damaged journal go on from what is readable",
+       {"--force-quorum --config FILE"},
+       "For a node alone that refuses to start over damage in its journal. Keeps the damaged\n"
+       "file as *.damaged, says what is gone, and sends the last day's readable clicks once\n"
+       "more, so that nothing counts twice. The node must be stopped.",
+       {{"--force-quorum", "has to be there, since answered clicks may be lost"}, kConfig},
+       {{"0", "nothing was damaged, nothing was changed"},
+        {"1", "recovered, with the losses on stdout"},
+        kCouldNotRun}},
+  };
+  return all;
+}
+
+size_t width_of(const std::vector<Option>& options) {
+  size_t width = 0;
+  for (const Option& option : options) width = std::max(width, option.spelling.size());
+  return width;
+}
+
+void append_table(const std::vector<Option>& options, std::string& out) {
+  const size_t width = width_of(options);
+  for (const Option& option : options)
+    out += fmt::format("  {:{}}  {}\n", option.spelling, width, option.text);
+}
+
+bool is_help(const std::string& argument) { return argument == "--help" || argument == "-h"; }
+
+/// The commands that begin with `word`: "log" has two.
+std::vector<const Command*> commands_of(std::string_view word) {
+  std::vector<const Command*> found;
+  for (const Command& command : commands()) {
+    if (command.name == word ||
+        (command.name.starts_with(word) && command.name.substr(word.size()).starts_with(" ")))
+      found.push_back(&command);
+  }
+  return found;
+}
+
+std::string help_of(const Command& command) {
+  std::string out = usage_of(command.name);
+  out += fmt::format("\n{}\n\nOptions:\n", command.text);
+  auto options = command.options;
+  options.push_back(kHelpOption);
+  append_table(options, out);
+  out += "\nExit codes:\n";
+  append_table(command.exit_codes, out);
+  return out;
+}
+
+}  // namespace
+
+std::string help() {
+  std::string out =
+      "clickmill: counts ad clicks exactly once\n\n"
+      "Usage:\n  clickmill COMMAND [OPTION...]\n\nCommands:\n";
+  std::vector<Option> list;
+  for (const Command& command : commands()) list.push_back({command.name, command.summary});
+  list.push_back({"--version", "print the version"});
+  list.push_back({"--help", "print this text"});
+  append_table(list, out);
+  out +=
+      "\n`clickmill COMMAND --help` lists a command's options; most take --config FILE.\n"
+      "Exit codes: 0 fine, 1 something is wrong with what was checked, 2 could not run.\n";
+  return out;
+}
+
+std::string help_of(std::string_view command) {
+  std::string out;
+  for (const Command* const found : commands_of(command)) {
+    if (!out.empty()) out += '\n';
+    out += help_of(*found);
+  }
+  return out;
+}
+
+std::string usage_of(std::string_view command) {
+  std::string out = "Usage:\n";
+  for (const Command* const found : commands_of(command)) {
+    for (const std::string_view usage : found->usage)
+      out += fmt::format("  clickmill {} {}\n", found->name, usage);
+  }
+  return out;
+}
+
+bool asks_help(const std::vector<std::string>& arguments, std::string& command) {
+  if (arguments.empty()) return false;
+  if (is_help(arguments[0]) || arguments[0] == "help") {
+    command = arguments.size() > 1 && arguments[0] == "help" ? arguments[1] : "";
+    if (arguments.size() > 2 && arguments[0] == "help") command += " " + arguments[2];
+    return true;
+  }
+  if (std::none_of(arguments.begin() + 1, arguments.end(), is_help)) return false;
+  command = arguments[0];
+  if (const std::string two = command + " " + arguments[1]; !commands_of(two).empty())
+    command = two;
+  return true;
+}
+
+}  // namespace clickmill::tools
