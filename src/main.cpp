@@ -2,8 +2,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,6 +15,7 @@
 #include "base/file_system.h"
 #include "base/log_writer.h"
 #include "base/logging.h"
+#include "base/service_manager.h"
 #include "catalog/catalog.h"
 #include "engine/config.h"
 #include "engine/edge.h"
@@ -57,11 +61,32 @@ void reload(const std::string& path, engine::Engine& engine) {
   }
 }
 
-void wait_for_stop(const sigset_t& signals, const std::string& path, engine::Engine& engine) {
-  while (true) {
-    int number = 0;
-    if (sigwait(&signals, &number) != 0 || number != SIGHUP) return;
+/// What readiness lacks, for `systemctl status`.
+std::string status_of(engine::Engine& engine) {
+  const std::vector<std::string> reasons = engine.not_ready();
+  if (reasons.empty()) return "ready";
+  return fmt::format("redirecting, not ready: {}", fmt::join(reasons, "; "));
+}
+
+/// The next signal. While it waits, a service manager is told what readiness lacks.
+int next_signal(const sigset_t& signals, engine::Engine& engine, ServiceManager& manager) {
+  constexpr timespec kStatusPeriod{.tv_sec = 1, .tv_nsec = 0};
+  while (manager.listens()) {
+    manager.status(status_of(engine));
+    const int number = sigtimedwait(&signals, nullptr, &kStatusPeriod);
+    if (number > 0) return number;
+    if (errno != EAGAIN && errno != EINTR) return SIGTERM;
+  }
+  int number = 0;
+  return sigwait(&signals, &number) == 0 ? number : SIGTERM;
+}
+
+void wait_for_stop(const sigset_t& signals, const std::string& path, engine::Engine& engine,
+                   ServiceManager& manager) {
+  while (next_signal(signals, engine, manager) == SIGHUP) {
+    manager.reloading();
     reload(path, engine);
+    manager.ready();
   }
 }
 
@@ -94,15 +119,19 @@ int run_node(const engine::Config& config, const std::string& path) {
   }
   log_info("serve", fmt::format("ready: collector http://{}, api http://{}, data {}",
                                 engine.collector_address(), engine.api_address(), config.data_dir));
+  ServiceManager manager(std::getenv("NOTIFY_SOCKET"));
+  manager.ready();
   Status counting;
   // What is read behind the redirects may say that this node can't go on.
   std::thread watch([&engine, &counting] {
     counting = engine.wait_until_counting();
     if (!counting && counting.error().code() != Errc::closed) ::kill(::getpid(), SIGTERM);
   });
-  wait_for_stop(signals, path, engine);
+  wait_for_stop(signals, path, engine, manager);
   wait_for_balancers(signals, config.shutdown_delay_s, engine);
   log_info("serve", "stopping");
+  manager.stopping();
+  manager.status("stopping");
   engine.stop();
   watch.join();
   if (counting || counting.error().code() == Errc::closed) return kOk;

@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/file_system.h"
@@ -47,6 +48,8 @@ class Engine {
   /// Addresses bound, after start().
   const std::string& collector_address() const;
   const std::string& api_address() const;
+  /// What /readyz lacks; empty: it is green. Thread: any, between start and stop.
+  std::vector<std::string> not_ready();
   /// Puts in force what can change while a node runs: keys, log level and format, the
   /// catalog file (which is read again in any case). The rest waits for the next start,
   /// and a line in the log says so. Throws ConfigError, and changes nothing, when

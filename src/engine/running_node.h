@@ -50,6 +50,7 @@ class RunningNode {
   void stop();
   void reload(const Config& next);
   void keep_config(const std::string& why);
+  std::vector<std::string> not_ready();
   std::string collector_address_;
   std::string api_address_;
 
@@ -66,7 +67,6 @@ class RunningNode {
   void begin_counting();
   void lose(Error error);
   void handle_api(http::RequestPtr request, http::Responder respond);
-  std::vector<std::string> not_ready();
   std::vector<std::string> warnings();
   void drain_spool();
 
