@@ -185,7 +185,9 @@ int recover(const std::vector<std::string>& arguments) {
   engine::check_config(config);
   SystemClock clock;
   PosixFileSystem files;
-  const auto recovered = tools::recover_by_force(config, files, clock);
+  const auto recovered = tools::recover_by_force(config, files, clock, [](const std::string& line) {
+    std::fputs((line + "\n").c_str(), stderr);
+  });
   if (!recovered) {
     std::fputs(fmt::format("clickmill: {}\n", recovered.error().text()).c_str(), stderr);
     return kCouldNotRun;

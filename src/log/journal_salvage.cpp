@@ -34,8 +34,10 @@ using Piece = JournalScan::Piece;
 
 class Salvage {
  public:
-  Salvage(FileSystem& files, const std::string& directory, uint64_t unsynced_bytes)
-      : disk_(files), directory_(directory), unsynced_bytes_(unsynced_bytes) {}
+  using Reading = std::function<void(const std::string& path)>;
+  Salvage(FileSystem& files, const std::string& directory, uint64_t unsynced_bytes,
+          const Reading& reading)
+      : disk_(files), directory_(directory), unsynced_bytes_(unsynced_bytes), reading_(reading) {}
 
   Result<Salvaged> run() {
     TRY(finish_interrupted());
@@ -148,6 +150,7 @@ class Salvage {
     std::optional<FileHeader> header = there ? known->second : std::nullopt;
     const size_t damage_before = result_.damage.size();
     const std::string path = path_of(number);
+    reading_(path);
     // Also where the header's own word can't be right.
     const bool chained =
         header &&
@@ -255,6 +258,7 @@ class Salvage {
   FileSystem& disk_;
   const std::string& directory_;
   const uint64_t unsynced_bytes_;
+  const Reading& reading_;
   std::map<uint64_t, std::optional<FileHeader>> headers_;  // by number
   std::map<uint64_t, std::string> problems_;
   Identity identity_;
@@ -266,8 +270,9 @@ class Salvage {
 }  // namespace
 
 Result<Salvaged> salvage_journal(FileSystem& files, const std::string& directory,
-                                 uint64_t unsynced_bytes) {
-  return Salvage(files, directory, unsynced_bytes).run();
+                                 uint64_t unsynced_bytes,
+                                 const std::function<void(const std::string& path)>& reading) {
+  return Salvage(files, directory, unsynced_bytes, reading).run();
 }
 
 }  // namespace clickmill::log

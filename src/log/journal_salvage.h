@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,9 @@ struct Salvaged {
 /// if there is one already) and replaced by a copy in which empty groups stand
 /// where groups could not be read. A missing file between two others is made of
 /// empty groups alone. Nothing is changed when nothing is damaged.
-/// Interrupted at any point it can be run again.
-Result<Salvaged> salvage_journal(FileSystem& files, const std::string& directory,
-                                 uint64_t unsynced_bytes);
+/// Interrupted at any point it can be run again. `reading` is told each file before it is read.
+Result<Salvaged> salvage_journal(
+    FileSystem& files, const std::string& directory, uint64_t unsynced_bytes,
+    const std::function<void(const std::string& path)>& reading = [](const std::string&) {});
 
 }  // namespace clickmill::log

@@ -1,6 +1,7 @@
 #include "tools/log_commands.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -170,11 +171,12 @@ void append_other(const log::Entry& entry, std::string& out) {
 /// Writes entries as NDJSON to stdout.
 class Dump {
  public:
-  explicit Dump(const LogArguments& arguments) : arguments_(arguments) {}
+  Dump(const LogArguments& arguments, Progress& progress)
+      : arguments_(arguments), progress_(progress) {}
 
   /// Everything that was asked for of one partition.
   Status partition(const OfflineLog& log, uint32_t number) {
-    if (const auto* segments = log.segments(number)) TRY(sealed(*segments));
+    if (const auto* segments = log.segments(number)) TRY(sealed(*segments, number));
     for (const auto& entry : log.unsealed(number)) TRY(append(entry));
     return {};
   }
@@ -186,7 +188,7 @@ class Dump {
   }
 
  private:
-  Status sealed(const log::Segments& segments) {
+  Status sealed(const log::Segments& segments, uint32_t number) {
     // Offsets begin at 1.
     Offset next = std::max(arguments_.from_offset.value_or(segments.first()), Offset(1));
     if (next < segments.first()) {
@@ -201,6 +203,10 @@ class Dump {
       return {};
     }
     while (next <= segments.last()) {
+      progress_.at([&] {
+        return fmt::format("partition {}: offset {} of {}", number, next.value(),
+                           segments.last().value());
+      });
       const auto entries = TRY(segments.read_block(next));
       if (entries.front().append_ms >= arguments_.to) return {};
       for (const auto& entry : entries) TRY(append(entry));
@@ -238,6 +244,7 @@ class Dump {
   }
 
   const LogArguments& arguments_;
+  Progress& progress_;
   std::string lines_;
 };
 
@@ -249,11 +256,11 @@ std::pair<uint32_t, uint32_t> range_of(const LogArguments& arguments, uint32_t p
                                         *arguments.partition, partitions));
 }
 
-int dump(const OfflineLog& log, const LogArguments& arguments) {
+int dump(const OfflineLog& log, const LogArguments& arguments, Progress& progress) {
   const auto [begin, end] = range_of(arguments, log.partitions());
   int code = log.damage().empty() ? kOk : kFoundWrong;
   for (const auto& line : log.damage()) std::fputs(("damage: " + line + "\n").c_str(), stderr);
-  Dump lines(arguments);
+  Dump lines(arguments, progress);
   for (uint32_t i = begin; i < end; ++i) {
     auto done = lines.partition(log, i);
     if (done) continue;
@@ -289,8 +296,8 @@ int verify(const OfflineLog& log, const LogArguments& arguments) {
   uint64_t unsealed = 0;
   for (uint32_t i = begin; i < end; ++i) {
     const size_t before = damage.size();
-    if (const auto* segments = log.segments(i)) {
-      auto report = segments->verify();
+    if (log.segments(i) != nullptr) {
+      auto report = log.verify(i);
       blocks += report.blocks;
       entries += report.entries;
       damage.insert(damage.end(), report.damage.begin(), report.damage.end());
@@ -327,7 +334,13 @@ int log_command(const std::vector<std::string>& arguments) {
   }
   const LogArguments parsed = parse_log_arguments(arguments, is_dump);
   PosixFileSystem files;
-  const auto log = OfflineLog::open(files, parsed.directory);
+  const SystemClock clock;
+  // Not between the clicks of a dump that goes to the screen.
+  const bool quiet = is_dump && ::isatty(STDOUT_FILENO) != 0;
+  Progress progress(clock, [quiet](const std::string& line) {
+    if (!quiet) std::fputs((line + "\n").c_str(), stderr);
+  });
+  const auto log = OfflineLog::open(files, parsed.directory, progress);
   if (!log) {
     const char* hint =
         log.error().code() == Errc::busy
@@ -335,7 +348,7 @@ int log_command(const std::vector<std::string>& arguments) {
             : "";
     return could_not_run(log.error().text() + hint);
   }
-  return is_dump ? dump(**log, parsed) : verify(**log, parsed);
+  return is_dump ? dump(**log, parsed, progress) : verify(**log, parsed);
 }
 
 int retention_command(const std::vector<std::string>& arguments) {

@@ -16,8 +16,9 @@ const click::ColumnCodec& click_codec() {
 }  // namespace
 
 Result<std::unique_ptr<OfflineLog>> OfflineLog::open(FileSystem& files,
-                                                     const std::string& directory) {
-  std::unique_ptr<OfflineLog> log(new OfflineLog(files));
+                                                     const std::string& directory,
+                                                     Progress& progress) {
+  std::unique_ptr<OfflineLog> log(new OfflineLog(files, progress));
   log->dir_ = TRY(engine::DataDir::open_existing(log->files_, directory));
   log->open_segments();
   log->read_journal();
@@ -26,6 +27,7 @@ Result<std::unique_ptr<OfflineLog>> OfflineLog::open(FileSystem& files,
 
 void OfflineLog::open_segments() {
   for (uint32_t i = 0; i < partitions(); ++i) {
+    progress_.at([&] { return fmt::format("opening partition {} of {}", i + 1, partitions()); });
     segments_.emplace_back();
     // A node that was killed during its first start has not made them all.
     if (!files_.exists(dir_->log(i) + "/manifest") && !files_.exists(dir_->log(i))) continue;
@@ -63,6 +65,7 @@ void OfflineLog::read_journal() {
 
 Status OfflineLog::take(JournalPos position, const log::RecordView& record) {
   ++journal_records_;
+  progress_.at([&] { return fmt::format("journal: {} records read", journal_records_); });
   if (record.kind == log::RecordKind::click || record.kind == log::RecordKind::trim) return {};
   // The ads of a cluster are no clicks.
   if (record.partition.value() == recovered_.size()) return {};
@@ -72,6 +75,18 @@ Status OfflineLog::take(JournalPos position, const log::RecordView& record) {
                              position.value(), record.partition.value(), recovered_.size()));
   }
   return recovered_[record.partition.value()].replay(position, record);
+}
+
+log::Segments::VerifyReport OfflineLog::verify(uint32_t partition) const {
+  uint64_t read = 0;
+  return segments_[partition]->verify([&](uint64_t bytes) {
+    read += bytes;
+    progress_.at([&] {
+      return fmt::format("partition {} of {}: {} of {} MiB read", partition + 1, partitions(),
+                         read >> 20, segments_[partition]->bytes() >> 20);
+    });
+    return true;
+  });
 }
 
 std::vector<log::Entry> OfflineLog::unsealed(uint32_t partition) const {

@@ -25,9 +25,10 @@ std::string key_of(uint32_t slot) {
 
 }  // namespace
 
-Result<std::unique_ptr<OfflineNode>> OfflineNode::open(FileSystem& files, const std::string& path) {
+Result<std::unique_ptr<OfflineNode>> OfflineNode::open(FileSystem& files, const std::string& path,
+                                                       Progress& progress) {
   std::unique_ptr<OfflineNode> node(new OfflineNode(files, path));
-  node->log_ = TRY(OfflineLog::open(files, path));
+  node->log_ = TRY(OfflineLog::open(files, path, progress));
   if (const auto& damage = node->log_->damage(); !damage.empty()) {
     return Error(Errc::corrupt, "the log is damaged, see clickmill log verify: " + damage.front());
   }

@@ -23,7 +23,9 @@ class OfflineNode {
  public:
   /// Errc::busy: a node runs on it. Errc::not_found: no data directory. Errc::corrupt:
   /// its log is damaged.
-  static Result<std::unique_ptr<OfflineNode>> open(FileSystem& files, const std::string& path);
+  /// `progress` is borrowed and outlives it.
+  static Result<std::unique_ptr<OfflineNode>> open(FileSystem& files, const std::string& path,
+                                                   Progress& progress);
 
   const engine::NodeFile& node() const { return log_->node(); }
 

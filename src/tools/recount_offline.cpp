@@ -9,14 +9,16 @@
 namespace clickmill::tools {
 namespace {
 
-constexpr uint64_t kProgressEvery = 100'000;
-
 /// The comparison of a data directory's partitions, one after the other.
 class OfflineRecount {
  public:
   OfflineRecount(OfflineNode& node, const RecountArguments& request, const Print& print,
-                 const Print& tell)
-      : node_(node), request_(request), tell_(tell), report_(request, print, tell) {}
+                 const Print& tell, Progress& progress)
+      : node_(node),
+        request_(request),
+        tell_(tell),
+        progress_(progress),
+        report_(request, print, tell) {}
 
   Result<int> run() {
     const auto deleted = TRY(node_.deleted_before());
@@ -65,12 +67,11 @@ class OfflineRecount {
 
   Status read_log(PartitionId partition, Offset last,
                   const std::function<Status(const log::Entry&)>& visit) {
-    uint64_t count = 0;
     return node_.visit_log(partition, last, [&](const log::Entry& entry) {
-      if (++count % kProgressEvery == 0) {
-        tell_(fmt::format("partition {}: read up to {}", partition.value(),
-                          format_time_ms(entry.append_ms.value())));
-      }
+      progress_.at([&] {
+        return fmt::format("partition {}: read up to {}", partition.value(),
+                           format_time_ms(entry.append_ms.value()));
+      });
       return visit(entry);
     });
   }
@@ -78,6 +79,7 @@ class OfflineRecount {
   OfflineNode& node_;
   const RecountArguments& request_;
   const Print& tell_;
+  Progress& progress_;
   RecountReport report_;
 };
 
@@ -86,8 +88,10 @@ class OfflineRecount {
 Result<int> recount_offline(const RecountArguments& request, const Print& print,
                             const Print& tell) {
   PosixFileSystem files;
-  const auto node = TRY(OfflineNode::open(files, request.data_dir));
-  return OfflineRecount(*node, request, print, tell).run();
+  const SystemClock clock;
+  Progress progress(clock, tell);
+  const auto node = TRY(OfflineNode::open(files, request.data_dir, progress));
+  return OfflineRecount(*node, request, print, tell, progress).run();
 }
 
 }  // namespace clickmill::tools

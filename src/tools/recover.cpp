@@ -15,6 +15,7 @@
 #include "state/slots.h"
 #include "state/store.h"
 #include "stream/checkpoint.h"
+#include "tools/progress.h"
 
 namespace clickmill::tools {
 namespace {
@@ -23,8 +24,12 @@ constexpr uint64_t kStateCacheBytes = 16 << 20;
 
 class Recovery {
  public:
-  Recovery(const engine::Config& config, FileSystem& files, Clock& clock)
-      : config_(config), files_(files), clock_(clock), logs_(config.log.partitions) {}
+  Recovery(const engine::Config& config, FileSystem& files, Clock& clock, const Print& tell)
+      : config_(config),
+        files_(files),
+        clock_(clock),
+        progress_(clock, tell),
+        logs_(config.log.partitions) {}
 
   Result<ForcedRecovery> run() {
     if (!files_.exists(config_.data_dir + "/node")) {
@@ -44,8 +49,9 @@ class Recovery {
 
  private:
   Status salvage() {
-    const auto salvaged =
-        TRY(log::salvage_journal(files_, dir_->journal(), log::Journal::Options{}.unsynced_bytes));
+    const auto salvaged = TRY(log::salvage_journal(
+        files_, dir_->journal(), log::Journal::Options{}.unsynced_bytes,
+        [this](const std::string& path) { progress_.at([&] { return "reading " + path; }); }));
     for (const auto& damage : salvaged.damage) {
       say(fmt::format("{}: bytes {} to {}: {}", damage.path, damage.from_byte, damage.to_byte,
                       damage.what));
@@ -59,7 +65,10 @@ class Recovery {
   }
 
   Status open_journal() {
-    const auto replay = [this](JournalPos, const log::RecordView& record) -> Status {
+    uint64_t records = 0;
+    const auto replay = [this, &records](JournalPos, const log::RecordView& record) -> Status {
+      ++records;
+      progress_.at([&] { return fmt::format("journal: {} records read", records); });
       // The ads of a cluster: what is gone of them, the other nodes have.
       if (record.partition.value() == logs_.size()) return {};
       if (record.partition.value() > logs_.size()) {
@@ -89,6 +98,9 @@ class Recovery {
     TRY(files_.create_directories(dir_->state()));
     const auto state = TRY(state::open_rocks_store(dir_->state(), kStateCacheBytes));
     for (uint32_t i = 0; i < logs_.size(); ++i) {
+      progress_.at([&] {
+        return fmt::format("looking for gaps in partition {} of {}", i + 1, logs_.size());
+      });
       const auto segments = TRY(log::Segments::open(files_, dir_->log(i), codec, {}));
       const auto standing = TRY(state::read_standing(PartitionId(i), *state));
       const auto checkpoint = TRY(stream::read_checkpoint(standing.current(), *state));
@@ -149,6 +161,7 @@ class Recovery {
       record.payload = std::move(click.record);
       TRY(append(std::move(record)));
       ++sent;
+      progress_.at([&] { return fmt::format("{} clicks forwarded once more", sent); });
     }
     say(fmt::format(
         "{} clicks whose own records are whole are forwarded once more; those that were "
@@ -186,6 +199,7 @@ class Recovery {
   const engine::Config& config_;
   FileSystem& files_;
   Clock& clock_;
+  Progress progress_;
   NodeClock node_clock_{clock_};
   std::unique_ptr<engine::DataDir> dir_;
   std::vector<log::GapFiller> logs_;
@@ -204,8 +218,8 @@ class Recovery {
 }  // namespace
 
 Result<ForcedRecovery> recover_by_force(const engine::Config& config, FileSystem& files,
-                                        Clock& clock) {
-  return Recovery(config, files, clock).run();
+                                        Clock& clock, const Print& tell) {
+  return Recovery(config, files, clock, tell).run();
 }
 
 }  // namespace clickmill::tools

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "engine/config.h"
+#include "tools/print.h"
 
 namespace clickmill::tools {
 
@@ -21,8 +22,9 @@ struct ForcedRecovery {
 /// the stream had counted stays counted, and the log goes on behind them. A
 /// click's own record may have outlived its entry: the newest `dedup_hours` of
 /// them are forwarded once more, and dedup drops those that were counted.
-/// Errc::busy while the node runs; Errc::not_found without a data directory.
+/// Errc::busy while the node runs; Errc::not_found without a data directory. `tell` hears how
+/// far it is.
 Result<ForcedRecovery> recover_by_force(const engine::Config& config, FileSystem& files,
-                                        Clock& clock);
+                                        Clock& clock, const Print& tell);
 
 }  // namespace clickmill::tools
