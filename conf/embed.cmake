@@ -1,5 +1,6 @@
-# Writes OUT, a C++ source that holds the FILES (a list) as arrays of bytes, for src/api/web_files.h:
-#   cmake -DOUT=web_files.cpp "-DFILES=a.js;b.css" -P conf/embed.cmake
+# Writes OUT, a C++ source with the FUNCTION of src/api/web_files.h that gives the FILES (a list) as
+# arrays of bytes:
+#   cmake -DOUT=web_files.cpp -DFUNCTION=web_files "-DFILES=a.js;b.css" -P conf/embed.cmake
 # Whole-line comments, indentation, and blanks around operators stay behind: nobody needs them
 # over a slow line. So no file may have a text that goes over several lines, or shows code.
 set(arrays "")
@@ -13,7 +14,10 @@ foreach(file ${FILES})
   string(REGEX REPLACE "\n/[*][^\n]*[*]/" "" text "${text}")
   string(REGEX REPLACE "\n\n+" "\n" text "${text}")
   string(REGEX REPLACE "^\n" "" text "${text}")
-  if(name MATCHES "[.]css$")
+  if(name MATCHES "[.]json$")
+    # A blank may stand in a text; a line's end never does.
+    string(REPLACE "\n" "" text "${text}")
+  elseif(name MATCHES "[.]css$")
     string(REGEX REPLACE "([{};,])[ \n]" "\\1" text "${text}")
     string(REPLACE " {" "{" text "${text}")
     string(REPLACE ": " ":" text "${text}")
@@ -46,7 +50,7 @@ ${rows}};
 
 }  // namespace
 
-std::span<const WebFile> web_files() { return kFiles; }
+std::span<const WebFile> ${FUNCTION}() { return kFiles; }
 
 }  // namespace clickmill::api
 ")

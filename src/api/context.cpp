@@ -123,6 +123,7 @@ void add_api_routes(http::Router& router, Context& context) {
   add_raw_log_routes(router, context);
   add_cluster_route(router, context);
   add_page_routes(router, context);
+  add_openapi_route(router);
 }
 
 }  // namespace clickmill::api

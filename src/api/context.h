@@ -84,6 +84,8 @@ void add_raw_log_routes(http::Router& router, Context& context);
 void add_cluster_route(http::Router& router, Context& context);
 /// The publisher's script, /v1/click.js.
 void add_snippet_route(http::Router& router);
+/// What the api listener answers, for programs: /openapi.json. Asks for no key, as the page.
+void add_openapi_route(http::Router& router);
 /// The page at /, its files under /page/, and /v1/whoami, by which it knows what to show.
 void add_page_routes(http::Router& router, Context& context);
 

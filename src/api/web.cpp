@@ -141,6 +141,7 @@ std::string_view content_type_of(std::string_view name) {
       {".html", "text/html; charset=utf-8"},
       {".js", "text/javascript; charset=utf-8"},
       {".css", "text/css; charset=utf-8"},
+      {".json", "application/json"},
       {".svg", "image/svg+xml"}};
   for (const auto& [end, type] : kTypes) {
     if (name.ends_with(end)) return type;
@@ -158,6 +159,18 @@ void add_snippet_route(http::Router& router) {
                // For pages that let in only what says so (Cross-Origin-Embedder-Policy).
                response.headers.emplace_back("Cross-Origin-Resource-Policy", "cross-origin");
                respond(std::move(response));
+             });
+}
+
+void add_openapi_route(http::Router& router) {
+  const WebFile& file = api_documents().front();
+  std::string text(file.text());
+  replace_all(text, "{version}", CLICKMILL_VERSION);
+  auto ready = std::make_shared<const StaticFile>(std::string(content_type_of(file.name)),
+                                                  std::move(text), kPageCache);
+  router.add(http::Method::get, "/openapi.json",
+             [ready](http::RequestPtr request, http::Router::Params, http::Responder respond) {
+               respond(ready->answer(*request));
              });
 }
 
