@@ -84,14 +84,14 @@ def environment_of(root):
 
 
 @functools.cache
-def npm(package):
-    """The folder in which the npm package stands under node_modules."""
+def npm(package, *others):
+    """The folder in which the npm packages stand under node_modules."""
     program("node")
     folder = FOLDER / package.replace("@", "-")
     if not (folder / "node_modules").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         tried(f"npm install {package}", [program("npm"), "install", "--prefix", str(folder), "--ignore-scripts",
-                                         "--no-audit", "--no-fund", "--no-save", package])
+                                         "--no-audit", "--no-fund", "--no-save", package, *others])
     return folder
 
 
