@@ -230,3 +230,57 @@ def test_three_nodes_grow(context):
         wait_until("all clicks of both times", lambda: node.total(begin, now_ms() + 60_000) >= both, 60, 0.1)
         check(node.total(begin, now_ms() + 60_000) <= both + more.unanswered, "too many are counted")
     wait_equal(nodes)
+
+
+def test_three_nodes_ads_anywhere(context):
+    """an ad put at one node redirects at another at once, and stays when its node is gone"""
+    nodes = make(context, {"log": {"partitions": 4}})
+    start(nodes)
+    wait_led(nodes)
+    for number in range(30):
+        at, other = nodes[number % 3], nodes[(number + 1) % 3]
+        target = f"https://example.com/new/{number}"
+        answer = at.request("PUT", f"/v1/ads/new_{number}", json.dumps(
+            {"advertiser_id": "adv_2", "ad_format": "banner", "redirect_url": target}))
+        check_equal(f"PUT ({answer})", answer.status, 201)
+        answer = other.request("GET", f"/v1/click?ad_id=new_{number}", listener="collector")
+        check_equal(f"a click at another node ({answer})", (answer.status, answer.headers.get("location")), (302, target))
+    check_equal("an unknown ad", nodes[1].request("GET", "/v1/click?ad_id=none", listener="collector").status, 404)
+    nodes[0].kill()
+    wait_led(nodes[1:], by=nodes[1:])
+    answer = nodes[1].request("DELETE", "/v1/ads/new_3")
+    check_equal(f"DELETE ({answer})", answer.status, 204)
+    listed = [node.get("/v1/ads?advertiser_id=adv_2&limit=100").json()["data"] for node in nodes[1:]]
+    check_equal("ads at both", [len(ads) for ads in listed], [29, 29])
+    nodes[0].start()
+    wait_until("the third has them", lambda: len(
+        nodes[0].get("/v1/ads?advertiser_id=adv_2&limit=100").json()["data"]) == 29)
+
+
+def test_three_nodes_position(context):
+    """who brings an answer's position to another node sees no less there; a node without a leader says so"""
+    nodes = make(context, {"log": {"partitions": 4}})
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "position", pause_s=0.001)
+    crowd.wait_for(100)
+    path = f"/v1/metrics/top?n=1&from={begin}&to={begin + 600_000}"
+    seen, position = 0, ""
+    for turn in range(60):
+        answer = nodes[turn % 3].get(path, **({"Clickmill-Position": position} if position else {}))
+        check_equal(f"turn {turn} ({answer})", answer.status, 200)
+        position = answer.headers["clickmill-position"]
+        now = answer.json()["total"]["click_count"]
+        check(now >= seen, f"turn {turn}: {now} after {seen}")
+        check("stale" not in answer.json(), answer)
+        seen = now
+    crowd.end()
+    for wrong in ("x", "4:1", "0:-1", "0:1,"):
+        answer = nodes[0].get(path, **{"Clickmill-Position": wrong})
+        check_equal(f"{wrong} ({answer})", (answer.status, answer.json()["field"]), (400, "Clickmill-Position"))
+    ahead = nodes[0].get(path, **{"Clickmill-Position": "0:99999999"})
+    check_equal(f"a position that nobody has ({ahead})", ahead.status, 503)
+    nodes[0].kill()
+    nodes[1].kill()
+    wait_until("the last one says that it may be behind", lambda: nodes[2].get(path).json().get("stale"))
