@@ -86,6 +86,8 @@ Sights::Options sights_options(const Peers::Options& options, size_t workers) {
   of.workers = static_cast<uint32_t>(workers);
   of.storage = options.storage;
   of.life = options.life;
+  // Nobody listens there: it is gone, or will say so by coming back.
+  of.refused_ms = 700;
   return of;
 }
 
@@ -174,12 +176,17 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
   return group;
 }
 
-/// The leads are spread over the nodes, one partition after the other.
+/// The leads are spread over the nodes, one partition after the other; of those that are there.
 uint32_t Peers::rank_of(PartitionId id) const {
-  const auto at = std::find(options_.nodes.begin(), options_.nodes.end(), options_.node_id);
-  const auto own = static_cast<uint32_t>(at - options_.nodes.begin());
-  const auto count = static_cast<uint32_t>(options_.nodes.size());
-  return (own + count - id.value() % count) % count;
+  const size_t count = options_.nodes.size();
+  uint32_t rank = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string& node = options_.nodes[(id.value() + i) % count];
+    if (node == options_.node_id) break;
+    // Nobody waits for who is gone.
+    if (sights_.fit(node, now_ns())) ++rank;
+  }
+  return rank;
 }
 
 /// Not above any click that waits there, and taken before they are asked.
