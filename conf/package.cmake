@@ -11,9 +11,10 @@ install(CODE "execute_process(COMMAND gzip -9n -c ${CMAKE_CURRENT_LIST_DIR}/clic
   COMPONENT node)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/clickmill.1.gz DESTINATION share/man/man1
   COMPONENT node)
+# A plain `cmake --install` leaves the machine's own folders alone.
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/clickmill.service DESTINATION /lib/systemd/system
-  COMPONENT node)
-install(FILES ${deb}/clickmill.json DESTINATION /etc/clickmill COMPONENT node)
+  COMPONENT node EXCLUDE_FROM_ALL)
+install(FILES ${deb}/clickmill.json DESTINATION /etc/clickmill COMPONENT node EXCLUDE_FROM_ALL)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/clickmill.json ${deb}/copyright
   DESTINATION share/doc/clickmill COMPONENT node)
 

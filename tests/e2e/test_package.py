@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from harness import Failure, Node, Skipped, check, check_equal, free_ports, now_ms, wait_until
+from harness import Failure, Node, Skipped, check, check_equal, now_ms
 
 CONFIG = "/etc/clickmill/clickmill.json"
 DATA = "/var/lib/clickmill"
@@ -56,9 +56,8 @@ class Root:
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if self.holder.stdout.readline() != "mounted\n":
             raise Skipped(f"no overlay can be mounted: {self.holder.communicate()[1].strip()}")
-        # No init here that would take a start, or this machine's units.
+        # No init runs here, whatever this machine has.
         shutil.rmtree(self.path("/run/systemd"), ignore_errors=True)
-        self.path("/usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
 
     def path(self, path):
         """A file of the chroot, seen from here."""
