@@ -10,6 +10,7 @@
 #include "base/time_text.h"
 #include "http/client.h"
 #include "http/message.h"
+#include "tools/progress.h"
 #include "tools/recount_report.h"
 
 namespace clickmill::tools {
@@ -29,7 +30,7 @@ class NodeRecount {
  public:
   NodeRecount(http::Client& client, const RecountArguments& request, const Print& print,
               const Print& tell)
-      : client_(client), request_(request), print_(print), tell_(tell) {}
+      : client_(client), request_(request), print_(print), tell_(tell), progress_(clock_, tell) {}
 
   Result<int> run() {
     std::string path = fmt::format("/v1/recounts?from={}&to={}", request_.from_ms, request_.to_ms);
@@ -79,13 +80,11 @@ class NodeRecount {
     }
     const auto done = report.at("partitions_done").get<uint64_t>();
     const auto read = report.at("entries_read").get<uint64_t>();
-    if (done != told_done_ || read >= told_read_ + kToldEvery) {
-      tell_(fmt::format("{} of {} partitions, {} log entries read, {} differ", done,
-                        report.at("partitions").get<uint64_t>(), read,
-                        report.at("differ").get<uint64_t>()));
-      told_done_ = done;
-      told_read_ = read;
-    }
+    progress_.at([&] {
+      return fmt::format("{} of {} partitions, {} log entries read, {} differ", done,
+                         report.at("partitions").get<uint64_t>(), read,
+                         report.at("differ").get<uint64_t>());
+    });
     return report;
   }
 
@@ -111,15 +110,14 @@ class NodeRecount {
     return differ == 0 ? 0 : 1;
   }
 
-  static constexpr uint64_t kToldEvery = 1'000'000;
   http::Client& client_;
   const RecountArguments& request_;
   const Print& print_;
   const Print& tell_;
+  const SystemClock clock_;
+  Progress progress_;
   std::string path_;
   size_t listed_ = 0;
-  uint64_t told_done_ = 0;
-  uint64_t told_read_ = 0;
 };
 
 }  // namespace
