@@ -46,6 +46,10 @@ class ClickEndpoint {
   uint64_t answered_unsynced() const { return answered_unsynced_.value(); }
   uint64_t answered_unreplicated() const { return answered_unreplicated_.value(); }
   uint64_t dropped() const { return dropped_.value(); }
+  /// For who takes clicks without HTTP: they are dropped in the same count.
+  Intake& intake() { return intake_; }
+  Counter& dropped_counter() { return dropped_; }
+  Durability durability() const { return options_.durability; }
 
  private:
   class Answer;

@@ -23,6 +23,8 @@ using collector::Durability;
 struct Config {
   std::string node_id = "n1";
   std::string data_dir = "./clickmill-data";
+  /// Empty collector and api: no port at all. check_config refuses that; a program that holds
+  /// the node may want it all the same.
   struct Listen {
     std::string collector = "127.0.0.1:8080";
     std::string api = "127.0.0.1:8081";

@@ -16,6 +16,7 @@ void Engine::stop() { node_->stop(); }
 const std::string& Engine::collector_address() const { return node_->collector_address_; }
 const std::string& Engine::api_address() const { return node_->api_address_; }
 std::vector<std::string> Engine::not_ready() { return node_->not_ready(); }
+api::Context& Engine::context() { return node_->context(); }
 void Engine::reload(const Config& next) { node_->reload(next); }
 void Engine::keep_config(const std::string& why) { node_->keep_config(why); }
 

@@ -18,6 +18,10 @@
 #include "base/file_system.h"
 #include "engine/config.h"
 
+namespace clickmill::api {
+struct Context;
+}
+
 namespace clickmill::engine {
 
 class RunningNode;
@@ -50,6 +54,9 @@ class Engine {
   const std::string& api_address() const;
   /// What /readyz lacks; empty: it is green. Thread: any, between start and stop.
   std::vector<std::string> not_ready();
+  /// What answers requests: for who asks without HTTP. After start(), until stop(); only after
+  /// wait_until_counting() may partitions be asked.
+  api::Context& context();
   /// Puts in force what can change while a node runs: keys, log level and format, the
   /// catalog file (which is read again in any case). The rest waits for the next start,
   /// and a line in the log says so. Throws ConfigError, and changes nothing, when

@@ -51,6 +51,7 @@ class RunningNode {
   void reload(const Config& next);
   void keep_config(const std::string& why);
   std::vector<std::string> not_ready();
+  api::Context& context() { return *context_; }
   std::string collector_address_;
   std::string api_address_;
 

@@ -69,6 +69,7 @@ void RunningNode::open_api() {
 
 Status RunningNode::bind() {
   server_ = std::make_unique<http::Server>(server_options(config_), metrics_);
+  if (config_.listen.collector.empty()) return {};
   http::Server::Listener collector = collector_listener(config_);
   collector.handler = collector_routes_.handler();
   collector.finish = cors_.on_all();

@@ -25,7 +25,8 @@ struct ClicksAnswer {
   std::vector<Bucket> data;
   Bucket total;
   int64_t as_of_ms = 0;
-  bool stale = false;  ///< see store::Version
+  bool stale = false;    ///< see store::Version
+  std::string position;  ///< see cluster::Position
 };
 struct TopAnswer {
   struct Item {
@@ -37,6 +38,7 @@ struct TopAnswer {
   uint64_t total_clicks = 0;
   int64_t as_of_ms = 0;
   bool stale = false;
+  std::string position;
 };
 
 }  // namespace clickmill::query
