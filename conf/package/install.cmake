@@ -1,5 +1,5 @@
-# What `cmake --install` puts under the prefix: the binary, and for programs that run a node inside
-# themselves the library with its headers, a CMake package and a pkg-config file.
+# Component development, for programs that run a node inside themselves: the library with its
+# headers, a CMake package and a pkg-config file.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -24,7 +24,6 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/clickmillConfigVers
 file(RELATIVE_PATH prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/clickmill.pc.in ${CMAKE_CURRENT_BINARY_DIR}/clickmill.pc @ONLY)
 
-install(TARGETS clickmill RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
 install(FILES $<TARGET_FILE:clickmill_core> DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(DIRECTORY include/clickmill DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/clickmillConfig.cmake

@@ -28,12 +28,12 @@ def installed(context, name):
     if not (build / "cmake_install.cmake").exists():
         raise Skipped("the binary doesn't stand in its build folder")
     prefix = Path(context.directory) / name
-    run("cmake", "--install", build, "--prefix", prefix)
+    run("cmake", "--install", build, "--component", "development", "--prefix", prefix)
     return prefix
 
 
 def sockets(pid):
-    """Of TCP and UDP, IPv4 and IPv6: those that the process holds, whatever they do."""
+    """All that the process holds, whatever they do."""
     held = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
     return [entry for entry in held if entry.startswith("socket:")]
 
@@ -65,7 +65,6 @@ def test_cmake_package(context):
     run("cmake", "-S", EXAMPLE, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
     run("cmake", "--build", build)
     try_example(context, build / "example", "cmake")
-    check("clickmill" in run(prefix / "bin" / "clickmill", "--version"), "the installed binary runs")
 
 
 def test_pkg_config(context):
