@@ -21,6 +21,7 @@
 #include "engine/edge.h"
 #include "engine/engine.h"
 #include "query/zone_files.h"
+#include "sinks/sinks.h"
 #include "tools/help.h"
 #include "tools/log_commands.h"
 #include "tools/recount_command.h"
@@ -158,6 +159,8 @@ int check_config(const std::vector<std::string>& arguments) {
   engine::check_config(config);
   if (config.cluster) engine::check_cluster_files(*config.cluster);
   engine::check_files(config);
+  if (const Status sinks = sinks::check_settings(config.sinks); !sinks)
+    throw engine::ConfigError(sinks.error().message());
   if (!config.catalog.file.empty()) {
     PosixFileSystem files;
     auto read = catalog::check_ads_file(files, config.catalog.file);

@@ -23,6 +23,7 @@ enum class CallKind : uint8_t {
   ad = 5,        ///< how far the ads are
   page = 6,      ///< an answer of the api
   ads = 7,       ///< changes of ads, to the leader of their group
+  sink = 8,      ///< how far a sink has come
 };
 
 /// Questions to other nodes and their answers. Each question is answered exactly once: by the

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "engine/config_reader.h"
+#include "engine/sinks_config.h"
 #include "http/client.h"
 #include "http/server.h"
 
@@ -345,6 +346,7 @@ Config parse_config(std::string_view json, const std::string& path) {
   read_keys(in, config.keys);
   read_tls(in, folder, config.tls);
   read_process(in, config);
+  config.sinks = read_sinks(in, folder.string());
   config.cluster = read_cluster(in, folder.string(), config.node_id);
   if (config.collector.durability == Durability::replicated && !config.cluster) {
     in.problem("collector.durability",

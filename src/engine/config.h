@@ -13,6 +13,7 @@
 #include "engine/config_error.h"
 #include "http/auth.h"
 #include "log/segments.h"
+#include "sinks/settings.h"
 
 namespace clickmill::engine {
 
@@ -86,6 +87,7 @@ struct Config {
     friend bool operator==(const CatalogSource&, const CatalogSource&) = default;
   } catalog;
   std::vector<http::Key> keys;
+  std::vector<sinks::KafkaSettings> sinks;
   struct Tls {
     std::string cert;
     std::string key;

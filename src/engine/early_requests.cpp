@@ -1,5 +1,7 @@
 #include "engine/early_requests.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "api/context.h"
@@ -17,6 +19,13 @@ http::Response not_yet() {
 }
 
 }  // namespace
+
+bool asks_partitions(std::string_view path) {
+  constexpr std::string_view kOthers[] = {"/v1/click", "/v1/click.js", "/v1/clicks", "/v1/ads",
+                                          "/v1/whoami"};
+  return path.starts_with("/v1/") && !path.starts_with("/v1/ads/") &&
+         std::find(std::begin(kOthers), std::end(kOthers), path) == std::end(kOthers);
+}
 
 void EarlyRequests::take(http::RequestPtr request, http::Responder respond) {
   if (open_) return handle_(std::move(request), std::move(respond));

@@ -5,10 +5,14 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string_view>
 
 #include "http/message.h"
 
 namespace clickmill::engine {
+
+/// Clicks, ads, who asks, health and metrics need no partition.
+bool asks_partitions(std::string_view path);
 
 /// Requests that ask partitions before these are open: after a start they wait a few
 /// seconds, as they would have waited for the listener, rather than be refused.

@@ -37,6 +37,7 @@ void raise_file_limit() {
 /// a redirect needs, and everything else behind the redirects.
 Status RunningNode::start() {
   raise_file_limit();
+  TRY(sinks::check_settings(config_.sinks));
   TRY(edge_.open());
   TRY(bind());
   dir_ = TRY(DataDir::open(files_, config_.data_dir, config_.node_id, config_.log.partitions));
@@ -48,6 +49,9 @@ Status RunningNode::start() {
   commits_ = std::make_unique<TaskPool>("checkpoint", 2, 4096, kBackgroundNice);
   TRY(open_machine());
   open_api();
+  sinks_ = TRY(sinks::Sinks::open(
+      config_.sinks, {files_, dir_->path(), config_.node_id, config_.log.partitions, *log_reader_,
+                      *reader_, clock_, metrics_, machine_->peers()}));
   Recovery::Outcome outcome;
   if (peering_) {
     outcome.first = [this](const std::atomic<bool>& stopping) {
@@ -119,6 +123,7 @@ void RunningNode::begin_counting() {
     workers[i]->start([this, i] { return machine_->step_worker(i); }, kMaintenancePeriod);
   }
   counting_ = true;
+  if (sinks_) sinks_->start();
   early_.open();
   const std::lock_guard lock(mutex_);
   settled_ = true;
@@ -198,6 +203,7 @@ void RunningNode::stop() {
   if (peering_ && counting_) machine_->peers()->hand_over_all();
   lose(Error(Errc::closed, "the node was stopped"));
   early_.refuse(true);
+  if (sinks_) sinks_->stop();
   if (counting_) log_reader_->end_following();
   if (server_) server_->stop(kDrainMs);
   // After the server, or a last request could begin another one.

@@ -27,6 +27,7 @@
 #include "engine/recovery.h"
 #include "engine/shared_ads.h"
 #include "http/server.h"
+#include "sinks/sinks.h"
 
 namespace clickmill::engine {
 
@@ -107,6 +108,7 @@ class RunningNode {
   std::unique_ptr<cluster::ReviewDesk> review_;
   std::unique_ptr<cluster::LogReader> log_reader_;
   std::unique_ptr<cluster::Recounter> recounter_;
+  std::unique_ptr<sinks::Sinks> sinks_;  ///< null: none is configured
   std::unique_ptr<api::Pools> pools_;
   std::unique_ptr<collector::Intake> intake_;
   std::unique_ptr<collector::ClickEndpoint> clicks_;

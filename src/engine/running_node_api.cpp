@@ -4,18 +4,6 @@
 #include "engine/running_node.h"
 
 namespace clickmill::engine {
-namespace {
-
-/// Clicks, ads, who asks, health and metrics need no partition.
-bool asks_partitions(std::string_view path) {
-  constexpr std::string_view kOthers[] = {"/v1/click", "/v1/click.js", "/v1/clicks", "/v1/ads",
-                                          "/v1/whoami"};
-  return path.starts_with("/v1/") && !path.starts_with("/v1/ads/") &&
-         std::find(std::begin(kOthers), std::end(kOthers), path) == std::end(kOthers);
-}
-
-}  // namespace
-
 void RunningNode::open_api() {
   cluster::Owned& owned = machine_->owned();
   reader_ = std::make_unique<cluster::VersionReader>(owned);
@@ -99,6 +87,7 @@ std::vector<std::string> RunningNode::warnings() {
   for (std::string& damage : machine_->status().warnings()) warnings.push_back(std::move(damage));
   if (std::string damage = catalog_->damage(); !damage.empty())
     warnings.push_back("catalog: " + damage);
+  if (sinks_) std::ranges::move(sinks_->warnings(), std::back_inserter(warnings));
   for (std::string& text : edge_.warnings(clock_.wall_ms())) warnings.push_back(std::move(text));
   for (std::string& text : server_->troubles()) warnings.push_back(std::move(text));
   const std::lock_guard lock(mutex_);

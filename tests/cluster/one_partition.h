@@ -105,6 +105,7 @@ class OnePartition {
   }
   Partition::State state() const { return value(reader().state(PartitionId(0))); }
   const LogReader& reader() const { return reader_; }
+  Clock& clock() { return clock_; }
   Owned& owned() { return owned_; }
   Partition& partition() { return *owned_.partitions[0]; }
   int64_t monotonic_ns() const { return clock_.monotonic_ns(); }

@@ -51,6 +51,7 @@ void check_defaults(const Config& config) {
   CHECK(config.listen.api == "127.0.0.1:8081");
   CHECK(config.listen.peer == "127.0.0.1:8082");
   CHECK(config.log.partitions == 64);
+  CHECK(config.sinks.empty());
   CHECK(config.log.retention_days == 90);
   CHECK(config.log.retention_bytes == 0);
   CHECK(config.log.segment_bytes == 268'435'456);
@@ -149,6 +150,10 @@ TEST_CASE("config: the example names every key with its default", "[engine]") {
                           "url",
                           "timeout_ms",
                           "ttl_s",
+                          "sinks",
+                          "brokers",
+                          "topic",
+                          "options_file",
                           "keys",
                           "cert",
                           "key",

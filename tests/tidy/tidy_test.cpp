@@ -24,9 +24,10 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A folder includes only itself and what stands before it.
-const std::vector<std::string> kLayers = {
-    "base",  "http",   "peer",    "sketch",  "log",   "raft",      "state", "dedup",  "click",
-    "store", "stream", "catalog", "cluster", "query", "collector", "api",   "engine", "tools"};
+const std::vector<std::string> kLayers = {"base",      "http",    "peer",    "sketch", "log",
+                                          "raft",      "state",   "dedup",   "click",  "store",
+                                          "stream",    "catalog", "cluster", "sinks",  "query",
+                                          "collector", "api",     "engine",  "tools"};
 
 struct SourceFile {
   std::string path;  // from the folder it was looked for in

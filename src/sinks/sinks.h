@@ -1,0 +1,55 @@
+#pragma once
+
+// sinks/ are ways out for who outgrows this node: the clicks of the committed log, as they are,
+// to other systems. Sinks (here) owns those that the config names; sink.h is one of them: a
+// thread that reads the log's tail (feed.h, one partition), hands it to a broker (broker.h,
+// kafka_broker.h) and keeps durably how far it came (positions.h).
+// Promise: each click that a partition's log commits arrives at least once, in the order of its
+// partition, and once after dropping what repeats (partition, offset); unless retention dropped
+// it first, which is counted and told. A sink that is away holds up nothing.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "cluster/peers.h"
+#include "sinks/settings.h"
+#include "sinks/sink.h"
+
+namespace clickmill::sinks {
+
+/// Tries the settings without a connection, and loads what they need. Errc::invalid names the key.
+Status check_settings(const std::vector<KafkaSettings>& settings);
+
+/// Thread: start, stop on one thread; others any.
+class Sinks {
+ public:
+  /// What a node lends its sinks.
+  struct Node {
+    FileSystem& files;
+    std::string data_dir;
+    std::string node_id;
+    size_t partitions;  ///< they come later
+    const cluster::LogReader& log;
+    const cluster::VersionReader& states;
+    Clock& clock;
+    Metrics& metrics;
+    cluster::Peers* peers;  ///< null: it is alone
+  };
+  /// Null when there are none: then nothing of all this happens. Before the first frame of a peer.
+  static Result<std::unique_ptr<Sinks>> open(const std::vector<KafkaSettings>& settings, Node node);
+
+  /// Once the partitions can be asked.
+  void start();
+  void stop();
+  /// Those that are behind by minutes, for people.
+  std::vector<std::string> warnings() const;
+
+ private:
+  void serve(cluster::Calls& calls);
+
+  std::vector<std::unique_ptr<Sink>> sinks_;
+};
+
+}  // namespace clickmill::sinks
