@@ -148,6 +148,8 @@ class KafkaBroker final : public Broker {
     if (producer_ == nullptr) return;
     // The log has them all: what was not acknowledged is sent again.
     kafka_.purge_(producer_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    // What was purged is told here, where nobody listens, and not in the log as if it was lost.
+    kafka_.poll_(producer_, 0);
     kafka_.destroy_flags_(producer_, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   }
   KafkaBroker(const KafkaBroker&) = delete;

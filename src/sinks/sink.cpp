@@ -166,13 +166,14 @@ void Sink::look_at(Place& place, const cluster::Partition::State& state) {
   place.committed = state.committed;
   Feed& feed = *place.feed;
   if (feed.arrived() > state.last && feed.idle()) {
-    // What it has sent is not in the log any more, and what has come since has its numbers.
-    log_error("sinks", fmt::format("{}: partition {}: its log ends at offset {}, and up to {} was "
-                                   "sent: the log was set back; all of it is sent again",
-                                   options_.name, state.id.value(), state.last.value(),
-                                   feed.arrived().value()));
+    // A part of what it has sent is not in the log any more, and what comes now has its numbers.
+    log_error(
+        "sinks",
+        fmt::format("{}: partition {}: its log ends at offset {}, and up to {} was sent: the "
+                    "log was set back, and these offsets come again with other clicks",
+                    options_.name, state.id.value(), state.last.value(), feed.arrived().value()));
     errors_.add();
-    feed.begin_after(state.first - 1);
+    feed.begin_after(state.last);
     positions_.set(state.id, feed.arrived());
   }
   if (feed.next() <= state.committed) {

@@ -2,10 +2,11 @@
 
 import json
 import threading
+from pathlib import Path
 
+import three_nodes
 from harness import NoAnswer, check, check_equal, now_ms, pause, wait_until
 from kafka import Kafka
-import three_nodes
 from test_raw_log import ADS, random_click
 
 PARTITIONS = 3
@@ -167,6 +168,19 @@ def test_sink_settings(context):
         node.start()
         wait_until("all sent again", lambda: len(kafka.messages()) == 20)
         check_arrived(node, kafka)
+
+
+def test_no_sinks(context):
+    """sinks: without any nothing of them is there: no library, no thread, no folder"""
+    node = context.node()
+    send(node, context.random, 10)
+    process = f"/proc/{node.process.pid}"
+    with open(f"{process}/maps") as maps:
+        check("rdkafka" not in maps.read(), "librdkafka is loaded")
+    names = [(thread / "comm").read_text().strip() for thread in Path(f"{process}/task").iterdir()]
+    check("journal" in names and "sink" not in names, f"threads: {names}")
+    check(not (node.data_dir / "sinks").exists(), "there is a folder for sinks")
+    check(not any("sink" in name for name in node.metrics()), "there are metrics of sinks")
 
 
 def positions(node):

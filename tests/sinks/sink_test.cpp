@@ -196,6 +196,24 @@ TEST_CASE("sink: a partition that another node leads is left to it, and followed
   CHECK(one.positions("other").of(kPartition) <= one.kept());
 }
 
+TEST_CASE("sink: a log that was set back behind its position is gone on with", "[sinks]") {
+  FakeTopic topic;
+  SinkOfOne one(to(topic));
+  one.node.send(10);
+  {
+    auto positions = one.positions();
+    positions.set(kPartition, Offset(1000));
+    REQUIRE(positions.save());
+  }
+  one.start();
+  one.until([&] { return one.kept() < Offset(1000); });
+  one.node.send(5);
+  wait_for_all(one);
+  CHECK(topic.count() == 5);
+  CHECK(one.metric("clickmill_sink_errors_total") == 1);
+  one.stop();
+}
+
 TEST_CASE("positions: a damaged file, or of other partitions, is told", "[sinks]") {
   simulation::SimFileSystem files(1);
   REQUIRE(files.create_directories("/sinks"));
