@@ -61,7 +61,8 @@ Result<bool> Feed::send_entry(const log::Entry& entry, Broker& broker) {
     under_way_.push_back(piece);
     auto sent = broker.send({click.ad_id, line_, id_, at}, &under_way_.back());
     if (!sent || !*sent) under_way_.pop_back();
-    if (!TRY(std::move(sent))) return false;
+    if (!sent) return std::move(sent).error();
+    if (!*sent) return false;
     sent_ = at;
     ++load_.messages;
     load_.bytes += piece.bytes;
