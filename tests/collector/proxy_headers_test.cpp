@@ -63,7 +63,8 @@ TEST_CASE("proxy headers: country and id are told, and nothing by a stranger", "
   Fixture f("x-real-ip");
   const Headers all = {
       {"x-real-ip", "203.0.113.7"}, {"cf-ipcountry", "de"}, {"x-request-id", "r-1"}};
-  const auto told = f.headers.read(with(all));
+  const SentRequest request = with(all);
+  const auto told = f.headers.read(request);
   CHECK(told.country == click::known_country("DE"));
   CHECK(told.click_id == "r-1");
   SentRequest stranger = with(all);
