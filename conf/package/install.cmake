@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/clickmill)
 # As the binary was linked: from archives or with the shared ones.
-foreach(name rocksdb snappy lz4 zstd bz2 z)
+foreach(name rocksdb snappy lz4 zstd bz2 z maxminddb)
   if(CLICKMILL_STATIC)
     list(APPEND third_names lib${name}.a)
     string(APPEND third_flags " -l:lib${name}.a")
