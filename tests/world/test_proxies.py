@@ -37,7 +37,11 @@ def an_address(context, kind):
             check_equal("prefetch", proxy.request("GET", CLICK, headers={"Sec-Purpose": "prefetch"})[0], 409)
         # None of what one client sends takes the node from the others.
         for headers in ({"Transfer-Encoding": "gzip"}, {"Content-Encoding": "odd"}, {"Expect": "odd"}, {"X-A": "a" * 7000}):
-            status, _ = proxy.request("POST", "/v1/click", body, headers)
+            try:
+                status, _ = proxy.request("POST", "/v1/click", body, headers)
+            except ConnectionError:
+                # A proxy that refuses the head by itself may hang up over the body.
+                status = "by the proxy, which hangs up"
             context.say(f"{kind}: a POST with {list(headers)[0]} is answered {status}")
         check_equal("unknown ad", proxy.request("GET", "/v1/click?ad_id=nobody")[0], 404)
         for _ in range(10):
