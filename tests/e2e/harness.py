@@ -62,13 +62,17 @@ def wait_until(what, condition, timeout_s=30.0, interval_s=0.02):
 
 
 def free_ports(count):
-    """Ports that were free a moment ago; held all at once, so that they differ."""
-    holders = [socket.socket() for _ in range(count)]
-    for holder in holders:
-        holder.bind(("127.0.0.1", 0))
-    ports = [holder.getsockname()[1] for holder in holders]
-    for holder in holders:
-        holder.close()
+    """Ports that were free a moment ago, and that no outgoing connection is given (those begin at 32768)."""
+    ports = []
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(12_000, 32_000)
+        with socket.socket() as holder:
+            try:
+                holder.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
     return ports
 
 
