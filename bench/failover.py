@@ -28,7 +28,7 @@ def ask(port, method, path, body=None):
 
 
 class Cluster:
-    def __init__(self, folder):
+    def __init__(self, folder, collector=None):
         self.folder = Path(folder)
         (self.folder / "secret").write_text("a secret of this benchmark\n")
         ads = [{"ad_id": f"ad_{n}", "advertiser_id": "a", "ad_format": "banner", "redirect_url": "https://example.com/"}
@@ -42,7 +42,8 @@ class Cluster:
             config = {"node_id": f"n{n + 1}", "data_dir": f"n{n + 1}", "catalog": {"file": "ads.ndjson"},
                       "listen": {"collector": f"127.0.0.1:{port}", "api": f"127.0.0.1:{port + 1}",
                                  "peer": f"127.0.0.1:{port + 2}"},
-                      "cluster": {"peers": peers, "replication": 3, "secret_file": "secret"}}
+                      "cluster": {"peers": peers, "replication": 3, "secret_file": "secret"},
+                      "collector": collector or {}}
             (self.folder / f"n{n + 1}.json").write_text(json.dumps(config))
             self.start(n)
 
