@@ -355,10 +355,11 @@ Status PartitionLog::set_hard_state(HardState state) {
 
 std::vector<PartitionLog::EntryPtr> PartitionLog::sealable(Offset upto) const {
   upto = std::min(upto, committed_);
-  size_t end = 0;  // entries before it form whole blocks
-  for (size_t i = 1; i < held_.size() && held_[i].entry->last() <= upto; ++i) {
-    if (!same_block(*held_[i - 1].entry, *held_[i].entry)) end = i;
-  }
+  const size_t behind = index_of(upto + 1);
+  // Asked often, and in vain while the first block grows: then the ends of the range tell.
+  if (behind == 0 || same_block(*held_.front().entry, *held_[behind - 1].entry)) return {};
+  size_t end = behind - 1;  // entries before it form whole blocks
+  while (same_block(*held_[end - 1].entry, *held_[end].entry)) --end;
   std::vector<EntryPtr> out;
   for (size_t i = 0; i < end; ++i) out.push_back(held_[i].entry);
   return out;
