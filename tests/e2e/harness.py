@@ -4,6 +4,7 @@ Shares no code with src/. Nothing here sleeps to let something happen: wait_unti
 polls a condition until a deadline.
 """
 
+import hashlib
 import http.client
 import json
 import os
@@ -99,11 +100,11 @@ class Answer:
 class Client:
     """One keep-alive connection; reconnects when it was lost. Not for two threads."""
 
-    def __init__(self, port, timeout_s=60, tls=None):
+    def __init__(self, port, timeout_s=60, tls=None, host="127.0.0.1"):
         if tls is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+            self.connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
         else:
-            self.connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout_s, context=tls)
+            self.connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=tls)
 
     def request(self, method, path, body=None, headers=None):
         sent = False
@@ -172,6 +173,17 @@ class Node:
         self.tls = None  # an ssl.SSLContext, where the node's listeners want one
         self.process = None
         self.starts = 0
+        self.host, self.within, self.headers = "127.0.0.1", [], {}
+
+    def move_to(self, host, within):
+        """Listens at another address, by a command that runs it elsewhere (a network namespace)."""
+        self.host, self.within = host, within
+        # Its api listener is no loopback's, so it wants a key.
+        self.headers = {"Authorization": "Bearer a-key-of-this-test"}
+        self.config["auth"] = {"keys": [{"name": "test", "role": "admin", "sha256": hashlib.sha256(
+            b"a-key-of-this-test").hexdigest()}]}
+        for name, address in self.config["listen"].items():
+            self.config["listen"][name] = f"{host}:{address.rsplit(':', 1)[1]}"
 
     def write_config(self):
         self.config_path.write_text(json.dumps(self.config))
@@ -183,7 +195,7 @@ class Node:
         self.log_begin = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "serve", "--config", str(self.config_path)],
+                [*self.within, self.binary, "serve", "--config", str(self.config_path)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.environment})
 
     def start(self, timeout_s=60):
@@ -239,7 +251,7 @@ class Node:
             return log.read().decode(errors="replace")
 
     def client(self, listener="api"):
-        return Client(self.api_port if listener == "api" else self.collector_port, tls=self.tls)
+        return Client(self.api_port if listener == "api" else self.collector_port, tls=self.tls, host=self.host)
 
     def get(self, path, **headers):
         return self.request("GET", path, headers=headers)
@@ -248,7 +260,7 @@ class Node:
         """One request on a connection of its own."""
         client = self.client(listener)
         try:
-            return client.request(method, path, body, headers)
+            return client.request(method, path, body, {**self.headers, **(headers or {})})
         finally:
             client.close()
 

@@ -7,9 +7,13 @@ from harness import Failure, NoAnswer, check_equal, now_ms, pause, wait_until
 from users import ADS
 
 
-def make(context, changes=None):
+def unmade(context):
+    return [context.node({"node_id": f"n{number}"}, start=False) for number in (1, 2, 3)]
+
+
+def make(context, changes=None, nodes=None):
     """Three nodes that know of each other; not started."""
-    nodes = [context.node({"node_id": f"n{number}"}, start=False) for number in (1, 2, 3)]
+    nodes = nodes or unmade(context)
     secret = context.directory / "secret"
     secret.write_text("a secret of this test, 32 bytes.\n")
     ads = context.directory / "ads.ndjson"
