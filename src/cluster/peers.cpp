@@ -86,8 +86,8 @@ Sights::Options sights_options(const Peers::Options& options, size_t workers) {
   of.workers = static_cast<uint32_t>(workers);
   of.storage = options.storage;
   of.life = options.life;
-  // Nobody listens there: it is gone, or will say so by coming back.
-  of.refused_ms = 700;
+  // Nobody listens there: it is gone, or will say so by coming back. Nothing is waited for.
+  of.refused_ms = of.heard_ms;
   return of;
 }
 

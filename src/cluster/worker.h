@@ -42,7 +42,7 @@ class Worker {
  private:
   using Steady = std::chrono::steady_clock;
   static constexpr size_t kMailboxMost = 16'384;
-  static constexpr auto kSoon = std::chrono::milliseconds(5);
+  static constexpr auto kSoon = std::chrono::milliseconds(1);
   void run(const std::function<bool()>& idle, std::chrono::milliseconds period);
   void do_soon();
 

@@ -96,8 +96,10 @@ void Forwarder::on_answer(PartitionId partition, Status status) {
     if (lane.taken.more || (options_.soon && lane.wanted)) take_next(partition);
     return;
   }
-  lane.backoff_ms =
-      std::clamp(lane.backoff_ms * 2, options_.backoff_first_ms, options_.backoff_most_ms);
+  const int64_t most = status.error().code() == Errc::not_leader
+                           ? std::min(options_.leaderless_most_ms, options_.backoff_most_ms)
+                           : options_.backoff_most_ms;
+  lane.backoff_ms = std::min(std::max(lane.backoff_ms * 2, options_.backoff_first_ms), most);
   // Half of it at random, so that the partitions don't come back in step.
   const auto half = static_cast<uint64_t>(lane.backoff_ms * 500'000);
   lane.retry_at_ns = clock_.monotonic_ns() + static_cast<int64_t>(half + jitter_.below(half + 1));

@@ -28,6 +28,9 @@ class Forwarder {
     size_t batch_bytes = 192 << 10;
     int64_t backoff_first_ms = 10;
     int64_t backoff_most_ms = 2'000;
+    /// While nobody leads the partition: an election is a matter of moments, and asking
+    /// costs little.
+    int64_t leaderless_most_ms = 50;
     /// Somebody waits for the commit: asks for a forward() within milliseconds. Empty: the
     /// owner's period will do. Called from any thread.
     std::function<void()> soon = nullptr;

@@ -237,6 +237,9 @@ class Core {
   bool no_op_wanted_ = false;
   std::map<StorageId, Progress> progress_;
   uint64_t uncommitted_bytes_ = 0;
+  /// What is committed rides with entries and reads; on its own it is told by a tick, or each
+  /// entry would cost each follower two messages and their answers.
+  bool tells_committed_ = false;
   uint32_t deaf_ticks_ = 0;
   StorageId heir_;
   bool heir_told_ = false;

@@ -55,7 +55,8 @@ void Core::tick_election(uint32_t rank, uint32_t random) {
   if (alone) return role_ == Role::follower ? campaign(true) : void();
   if (delay_ticks_ == 0) {
     // Ranks part the first tries, chance and doubling the later ones.
-    const uint32_t drawn = (3 * rank + 1 + random % 4) << std::min(tries_, 5U);
+    const uint32_t chance = random % (tries_ == 0 ? 2 : 4);
+    const uint32_t drawn = (3 * rank + 1 + chance) << std::min(tries_, 5U);
     delay_ticks_ = std::min(drawn, options_.delay_ticks_most);
   }
   if (++silent_ticks_ < delay_ticks_) return;

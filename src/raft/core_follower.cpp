@@ -44,6 +44,7 @@ void Core::on_append(const Message& message, const Append& append, const Room& r
     out_.forgot = true;
     return;
   }
+  const bool read_is_new = read_seen_ != append.read_id;
   read_seen_ = append.read_id;
   // What is committed here is equal in the leader's log, whatever its terms were.
   const bool joins = append.prev <= committed_ || heads_.term_of(append.prev) == append.prev_term;
@@ -54,6 +55,10 @@ void Core::on_append(const Message& message, const Append& append, const Room& r
     committed_ = committed;
     committed_moved();
   }
+  // The news of the disk will say more, and soon: one answer to an entry instead of two.
+  const bool disk_answers = refusal == Refusal::none && !append.entries.empty() &&
+                            std::max(verified_, committed_) > durable_;
+  if (disk_answers && !read_is_new) return;
   acknowledge(refusal, append.prev, append.prev_term);
 }
 

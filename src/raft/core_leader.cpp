@@ -137,6 +137,7 @@ void Core::tick_leader(const std::function<Sight(const Member&)>& sight_of) {
     if (++progress.idle_ticks >= options_.stuck_ticks)
       progress.probe_behind(std::max(progress.match, heads_.base()));
   }
+  tells_committed_ = true;
 }
 
 void Core::link_is_new(StorageId storage) {
@@ -213,7 +214,8 @@ bool Core::send_entries(const Member& member, Progress& progress) {
     end = append.entries.back().last();
   }
   append.committed = std::min(committed_, std::max(progress.match, end));
-  const bool news = append.committed > progress.committed_sent || progress.read_sent < last_read_;
+  const bool news = (tells_committed_ && append.committed > progress.committed_sent) ||
+                    progress.read_sent < last_read_;
   if (append.entries.empty() && !news && !probe) return false;
   progress.committed_sent = append.committed;
   progress.read_sent = last_read_;

@@ -250,6 +250,22 @@ TEST_CASE("forwarder: waits twice as long each time, up to a bound, half of it b
   CHECK(waits_seen.size() > 20);
 }
 
+TEST_CASE("forwarder: while nobody leads the partition it asks often, however long that lasts",
+          "[collector]") {
+  ForwarderMachine machine(5);
+  REQUIRE(machine.append(1));
+  machine.pump();
+  // The leader is gone, and is not known to be.
+  for (int i = 0; i < 6; ++i) {
+    machine.answer(busy());
+    machine.ms_until_sent();
+  }
+  for (int i = 0; i < 20; ++i) {
+    machine.answer(Error(Errc::not_leader, "another node leads it"));
+    CHECK(machine.ms_until_sent() <= 51);
+  }
+}
+
 TEST_CASE("forwarder: partitions that failed together don't come back in step", "[collector]") {
   ForwarderMachine machine(3, {.node_id = "n1", .backoff_first_ms = 1000, .backoff_most_ms = 1000});
   for (uint32_t partition = 0; partition < 3; ++partition) {

@@ -382,6 +382,51 @@ TEST_CASE("raft core: who comes back over a new link is told anew what is commit
   CHECK(a.said_to<Append>(kB)->committed == Offset(1));
 }
 
+TEST_CASE("raft core: entries are answered once, when the disk has them", "[raft]") {
+  Bench a({}, {Term(1), StorageId(0)});
+  a.tick(1, {true, false});
+  a.hear(kB, 1, append(0, 0, {entry(1, 1)}));
+  CHECK(a.said.empty());
+  a.sync_entries();
+  REQUIRE(a.said.size() == 1);
+  CHECK(a.said_to<AppendAnswer>(kB)->acked == Offset(1));
+  // The disk has them already, and will say nothing more.
+  a.hear(kB, 1, append(0, 0, {entry(1, 1)}));
+  CHECK(a.said.size() == 2);
+  // A read waits for no disk.
+  Append asks = append(1, 1, {entry(2, 1)});
+  asks.read_id = 1;
+  a.hear(kB, 1, asks);
+  REQUIRE(a.said.size() == 3);
+  CHECK(a.said_to<AppendAnswer>(kB)->read_id == 1);
+}
+
+TEST_CASE("raft core: what is committed rides with entries, or waits for a tick", "[raft]") {
+  Bench a;
+  a.win();
+  a.sights[kB.storage] = {true, true, Term(0)};
+  a.sync_entries();
+  a.acked(kB, 1);
+  a.said.clear();
+  a.write();
+  a.sync_entries();
+  a.acked(kB, 2);
+  REQUIRE(a.core.committed() == Offset(2));
+  // To b the entry alone; c is asked first where its log ends.
+  REQUIRE(a.said_to<Append>(kB));
+  CHECK(a.said_to<Append>(kB)->committed == Offset(1));
+  a.said.clear();
+  a.write();
+  CHECK(a.said_to<Append>(kB)->committed == Offset(2));
+  a.sync_entries();
+  a.acked(kB, 3);
+  a.said.clear();
+  a.tick();
+  REQUIRE(a.said_to<Append>(kB));
+  CHECK(a.said_to<Append>(kB)->committed == Offset(3));
+  CHECK(a.said_to<Append>(kB)->entries.empty());
+}
+
 TEST_CASE("raft core: entries far in the future are refused, but for committed ones", "[raft]") {
   Bench a;
   a.tick(1, {true, false});
