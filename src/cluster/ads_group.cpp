@@ -69,6 +69,8 @@ log::PartitionLog::Callbacks AdsGroup::callbacks() {
 
 raft::Replica::Options AdsGroup::replica_options() const {
   raft::Replica::Options options;
+  // Rare, and people look for them at other nodes.
+  options.core.tells_at_once = true;
   options.self = options_.group.self;
   options.membership = options_.group.membership;
   options.send = options_.group.send;

@@ -130,7 +130,7 @@ Core::Output Core::take_output() {
     for (const Member& member : membership().all()) {
       if (member.storage != self_.storage) replicate(member);
     }
-    tells_committed_ = false;
+    tells_committed_ = options_.tells_at_once;
     hand_over_if_ready();
     out_.no_op = no_op_wanted_;
     out_.membership = membership_wanted_;

@@ -64,6 +64,9 @@ class Core {
     uint32_t stuck_ticks = 6;              ///< without progress a member is probed again
     uint32_t hand_over_ticks = 16;         ///< then the leader goes on leading
     uint32_t delay_ticks_most = 40;        ///< between two tries to be elected
+    /// What is committed is told at once; else it rides with entries and reads, or waits for a
+    /// tick, or each entry would cost each follower two messages and their answers.
+    bool tells_at_once = false;
   };
   /// What stands on the disk at a start; all of it is durable.
   struct Restored {
@@ -237,9 +240,7 @@ class Core {
   bool no_op_wanted_ = false;
   std::map<StorageId, Progress> progress_;
   uint64_t uncommitted_bytes_ = 0;
-  /// What is committed rides with entries and reads; on its own it is told by a tick, or each
-  /// entry would cost each follower two messages and their answers.
-  bool tells_committed_ = false;
+  bool tells_committed_ = false;  ///< on its own: now is a tick
   uint32_t deaf_ticks_ = 0;
   StorageId heir_;
   bool heir_told_ = false;

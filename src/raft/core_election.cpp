@@ -116,6 +116,7 @@ void Core::lead() {
   votes_.clear();
   silent_ticks_ = delay_ticks_ = tries_ = deaf_ticks_ = 0;
   uncommitted_bytes_ = 0;
+  tells_committed_ = options_.tells_at_once;
   first_of_term_ = heads_.last() + 1;
   no_op_wanted_ = true;
   progress_.clear();

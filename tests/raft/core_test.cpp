@@ -425,6 +425,15 @@ TEST_CASE("raft core: what is committed rides with entries, or waits for a tick"
   REQUIRE(a.said_to<Append>(kB));
   CHECK(a.said_to<Append>(kB)->committed == Offset(3));
   CHECK(a.said_to<Append>(kB)->entries.empty());
+
+  Core::Options at_once;
+  at_once.tells_at_once = true;
+  Bench eager({}, {}, {kA, kB, kC}, at_once);
+  eager.win();
+  eager.sync_entries();
+  eager.acked(kB, 1);
+  REQUIRE(eager.said_to<Append>(kB));
+  CHECK(eager.said_to<Append>(kB)->committed == Offset(1));
 }
 
 TEST_CASE("raft core: entries far in the future are refused, but for committed ones", "[raft]") {
