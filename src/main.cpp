@@ -26,6 +26,7 @@
 #include "tools/log_commands.h"
 #include "tools/recount_command.h"
 #include "tools/recover.h"
+#include "tools/recover_clock.h"
 
 namespace clickmill {
 namespace {
@@ -180,9 +181,30 @@ int recount(const std::vector<std::string>& arguments) {
   return tools::recount_command(arguments, to(stdout), to(stderr));
 }
 
+int recover_clock(const std::vector<std::string>& arguments) {
+  const bool yes = arguments.size() > 1 && arguments[1] == "--yes";
+  const size_t at = yes ? 2 : 1;
+  if (arguments.size() != at + 2 || arguments[at] != "--config")
+    return usage_error("recover --clock takes [--yes] --config FILE");
+  const engine::Config config = engine::load_config(arguments[at + 1]);
+  engine::check_config(config);
+  SystemClock clock;
+  PosixFileSystem files;
+  const auto tell = [](const std::string& line) { std::fputs((line + "\n").c_str(), stderr); };
+  const auto done = tools::set_clock_back(config, files, clock, tell, yes);
+  if (!done) {
+    std::fputs(fmt::format("clickmill: {}\n", done.error().text()).c_str(), stderr);
+    return kCouldNotRun;
+  }
+  for (const std::string& line : done->report) std::fputs((line + "\n").c_str(), stdout);
+  return done->outcome == tools::ClockRecovery::Outcome::planned ? kFoundWrong : kOk;
+}
+
 int recover(const std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments[0] == "--clock") return recover_clock(arguments);
   if (arguments.size() != 3 || arguments[0] != "--force-quorum" || arguments[1] != "--config") {
-    return usage_error("recover takes --force-quorum --config FILE");
+    return usage_error(
+        "recover takes --force-quorum --config FILE or --clock [--yes] --config FILE");
   }
   const engine::Config config = engine::load_config(arguments[2]);
   engine::check_config(config);

@@ -141,6 +141,10 @@ void put_image_record(state::Slot slot, const ImageRecord& record, state::Batch&
   batch.put(state::kMetaSpace, record_key(slot), std::move(value));
 }
 
+void remove_image_record(state::Slot slot, state::Batch& batch) {
+  batch.remove(state::kMetaSpace, record_key(slot));
+}
+
 Result<std::optional<ImageRecord>> read_image_record(state::Slot slot, state::Store& store) {
   const auto value = TRY(store.get(state::kMetaSpace, record_key(slot)));
   const auto body = value ? before_checksum(*value) : std::nullopt;

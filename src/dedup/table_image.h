@@ -35,6 +35,7 @@ struct ImageRecord {
   ImageCover cover;
 };
 void put_image_record(state::Slot slot, const ImageRecord& record, state::Batch& batch);
+void remove_image_record(state::Slot slot, state::Batch& batch);
 /// Empty when there is none, or none that can be read.
 Result<std::optional<ImageRecord>> read_image_record(state::Slot slot, state::Store& store);
 

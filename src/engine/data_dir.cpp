@@ -65,6 +65,12 @@ Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::str
   // Not inside the new expression: TRY would return from the middle of it and leak.
   auto lock = TRY(lock_directory(files, path));
   auto dir = std::unique_ptr<DataDir>(new DataDir(path, std::move(lock)));
+  if (files.exists(dir->paths_.setting_clock())) {
+    return Error(Errc::invalid,
+                 "clickmill recover --clock was interrupted here; run it once more, it goes on "
+                 "where it was",
+                 path);
+  }
   const std::string file = path + "/node";
   if (!files.exists(file)) {
     dir->node_ = {kFormatVersion, node_id, partitions, secure_random_u64()};

@@ -31,6 +31,8 @@ struct DataPaths {
   std::string state() const { return root + "/state"; }
   std::string ids() const { return root + "/ids"; }
   std::string store() const { return root + "/store"; }
+  /// There while `clickmill recover --clock` has not come to its end.
+  std::string setting_clock() const { return root + "/setting-clock"; }
 };
 
 /// The locked data directory of one running node.
@@ -38,7 +40,8 @@ class DataDir {
  public:
   /// Makes the directory or checks that it is this node's. Errc::busy: another
   /// process has it; Errc::invalid: node_id or partitions differ from config,
-  /// or a newer version wrote it; Errc::corrupt: the node file is damaged.
+  /// or a newer version wrote it, or its clock is half set back; Errc::corrupt: the node
+  /// file is damaged.
   static Result<std::unique_ptr<DataDir>> open(FileSystem& files, const std::string& path,
                                                const std::string& node_id, uint32_t partitions);
   /// Opens one that a node has made, whatever its node_id, and changes nothing in it.

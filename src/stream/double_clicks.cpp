@@ -46,6 +46,10 @@ Status DoubleClicks::load(state::Store& store) {
   return {};
 }
 
+void DoubleClicks::forget(state::Slot slot, state::Batch& batch) {
+  batch.remove(state::kMetaSpace, key_of(slot));
+}
+
 void DoubleClicks::set_window(int64_t window_ms) {
   if (window_ms == window_ms_) return;
   window_ms_ = window_ms;

@@ -43,6 +43,8 @@ class DoubleClicks {
 
   /// Adds what is remembered, if there is or was anything.
   void checkpoint(state::Batch& batch);
+  /// Adds that nothing is remembered.
+  static void forget(state::Slot slot, state::Batch& batch);
   size_t remembered() const { return visits_.size(); }
 
  private:

@@ -1,6 +1,7 @@
 #include "stream/horizon.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace clickmill::stream {
 namespace {
@@ -46,6 +47,17 @@ ArrivalMs Horizon::low_water(int64_t stale_after_hours) const {
     }
   }
   return ArrivalMs(lowest);
+}
+
+void Horizon::set_back(LogMs to, int64_t dedup_hours, int64_t stale_after_hours) {
+  log_time_ = std::min(log_time_, to);
+  for (auto& [name, node] : nodes_)
+    node.low_water = std::min(node.low_water, ArrivalMs(log_time_.value()));
+  const ArrivalMs stale_before = std::exchange(stale_before_, ArrivalMs());
+  const LogHour first_kept_hour = std::exchange(first_kept_hour_, LogHour());
+  settle(dedup_hours, stale_after_hours);
+  stale_before_ = std::min(stale_before_, stale_before);
+  first_kept_hour_ = std::min(first_kept_hour_, first_kept_hour);
 }
 
 void Horizon::settle(int64_t dedup_hours, int64_t stale_after_hours) {

@@ -37,6 +37,10 @@ class Horizon {
   /// Takes the new values in; call after advance/tell/name of one entry.
   void settle(int64_t dedup_hours, int64_t stale_after_hours);
 
+  /// As if log time had never been above `to`; not to be called where others apply the same
+  /// entries. The owner brings back the ids of hours that are kept again.
+  void set_back(LogMs to, int64_t dedup_hours, int64_t stale_after_hours);
+
   LogMs log_time() const { return log_time_; }
   /// Log time as silence counts it, since the partition began: what is kept for
   /// so many days is measured by it, so that a clock that jumped deletes nothing.

@@ -89,14 +89,21 @@ const std::vector<Command>& commands() {
        {{"--now", "has to be there, since what is deleted is gone"}, kConfig, kData},
        {kRan, kCouldNotRun}},
       {"recover",
-       "make a node with a damaged journal go on from what is readable",
-       {"--force-quorum --config FILE"},
-       "For a node alone that refuses to start over damage in its journal. Keeps the damaged\n"
+       "make a node go on: with a damaged journal, or whose clock was ahead",
+       {"--force-quorum --config FILE", "--clock [--yes] --config FILE"},
+       "For a node alone, which must be stopped.\n"
+       "--force-quorum, where it refuses to start over damage in its journal: keeps the damaged\n"
        "file as *.damaged, says what is gone, and sends the last day's readable clicks once\n"
-       "more, so that nothing counts twice. The node must be stopped.",
-       {{"--force-quorum", "has to be there, since answered clicks may be lost"}, kConfig},
-       {{"0", "nothing was damaged, nothing was changed"},
-        {"1", "recovered, with the losses on stdout"},
+       "more, so that nothing counts twice.\n"
+       "--clock, after a run with a clock that was ahead: sets the node's time back to the clock,\n"
+       "which must be right. Counts and review stay as they are, copies are still known; what is\n"
+       "replaced is kept as clock.ahead-N in the data directory.",
+       {{"--force-quorum", "has to be there, since answered clicks may be lost"},
+        {"--clock", "says what setting the time back would do"},
+        {"--yes", "does it"},
+        kConfig},
+       {{"0", "nothing was wrong and nothing changed; or the time was set back"},
+        {"1", "recovered, with the losses on stdout; or the time is ahead, and --yes is missing"},
         kCouldNotRun}},
   };
   return all;

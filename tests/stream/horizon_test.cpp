@@ -54,6 +54,30 @@ TEST_CASE("horizon: neither T nor F ever falls", "[stream]") {
   REQUIRE(horizon.first_kept_hour() == first_hour);
 }
 
+TEST_CASE("horizon: set back, it is as if log time had never been above that", "[stream]") {
+  Horizon right;
+  const int64_t hour = floor_to(kStart, kHourMs) + kHourMs / 2;
+  step(right, hour, {{"n1", hour - 5000}});
+  Horizon ahead = right;
+  step(ahead, hour + 400 * kDayMs, {{"n1", hour + 400 * kDayMs}});
+  ahead.set_back(LogMs(hour + 5000), 24, kStaleAfter);
+  step(right, hour + 5000, {{"n1", hour + 5000}});
+  REQUIRE(ahead.log_time() == right.log_time());
+  REQUIRE(ahead.stale_before() == right.stale_before());
+  REQUIRE(ahead.first_kept_hour() == right.first_kept_hour());
+  REQUIRE(ahead.low_water(kStaleAfter) == right.low_water(kStaleAfter));
+  // What a spool still holds keeps holding it back, and once more changes nothing.
+  Horizon held;
+  step(held, hour - 50 * kHourMs, {{"n1", hour - 50 * kHourMs}});
+  step(held, hour + 9 * kHourMs, {});
+  const auto t = held.stale_before();
+  held.set_back(LogMs(hour), 24, kStaleAfter);
+  REQUIRE(held.stale_before() == t);
+  Horizon twice = held;
+  twice.set_back(LogMs(hour), 24, kStaleAfter);
+  REQUIRE(twice == held);
+}
+
 TEST_CASE("horizon: a low-water above log time counts as log time", "[stream]") {
   Horizon horizon;
   step(horizon, kStart, {{"n1", kStart + 100 * kHourMs}});

@@ -13,6 +13,7 @@
 #include "log/segments.h"
 #include "tools/offline_log.h"
 #include "tools/recover.h"
+#include "tools/recover_clock.h"
 
 namespace clickmill::tools {
 namespace {
@@ -42,15 +43,27 @@ bool any_begins(const Lines& lines, const std::string& with) {
   return false;
 }
 
+class ClockAhead final : public Clock {
+ public:
+  explicit ClockAhead(int64_t ahead_ms) : ahead_ms_(ahead_ms) {}
+  int64_t wall_ms() const override { return clock_.wall_ms() + ahead_ms_; }
+  int64_t monotonic_ns() const override { return clock_.monotonic_ns(); }
+  bool synchronised() const override { return true; }
+
+ private:
+  SystemClock clock_;
+  const int64_t ahead_ms_;
+};
+
 /// The data of a node that took one click and was stopped.
 struct Stopped {
-  Stopped() {
+  explicit Stopped(int64_t ahead_ms = 0) {
     config.data_dir = directory.path() + "/data";
     config.listen = {"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"};
     config.log.partitions = 2;
     config.catalog.file.clear();
     config.collector.default_redirect = "https://example.com/";
-    SystemClock clock;
+    ClockAhead clock(ahead_ms);
     engine::Engine node(config, files, clock);
     REQUIRE(node.start());
     REQUIRE(node.wait_until_counting());
@@ -116,6 +129,43 @@ TEST_CASE("progress: a forced recovery says how far it is", "[tools]") {
   CHECK(any_begins(lines, "reading " + node.config.data_dir + "/journal/"));
   CHECK(any_begins(lines, "journal: 1 records read"));
   CHECK(any_begins(lines, "looking for gaps in partition 2 of 2"));
+}
+
+TEST_CASE("recover --clock: says what it would do, does it when told, and how far it is",
+          "[tools]") {
+  Stopped node(2 * kHourMs);
+  Lines lines;
+  const auto planned = set_clock_back(node.config, node.files, node.slow, into(lines), false);
+  REQUIRE(planned);
+  CHECK(planned->outcome == ClockRecovery::Outcome::planned);
+  CHECK(planned->report.front().find("2 hours ahead of the clock") != std::string::npos);
+  const auto done = set_clock_back(node.config, node.files, node.slow, into(lines), true);
+  if (!done) FAIL(done.error().text());
+  CHECK(done->outcome == ClockRecovery::Outcome::done);
+  CHECK(any_begins(lines, "journal: at "));
+  CHECK(any_begins(lines, "ids of partition "));
+  const auto again = set_clock_back(node.config, node.files, node.slow, into(lines), true);
+  REQUIRE(again);
+  CHECK(again->outcome == ClockRecovery::Outcome::not_ahead);
+}
+
+TEST_CASE("recover --clock: refuses what it can't do", "[tools]") {
+  Stopped node(2 * kHourMs);
+  Lines lines;
+  const auto refused = [&] {
+    const auto done = set_clock_back(node.config, node.files, node.slow, into(lines), true);
+    REQUIRE_FALSE(done);
+    return done.error().code();
+  };
+  {
+    const auto runs = engine::DataDir::open_existing(node.files, node.config.data_dir);
+    CHECK(refused() == Errc::busy);
+  }
+  node.config.cluster.emplace();
+  CHECK(refused() == Errc::invalid);
+  node.config.cluster.reset();
+  node.config.data_dir += "/elsewhere";
+  CHECK(refused() == Errc::not_found);
 }
 
 }  // namespace
