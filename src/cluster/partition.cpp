@@ -28,6 +28,8 @@ Partition::Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segm
       segments_(std::move(segments)),
       pipeline_(std::move(pipeline)),
       sealing_(*segments_, clock_.system(), sealing_options()),
+      log_trouble_(options_.log_trouble),
+      reopened_(options_.stream_trouble.empty()),
       random_(options_.random_seed + id_.value()) {
   // Staggered, so that the partitions' checkpoints don't fall on one instant.
   next_checkpoint_ns_ = clock_.system().monotonic_ns() +
@@ -209,6 +211,7 @@ void Partition::fail_for_good(Error error) {
 
 void Partition::maintain() {
   owner_.check();
+  if (log_closed()) return tail_readers_.expire(clock_.system().monotonic_ns());
   tick_group();
   tail_readers_.expire(clock_.system().monotonic_ns());
   // Even after a failure: a table image that is half written keeps the other

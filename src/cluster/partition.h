@@ -98,10 +98,16 @@ class Partition final : public GroupMember {
     std::function<void(std::function<void()>)> on_worker;
     /// Opened the stream, and does so again after an error; null: a restart must.
     std::shared_ptr<stream::Rebuilder> rebuilder;
+    /// Why the segments are a stand-in, and the stream one too; empty: they aren't. Its clicks
+    /// wait in the spool, and what the journal holds of its log stays there.
+    std::string log_trouble;
+    /// Why only the stream is; opening it is tried again.
+    std::string stream_trouble;
   };
   Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segments> segments,
             std::unique_ptr<stream::Pipeline> pipeline, Options options);
-  /// Attaches the log. Errc::corrupt when the checkpoint is ahead of it.
+  /// Attaches the log. Errc::corrupt when the checkpoint is ahead of it. One that has lost
+  /// some of its entries is closed: log_closed().
   Status open(log::Journal& journal, log::RecoveredLog&& recovered);
 
   /// Applies a slice of what was committed before the start; false when done
@@ -111,6 +117,11 @@ class Partition final : public GroupMember {
   const std::optional<Error>& failure() const { return failure_; }
   /// Whether what it has stored was damaged and is being built anew from the log.
   bool rebuilding() const { return options_.rebuilder && options_.rebuilder->rebuilding(); }
+  /// Whether its log can't be used; failure() says why.
+  bool log_closed() const { return !log_trouble_.empty(); }
+  /// Whether its stream only stands in for one that could not be opened, so that what is stored
+  /// of the partition is not to be judged by it.
+  bool stands_in() const { return lost() || !options_.log_trouble.empty() || !reopened_; }
   /// Whether it can't be rebuilt either.
   bool lost() const { return options_.rebuilder && options_.rebuilder->lost().has_value(); }
   /// Why questions can't be answered now; empty: they can.
@@ -126,6 +137,7 @@ class Partition final : public GroupMember {
   bool takes_clicks() const { return !log_failed_ && ready_ && replica_->leads_surely(); }
   void receive(const std::string& node, raft::Received&& message) override;
   void link_is_new(raft::StorageId storage) override {
+    if (log_closed()) return;
     replica_->link_is_new(storage);
     moved();
   }
@@ -157,6 +169,8 @@ class Partition final : public GroupMember {
   const std::string& trouble() const {
     return applying_.text.empty() ? checkpointing_.text : applying_.text;
   }
+  /// Why what is committed can't be sealed now; the log goes on meanwhile. Empty: it can.
+  const std::string& seal_trouble() const { return sealing_.trouble(); }
   /// Oldest journal position needed (see PartitionLog::oldest_needed).
   JournalPos oldest_needed() { return log_->oldest_needed(); }
   /// See PartitionLog.
@@ -228,6 +242,9 @@ class Partition final : public GroupMember {
     Committed committed;
   };
   Sealing::Options sealing_options();
+  Status bridge_hole(const log::RecoveredLog& recovered);
+  Status open_closed(log::Journal& journal, log::RecoveredLog&& recovered);
+  void reopen();
   // partition_group.cpp
   Status open_replica();
   log::PartitionLog::Callbacks callbacks();
@@ -284,9 +301,11 @@ class Partition final : public GroupMember {
   // counted is committed, and where it isn't sealed yet it is still in log_.
   std::unique_ptr<log::Segments> segments_;
   std::unique_ptr<stream::Pipeline> pipeline_;  // another one after begin_again()
+  std::unique_ptr<log::Segments> stand_in_;     // what log_ stands on when it is closed
   std::unique_ptr<log::PartitionLog> log_;      // null before open(), as is:
   std::unique_ptr<raft::Replica> replica_;
   Sealing sealing_;
+  std::string log_trouble_;  // why the log is closed; empty: it isn't
   // Who is still to be answered, by offset: answers go from the front.
   std::deque<Waiting> waiting_;
   std::multimap<Offset, Applied> followed_;  // the same for entries of another leader
@@ -300,6 +319,7 @@ class Partition final : public GroupMember {
   Term led_;                   // the term that it leads in; 0: it doesn't
   bool log_failed_ = false;    // the journal has: nothing can be appended
   bool heals_ = true;          // whether the stream's failure is one that passes
+  bool reopened_;              // false: the stream still has to be opened
   Backoff heal_again_{kRetryFirstMs, kRetryMostMs};
   bool merging_ = false;  // one of each is under way in the background
   bool repairing_ = false;

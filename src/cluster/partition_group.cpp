@@ -57,6 +57,8 @@ log::PartitionLog::Callbacks Partition::callbacks() {
 }
 
 Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
+  if (!log_closed()) TRY(bridge_hole(recovered));
+  if (log_closed()) return open_closed(journal, std::move(recovered));
   log_ = TRY(log::PartitionLog::open(id_, *segments_, journal, std::move(recovered), callbacks()));
   if (pipeline_->applied() > log_->last()) {
     return Error(
@@ -79,6 +81,7 @@ Status Partition::open(log::Journal& journal, log::RecoveredLog&& recovered) {
   if (const std::string& mended = segments_->mended(); !mended.empty())
     damaged_parts_.insert(fmt::format("partition {}: {}", id_.value(), mended));
   if (lost()) fail_for_good(Error(Errc::corrupt, options_.rebuilder->lost()->message()));
+  if (!reopened_) fail(Error(Errc::io, options_.stream_trouble));
   return {};
 }
 
@@ -122,6 +125,7 @@ void Partition::tick_group() {
 
 void Partition::receive(const std::string& node, raft::Received&& message) {
   owner_.check();
+  if (log_closed()) return;
   raft::Core::Room room;
   room.journal = !log_failed_;
   room.append_ms_most = LogMs(clock_.now().value() + kClockAheadMs);
@@ -131,7 +135,7 @@ void Partition::receive(const std::string& node, raft::Received&& message) {
 
 void Partition::take_blocks(Result<std::vector<log::Entry>> blocks) {
   owner_.check();
-  if (log_failed_) return;
+  if (log_failed_ || log_closed()) return;
   sealing_.take_blocks(std::move(blocks));
   moved();
 }
@@ -139,6 +143,7 @@ void Partition::take_blocks(Result<std::vector<log::Entry>> blocks) {
 Status Partition::change_members(std::vector<raft::Member> voters,
                                  std::vector<raft::Member> learners) {
   owner_.check();
+  if (log_closed()) return Error(Errc::closed, failure_->message());
   auto done = replica_->change(std::move(voters), std::move(learners));
   moved();
   return done;
@@ -146,6 +151,7 @@ Status Partition::change_members(std::vector<raft::Member> voters,
 
 Status Partition::hand_over(raft::StorageId heir) {
   owner_.check();
+  if (log_closed()) return Error(Errc::closed, failure_->message());
   auto done = replica_->hand_over(heir);
   moved();
   return done;
@@ -306,7 +312,7 @@ Status Partition::append_clicks(Batch& batch) {
 
 void Partition::submit(Batch&& batch, Committed committed) {
   owner_.check();
-  if (log_failed_) return committed(Error(Errc::closed, failure_->message()));
+  if (log_failed_ || log_closed()) return committed(Error(Errc::closed, failure_->message()));
   if (!replica_->leads()) return committed(Error(Errc::not_leader, "another node leads it"));
   if (!takes_clicks()) return committed(Error(Errc::busy, "still replaying the log"));
   if (auto appended = append_clicks(batch); !appended)

@@ -45,6 +45,7 @@ LogHour Partition::oldest_durable_hour() const {
 /// Begins what is damaged anew, once nothing of it is under way any more.
 void Partition::heal_if_due() {
   const int64_t now = clock_.system().monotonic_ns();
+  if (!reopened_) return heal_again_.waits(now) ? void() : reopen();
   if (!heals_ || log_failed_ || !options_.rebuilder || !is_damage(*failure_)) return;
   if (merging_ || repairing_ || commit_ || heal_again_.waits(now)) return;
   heal_again_.failed(now);
@@ -55,6 +56,59 @@ void Partition::heal_if_due() {
   if (opened) return begin_again(*std::move(opened));
   log_error("partition", fmt::format("partition {}: it can't begin again: {}", id_.value(),
                                      opened.error().text()));
+}
+
+/// What could not be opened at the start.
+void Partition::reopen() {
+  heal_again_.failed(clock_.system().monotonic_ns());
+  if (log_failed_) return;
+  auto opened = options_.rebuilder->open(log_->first());
+  if (!opened) return;
+  reopened_ = true;
+  if ((*opened)->applied() > log_->last())
+    return fail_for_good(Error(Errc::corrupt, "the checkpoint is ahead of the log"));
+  heal_again_.succeeded();
+  log_info("partition", fmt::format("partition {}: its stream is open now", id_.value()));
+  begin_again(*std::move(opened));
+}
+
+/// The segments end before what follows them, or before what was counted. Where they were
+/// found damaged the log goes on behind that; else nobody knows what has happened.
+Status Partition::bridge_hole(const log::RecoveredLog& recovered) {
+  const bool mended = !segments_->mended().empty() && !options_.group;
+  const Offset last = segments_->last();
+  const auto next = recovered.first_after(last);
+  const Offset upto = next ? *next - 1 : std::max(last, mended ? pipeline_->applied() : last);
+  if (upto <= last) return {};
+  if (!mended) {
+    log_trouble_ = fmt::format("offsets {} to {} are in no journal file and no segment",
+                               last.value() + 1, upto.value());
+    return {};
+  }
+  damaged_parts_.insert(
+      fmt::format("partition {}: offsets {} to {} of its log are gone: they stand in no segment "
+                  "and no journal file",
+                  id_.value(), last.value() + 1, upto.value()));
+  log_error("partition", *damaged_parts_.rbegin());
+  return segments_->bridge(upto, segments_->last_term(), segments_->last_append_ms());
+}
+
+/// Nobody knows how the log went on, so nothing is appended to it; what the journal has of it
+/// is held, and copied forward, as ever.
+Status Partition::open_closed(log::Journal& journal, log::RecoveredLog&& recovered) {
+  const Offset next = recovered.first_after(Offset(0)).value_or(Offset(1));
+  stand_in_ = log::unusable_segments(log_trouble_);
+  TRY(stand_in_->bridge(next - 1, Term(0), LogMs(0)));
+  log_ = TRY(log::PartitionLog::open(id_, *stand_in_, journal, std::move(recovered), callbacks()));
+  TRY(open_replica());
+  opened_ns_ = clock_.system().monotonic_ns();
+  log_->release_thread();
+  publish_tally();
+  fail_for_good(Error(Errc::closed,
+                      "its log can't be used, and its clicks wait in the spool until "
+                      "a start finds it mended: " +
+                          log_trouble_));
+  return {};
 }
 
 void Partition::begin_again(std::unique_ptr<stream::Pipeline> pipeline) {

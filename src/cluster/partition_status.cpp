@@ -13,6 +13,7 @@ void PartitionStatus::update(Partition& partition, JournalPos current_begin) {
   share.oldest_durable_hour = partition.oldest_durable_hour();
   share.rebuilding = partition.rebuilding();
   share.damaged_parts.assign(partition.damaged_parts().begin(), partition.damaged_parts().end());
+  if (!partition.seal_trouble().empty()) share.damaged_parts.push_back(partition.seal_trouble());
   share.log_bytes = partition.log().memory_bytes();
   share.tail_readers = partition.tail_readers();
   share.pauses = partition.checkpoint_pauses();

@@ -27,12 +27,13 @@ void Sealing::sealed(Offset last, const Status& done) {
   sealing_ = false;
   if (done) {
     again_.succeeded();
+    trouble_.clear();
     return replica_->sealed_upto(last);
   }
   ++failed_;
   again_.failed(clock_.monotonic_ns());
-  log_warn("log",
-           fmt::format("partition {}: can't seal: {}", options_.id.value(), done.error().text()));
+  trouble_ = fmt::format("partition {}: can't seal: {}", options_.id.value(), done.error().text());
+  log_warn("log", trouble_);
 }
 
 void Sealing::fetch(raft::Behind behind) {

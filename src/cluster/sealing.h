@@ -45,6 +45,8 @@ class Sealing {
   void take_blocks(Result<std::vector<log::Entry>> blocks);
   /// Goes on with blocks that have come, once what differs from them is gone from the disk.
   void adopt_if_ready();
+  /// Why the last seal failed; empty: it didn't.
+  const std::string& trouble() const { return trouble_; }
   /// How often the own entries could not be sealed, since the start.
   uint64_t failed() const { return failed_; }
 
@@ -62,6 +64,7 @@ class Sealing {
   bool sealing_ = false;  ///< under way in the background
   Backoff again_{kRetryFirstMs, kRetryMostMs};
   uint64_t failed_ = 0;
+  std::string trouble_;
   bool fetching_ = false;
   std::vector<log::Entry> arriving_;
   std::string fetch_trouble_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/damage.h"
 #include "base/logging.h"
 #include "base/random.h"
 #include "cluster/members_file.h"
@@ -23,6 +24,12 @@ Status try_to_write(FileSystem& files, const std::string& folder) {
   if (auto probe = files.open(path, FileSystem::Open::truncate); !probe)
     return std::move(probe).error();
   return files.remove(path);
+}
+
+/// Whether an error with a partition's files is no sign of what others would meet: not a full
+/// disk, say, where waiting helps.
+bool keeps_to_itself(const Error& error) {
+  return error.code() == Errc::corrupt || wants_a_person(error);
 }
 
 /// A node alone leads every partition: the batch goes straight to its log.
@@ -156,6 +163,7 @@ Status Machine::open_partitions(std::shared_ptr<state::Store> state) {
   id_spaces_ = std::make_unique<dedup::IdSpaces>(*state_);
   images_ = std::make_unique<dedup::TableImages>(
       files_, dedup::TableImages::Options{paths.ids(), outside_.in_background});
+  closed_logs_ = 0;
   for (uint32_t i = 0; i < options_.partitions; ++i) TRY(open_partition(PartitionId(i)));
   if (peers_) TRY(open_ads());
   return {};
@@ -174,7 +182,7 @@ void Machine::close_partitions() {
 
 Status Machine::open_partition(PartitionId id) {
   auto segments =
-      TRY(log::Segments::open(files_, options_.paths.log(id.value()), codec_, options_.segments));
+      log::Segments::open(files_, options_.paths.log(id.value()), codec_, options_.segments);
   stream::Pipeline::Options of_pipeline = options_.pipeline;
   of_pipeline.seed = seed_;
   of_pipeline.store_directory = options_.paths.store();
@@ -182,10 +190,25 @@ Status Machine::open_partition(PartitionId id) {
   cluster::Partition::Options of_partition = options_.partition;
   of_partition.rebuilder =
       std::make_shared<stream::Rebuilder>(id, *state_, files_, std::move(of_pipeline));
-  auto pipeline = TRY(of_partition.rebuilder->open(segments->first()));
+  if (peers_) {
+    auto group = group_of(id);
+    of_partition.group = group ? *std::move(group) : peers_->group_of(id, founders_);
+    // Nobody knows then who decides over its log.
+    if (!group && segments) segments = std::move(group).error();
+  }
+  std::unique_ptr<stream::Pipeline> pipeline;
+  if (segments) {
+    pipeline = TRY(open_stream(of_partition, (*segments)->first()));
+  } else if (!keeps_to_itself(segments.error()) || ++closed_logs_ == options_.partitions) {
+    // All of them: then it is not theirs.
+    return std::move(segments).error();
+  } else {
+    of_partition.log_trouble = segments.error().text();
+    segments = log::unusable_segments(of_partition.log_trouble);
+    pipeline = of_partition.rebuilder->stand_in();
+  }
   of_partition.node_id = options_.node_id;
   of_partition.random_seed = options_.jitter_seed;
-  if (peers_) of_partition.group = TRY(group_of(id));
   of_partition.retention = retention_.get();
   of_partition.low_water = [this](PartitionId partition) { return spool_->low_water(partition); };
   of_partition.in_background = outside_.in_background;
@@ -194,8 +217,20 @@ Status Machine::open_partition(PartitionId id) {
     owned_.worker_of(id).post(std::move(task));
   };
   owned_.partitions.push_back(std::make_unique<cluster::Partition>(
-      id, clock_, std::move(segments), std::move(pipeline), std::move(of_partition)));
+      id, clock_, *std::move(segments), std::move(pipeline), std::move(of_partition)));
   return {};
+}
+
+/// A part that can't be opened is its partition's trouble; what stands in the state store, all
+/// partitions'.
+Result<std::unique_ptr<stream::Pipeline>> Machine::open_stream(cluster::Partition::Options& of,
+                                                               Offset log_first) {
+  auto opened = of.rebuilder->open(log_first);
+  if (opened || !keeps_to_itself(opened.error()) ||
+      !opened.error().path().starts_with(options_.paths.store() + "/"))
+    return opened;
+  of.stream_trouble = opened.error().text();
+  return of.rebuilder->stand_in();
 }
 
 /// Nothing of their log is ever dropped, and the monthly scrub leaves it out: Upkeep counts
@@ -259,11 +294,20 @@ Status Machine::recover(const std::atomic<bool>& stopping) {
     auto opened = owned_.partitions[i]->open(*journal_, std::move(logs[i]));
     if (!opened) return with_way_out(std::move(opened).error());
   }
+  TRY(refuse_closed());
   TRY(open_upkeep());
   journal_->end_replay();
   spool_->recover(std::move(spooled));
   if (peers_) peers_->open_groups();
   return {};
+}
+
+/// When all of them have lost entries, it is the journal that has.
+Status Machine::refuse_closed() const {
+  for (const auto& partition : owned_.partitions) {
+    if (!partition->log_closed()) return {};
+  }
+  return with_way_out(Error(Errc::corrupt, owned_.partitions.front()->failure()->message()));
 }
 
 /// Before the workers' first step, whose ticks would move log time to a clock that may

@@ -142,10 +142,13 @@ class Machine {
 
  private:
   Status open_partition(PartitionId id);
+  Result<std::unique_ptr<stream::Pipeline>> open_stream(cluster::Partition::Options& of,
+                                                        Offset log_first);
   Status open_ads();
   void open_spool();
   void open_peers();
   Result<cluster::Partition::Group> group_of(PartitionId id);
+  Status refuse_closed() const;
   Status open_upkeep();
   PartitionId ads_id() const { return PartitionId(options_.partitions); }
   std::string unknown_record(PartitionId id) const;
@@ -197,7 +200,8 @@ class Machine {
   std::vector<size_t> replay_next_;  ///< by worker, its own: whose slice comes next
   // Of worker 0, which does what is the node's.
   MemoryAlarm memory_alarm_;
-  int64_t next_ids_ns_ = 0;  ///< monotonic; 0: at once
+  unsigned closed_logs_ = 0;  ///< of open_partitions(): whose segments can't be opened
+  int64_t next_ids_ns_ = 0;   ///< monotonic; 0: at once
 };
 
 }  // namespace clickmill::engine

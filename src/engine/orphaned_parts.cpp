@@ -20,7 +20,8 @@ Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
     if (!slot || named.count(name) != 0) return false;
     if (slot->partition().value() >= owned.partitions.size()) return false;
     const cluster::Partition& partition = *owned.partitions[slot->partition().value()];
-    return !partition.lost() && !partition.rebuilding() && *slot <= partition.pipeline().slot();
+    return !partition.stands_in() && !partition.rebuilding() &&
+           *slot <= partition.pipeline().slot();
   };
   for (const std::string& name : TRY(files.list(paths.store()))) {
     if (!may_go(name)) continue;

@@ -10,6 +10,7 @@
 
 #include "base/logging.h"
 #include "base/random.h"
+#include "engine/config_error.h"
 #include "http/server.h"
 
 namespace clickmill::engine {
@@ -24,6 +25,19 @@ std::vector<std::string> names_of(const ClusterConfig& cluster) {
   for (const auto& peer : cluster.peers) names.push_back(peer.node_id);
   std::sort(names.begin(), names.end());
   return names;
+}
+
+/// One that nobody knows stands for a secret that can't be read.
+std::string secret_of(const ClusterConfig& cluster, std::string& trouble) {
+  try {
+    return read_secret(cluster);
+  } catch (const ConfigError& error) {
+    trouble = std::string(error.what()) + "; this node is alone until a start can read it";
+    log_error("cluster", trouble);
+  }
+  std::string secret;
+  for (int i = 0; i < 4; ++i) secret += fmt::format("{:016x}", secure_random_u64());
+  return secret;
 }
 
 }  // namespace
@@ -50,7 +64,7 @@ Peering::Peering(const Config& config, FileSystem& files, DataDir& dir,
       holds_data_(holds_data),
       nodes_(names_of(*config.cluster)),
       life_(secure_random_u64() | 1),
-      secret_(read_secret(*config.cluster)),
+      secret_(secret_of(*config.cluster, secret_trouble_)),
       file_(std::move(file)),
       founding_(cluster::Founding::Options{.node = config.node_id,
                                            .nodes = nodes_,
@@ -178,7 +192,9 @@ void Peering::stop() {
 
 std::vector<std::string> Peering::reasons() const {
   const std::lock_guard lock(mutex_);
-  return founding_.why_waiting();
+  auto reasons = founding_.why_waiting();
+  if (!secret_trouble_.empty()) reasons.insert(reasons.begin(), secret_trouble_);
+  return reasons;
 }
 
 void Peering::on_frame(const std::string& from, peer::Lane lane, std::string&& frame) {

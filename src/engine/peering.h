@@ -29,8 +29,9 @@ bool kernel_clock_is_synchronised();
 /// Thread: the owner's, except as noted.
 class Peering final : public peer::Receiver {
  public:
-  /// All are borrowed and outlive it. Reads the secret; throws ConfigError without one. An
-  /// error says what is wrong with the data directory's cluster file.
+  /// All are borrowed and outlive it. Reads the secret; without one the node redirects, and no
+  /// other believes it: reasons() says why. An error says what is wrong with the data
+  /// directory's cluster file.
   static Result<std::unique_ptr<Peering>> open(const Config& config, FileSystem& files,
                                                DataDir& dir);
   ~Peering() override;
@@ -66,6 +67,7 @@ class Peering final : public peer::Receiver {
   const bool holds_data_;
   std::vector<std::string> nodes_;  ///< all, sorted
   const uint64_t life_;
+  std::string secret_trouble_;  ///< why the secret can't be read; set before it
   const std::string secret_;
   Machine* machine_ = nullptr;
   std::unique_ptr<peer::Links> links_;

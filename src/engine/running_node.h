@@ -126,6 +126,7 @@ class RunningNode {
   /// Guards the outcome of the recovery, the wait for it, and the trouble, between the
   /// main thread, the recovery's, and those that answer requests.
   std::mutex mutex_;
+  std::string catalog_lost_;     ///< that the start found none of the ads; before the rest
   std::string catalog_trouble_;  ///< why catalog.file was not taken in; empty: it was
   std::string config_trouble_;   ///< the same of the config, since the start
   std::condition_variable recovered_;

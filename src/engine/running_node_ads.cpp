@@ -15,6 +15,13 @@ constexpr uint32_t kEnrichMs = 50;
 }  // namespace
 
 Status RunningNode::open_catalog() {
+  const std::string file = dir_->path() + "/catalog";
+  if (files_.exists(dir_->journal()) && !files_.exists(file)) {
+    catalog_lost_ = "catalog: " + file +
+                    " is missing, though clicks were recorded here: ads that " +
+                    "stood nowhere else are gone";
+    log_error("catalog", catalog_lost_);
+  }
   catalog_ = TRY(catalog::Catalog::open(files_, dir_->path()));
   if (config_.catalog.source == "builtin") {
     if (peering_) shared_ads_ = std::make_unique<SharedAds>(*catalog_, files_);

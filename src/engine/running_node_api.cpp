@@ -91,6 +91,7 @@ std::vector<std::string> RunningNode::warnings() {
   for (std::string& text : edge_.warnings(clock_.wall_ms())) warnings.push_back(std::move(text));
   for (std::string& text : server_->troubles()) warnings.push_back(std::move(text));
   const std::lock_guard lock(mutex_);
+  if (!catalog_lost_.empty()) warnings.push_back(catalog_lost_);
   if (!catalog_trouble_.empty()) warnings.push_back(catalog_trouble_);
   if (!config_trouble_.empty()) warnings.push_back(config_trouble_);
   return warnings;

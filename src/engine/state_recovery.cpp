@@ -9,12 +9,24 @@
 namespace clickmill::engine {
 namespace {
 
+/// A segment without a byte is a hole (Segments::bridge).
+Status check_no_hole(const log::Segments& segments) {
+  for (const auto& closed : segments.closed()) {
+    if (closed.bytes == 0) {
+      return Error(Errc::corrupt, fmt::format("offsets {} to {} are gone", closed.first.value(),
+                                              closed.last.value()));
+    }
+  }
+  return {};
+}
+
 Status check_log_opens(const DataDir& dir, FileSystem& files, const Error& why) {
   const click::ColumnCodec codec;
   for (uint32_t i = 0; i < dir.node().partitions; ++i) {
     auto segments = log::Segments::open(files, dir.log(i), codec, {});
-    if (!segments) {
-      return std::move(segments).error().with_context(fmt::format(
+    Status usable = segments ? check_no_hole(**segments) : Status(std::move(segments).error());
+    if (!usable) {
+      return std::move(usable).error().with_context(fmt::format(
           "the stream's state is damaged ({}) and the log, from which it could be rebuilt, is too",
           why.text()));
     }

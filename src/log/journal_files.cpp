@@ -8,6 +8,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/damage.h"
 #include "base/logging.h"
 #include "log/journal_reader.h"
 
@@ -37,8 +38,14 @@ Status JournalFiles::adopt(uint64_t journal_id, std::deque<uint64_t> numbers) {
     const auto [parsed, failure] = std::from_chars(name.data() + kSparePrefix.size(), end, serial);
     if (failure != std::errc() || parsed != end) continue;
     next_spare_ = std::max(next_spare_, serial + 1);
-    auto file = TRY(disk_.open(path, FileSystem::Open::read));
-    if (spares_.size() < kSparesKept && TRY(file->size()) == file_bytes_) {
+    auto file = disk_.open(path, FileSystem::Open::read);
+    if (!file && wants_a_person(file.error())) {
+      // Nothing stands in it that a start would miss.
+      log_warn("journal", "a spare file is left aside: " + file.error().text());
+      continue;
+    }
+    if (!file) return std::move(file).error();
+    if (spares_.size() < kSparesKept && TRY((*file)->size()) == file_bytes_) {
       spares_.push_back(path);
     } else {
       discard(path);

@@ -184,6 +184,13 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(PartitionId id, Segment
   return log;
 }
 
+std::optional<Offset> RecoveredLog::first_after(Offset sealed) const {
+  for (const auto& [first, held] : entries_) {
+    if (held.entry.last() > sealed) return first;
+  }
+  return std::nullopt;
+}
+
 Status PartitionLog::take_over(RecoveredLog&& recovered) {
   last_ = segments_.last();
   last_term_ = segments_.last_term();

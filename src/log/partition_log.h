@@ -43,6 +43,8 @@ class RecoveredLog {
   RecoveredLog() = default;
   /// Errc::corrupt for a record that can't have been written.
   Status replay(JournalPos position, const RecordView& record);
+  /// First offset behind `sealed` that it holds; empty: none.
+  std::optional<Offset> first_after(Offset sealed) const;
   /// What stands in the journal behind `sealed`, in order, for tools that only read.
   std::vector<Entry> entries_after(Offset sealed) const;
 

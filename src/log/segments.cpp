@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/damage.h"
 #include "base/logging.h"
 #include "log/manifest.h"
 #include "log/segment.h"
@@ -69,6 +70,7 @@ class FileSegments final : public Segments {
   Result<std::vector<Entry>> read_block(Offset offset) const override;
   Result<std::optional<Offset>> find_time(LogMs time) const override;
   Status drop(Offset before, LogMs older_than) override;
+  Status bridge(Offset upto, Term term, LogMs append_ms) override;
   std::vector<Closed> closed() const override;
   uint64_t bytes() const override { return state()->bytes(); }
   VerifyReport verify(const Pace& pace) const override;
@@ -94,6 +96,7 @@ class FileSegments final : public Segments {
   Status check_next(std::span<const Entry> entries) const;
   Status write(std::span<const Entry> entries);
   Status resume(std::vector<Edit>& edits);
+  Status give_up_open(const Error& why);
   Status add_block(std::span<const Entry> block, std::vector<Edit>& edits);
   Status close_if_full(std::vector<Edit>& edits);
   Status close(std::vector<Edit>& edits);
@@ -175,11 +178,55 @@ Status FileSegments::resume(std::vector<Edit>& edits) {
   if (writer_ || contents.open.empty()) return {};
   const std::string path = path_of(contents.open.front().first);
   auto writer = SegmentWriter::resume(files_, path, contents.open);
-  if (!writer && writer.error().code() == Errc::not_found) return missing(path);
+  if (!writer && is_damage(writer.error())) return give_up_open(writer.error());
   if (!writer) return std::move(writer).error();
   writer_ = *std::move(writer);
   // A crash may have listed the last block, yet not that it closed the segment.
   return close_if_full(edits);
+}
+
+/// Closes it without a footer, so that what is sealed from now on has a place; reading in it
+/// says what is damaged. Durable at once, since add_block() goes by the contents.
+Status FileSegments::give_up_open(const Error& why) {
+  const std::vector<BlockInfo>& open = manifest_->contents().open;
+  SegmentInfo info;
+  info.first = open.front().first;
+  info.last = open.back().last;
+  info.min_append_ms = open.front().min_append_ms;
+  info.max_append_ms = open.front().max_append_ms;
+  for (const BlockInfo& block : open)
+    info.max_append_ms = std::max(info.max_append_ms, block.max_append_ms);
+  info.last_term = open.back().last_term;
+  info.bytes = info.footer_position = open.back().end();
+  info.blocks = open.size();
+  log_error("log", fmt::format("{}; offsets {} to {} can't be read, the log goes on in a new "
+                               "segment",
+                               why.text(), info.first.value(), info.last.value()));
+  const Edit edit = Edit::close(info);
+  TRY(manifest_->append({&edit, 1}));
+  publish();
+  return {};
+}
+
+Status FileSegments::bridge(Offset upto, Term term, LogMs append_ms) {
+  const std::lock_guard lock(change_mutex_);
+  TRY(manifest_->prepare());
+  std::vector<Edit> edits;
+  TRY(resume(edits));
+  if (writer_) TRY(close(edits));
+  TRY(manifest_->append(edits));
+  edits.clear();
+  SegmentInfo info;
+  info.first = manifest_->contents().last() + 1;
+  info.last = upto;
+  info.min_append_ms = info.max_append_ms = append_ms;
+  info.last_term = term;
+  if (info.first <= info.last) {
+    edits.push_back(Edit::close(info));
+    TRY(manifest_->append(edits));
+  }
+  publish();
+  return {};
 }
 
 Status FileSegments::add_block(std::span<const Entry> block, std::vector<Edit>& edits) {
@@ -406,7 +453,8 @@ Result<std::unique_ptr<Manifest>> open_manifest(FileSystem& files, const std::st
 /// In place of one that is damaged, from the segments; what was found of it is kept.
 Result<std::unique_ptr<Manifest>> make_anew(FileSystem& files, const std::string& directory,
                                             const Error& why, std::string& told) {
-  auto contents = survey_segments(files, directory);
+  std::vector<std::string> holes;
+  auto contents = survey_segments(files, directory, &holes);
   if (!contents) {
     return Error(Errc::corrupt,
                  why.message() + "; nor can it be made anew: " + contents.error().text(),
@@ -422,6 +470,7 @@ Result<std::unique_ptr<Manifest>> make_anew(FileSystem& files, const std::string
     const std::string damaged = TRY(read_file(files, path));
     TRY(write_file_atomically(files, kept(), damaged));
   }
+  for (const std::string& hole : holes) told += "; " + hole;
   TRY(Manifest::create(files, path, *contents));
   log_error("log", told);
   return Manifest::open(files, path);

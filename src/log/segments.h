@@ -29,7 +29,10 @@ namespace clickmill::log {
 /// Durability: seal() returns after segment data, then manifest edit (in that
 /// order) are synced; a crash in between leaves bytes behind the last listed
 /// block, which are cut off or overwritten by the next seal.
-/// A damaged manifest is made anew from the segments, where they follow each other.
+/// A damaged manifest is made anew from the segments; where they don't follow each other,
+/// what is gone is listed as by bridge().
+/// A segment that can't be gone on with is closed as it is: what can't be read in it is lost,
+/// and a new one begins.
 /// Errors: Errc::corrupt names file and byte. After a failed seal the object
 /// stays usable for reading and seal may be retried: it starts again from the
 /// last listed block and rewrites everything behind it, so that what a failed
@@ -73,6 +76,10 @@ class Segments {
     LogMs max_append_ms;
     uint64_t bytes = 0;
   };
+  /// What it should hold behind last() up to `upto` is gone, and the log goes on behind that:
+  /// it is listed as a segment whose file is missing, and reading there says so. `term` and
+  /// `append_ms`: those of the entry at `upto`, or not above them.
+  virtual Status bridge(Offset upto, Term term, LogMs append_ms) = 0;
   /// Oldest first. The segment that is still written to is not among them.
   virtual std::vector<Closed> closed() const = 0;
   /// What was damaged when it was opened, and that it was mended; empty: nothing was.
@@ -92,5 +99,9 @@ class Segments {
     return verify([](uint64_t) { return true; });
   }
 };
+
+/// In place of segments that can't be opened: they hold nothing, end where bridge() says, and
+/// whatever else is asked of them answers `why`.
+std::unique_ptr<Segments> unusable_segments(std::string why);
 
 }  // namespace clickmill::log

@@ -24,6 +24,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/damage.h"
 #include "base/file_header.h"
 #include "base/give_way.h"
 #include "base/logging.h"
@@ -78,9 +79,11 @@ Result<Upkeep::Saved> Upkeep::load() const {
   saved.damage.resize(segments_.size());
   const std::string path = options_.directory + "/upkeep";
   if (!files_.exists(path)) return saved;
-  const std::string bytes = TRY(read_file(files_, path));
-  if (auto read = decode(bytes)) return *std::move(read);
-  log_warn("log", path + ": damaged or of another version; nothing is deleted by age for now");
+  auto bytes = read_file(files_, path);
+  if (!bytes && !wants_a_person(bytes.error())) return std::move(bytes).error();
+  if (auto read = bytes ? decode(*bytes) : std::nullopt) return *std::move(read);
+  log_warn("log", (bytes ? path + ": damaged or of another version" : bytes.error().text()) +
+                      "; nothing is deleted by age for now");
   saved.guard = AgeGuard::State{0, AgeGuard::kHoldMs};
   return saved;
 }

@@ -29,7 +29,7 @@ class PartitionFixture {
 
   /// What a start does, up to but not including the replay; it leads then.
   void open() {
-    log::RecoveredLog recovered;
+    log::RecoveredLog recovered(freed_upto_);
     const auto replay = [&](JournalPos position, const log::RecordView& record) {
       return recovered.replay(position, record);
     };
@@ -198,6 +198,7 @@ class PartitionFixture {
   // From the next open() on:
   uint64_t checkpoint_bytes_ = 1 << 20;
   bool commits_here_ = true;  ///< checkpoints are written on the worker
+  Offset freed_upto_;         ///< the journal holds nothing of the log up to there any more
   ManualClock wall_{1'750'000'000'000};
   NodeClock clock_{wall_};
   simulation::SimFileSystem files_;

@@ -1,6 +1,8 @@
 // A manifest that is damaged or gone is made anew from the segments, or it is said why not.
 #include "log/segment_survey.h"
 
+#include <fmt/format.h>
+
 #include "log/segments_fixture.h"
 #include "simulation/quiet_log.h"
 
@@ -68,7 +70,7 @@ TEST_CASE("segments: bytes behind the last whole block are no part of a mended l
   log.check_all();
 }
 
-TEST_CASE("segments: one that is missing or damaged among them is named", "[log]") {
+TEST_CASE("segments: what is missing or damaged among them is named, the rest is there", "[log]") {
   DamagedLog log(4);
   log.overwrite("manifest", "nonsense");
   const auto names = log.segment_names();
@@ -79,14 +81,82 @@ TEST_CASE("segments: one that is missing or damaged among them is named", "[log]
     bytes[bytes.size() - 30] ^= 1;
     log.overwrite(names[1], bytes);
   }
-  const auto before = log.contents();
-  const auto refused = log.try_open();
-  REQUIRE_FALSE(refused);
-  CHECK(refused.error().code() == Errc::corrupt);
-  CHECK(refused.error().path() == kManifest);
-  CHECK(refused.error().message().find(".segment") != std::string::npos);
-  CHECK(log.contents() == before);
-  CHECK(read_file(log.files, kManifest).value() == "nonsense");
+  CHECK(survey_segments(log.files, kDirectory).error().code() == Errc::corrupt);
+  log.open();
+  const Offset from = *parse_segment_name(names[1]);
+  const Offset upto = *parse_segment_name(names[2]) - 1;
+  CHECK(log.segments->mended().find(fmt::format("offsets {} to {} are gone", from.value(),
+                                                upto.value())) != std::string::npos);
+  CHECK(log.segments->first() == Offset(1));
+  CHECK(log.segments->last() == log.last_entry(29).last());
+  const auto check_others = [&](size_t sealed) {
+    for (size_t i = 0; i < sealed; ++i) {
+      const auto& block = log.blocks[i];
+      const auto read = log.segments->read_block(block.front().first);
+      CHECK(read.has_value() == (block.back().last() < from || block.front().first > upto));
+      if (!read) {
+        CHECK(read.error().code() == Errc::corrupt);
+        CHECK(read.error().path() == kDirectory + "/" + names[1]);
+      }
+    }
+  };
+  check_others(30);
+  // It goes on, and over a start too.
+  log.seal(5);
+  log.open();
+  CHECK(log.segments->mended().empty());
+  check_others(35);
+  CHECK_FALSE(log.segments->verify().damage.empty());
+}
+
+TEST_CASE("segments: a log whose end is gone goes on behind that", "[log]") {
+  DamagedLog log(5);
+  const std::string last = log.segment_names().back();
+  REQUIRE(log.files.remove(kDirectory + "/" + last));
+  log.overwrite("manifest", "nonsense");
+  log.open();
+  const Offset end = log.segments->last();
+  CHECK(end == *parse_segment_name(last) - 1);
+  const Offset upto = log.last_entry(29).last();
+  REQUIRE(log.segments->bridge(upto, log.segments->last_term(), log.segments->last_append_ms()));
+  CHECK(log.segments->last() == upto);
+  CHECK(log.segments->read_block(end).has_value());
+  CHECK(log.segments->read_block(end + 1).error().code() == Errc::corrupt);
+  log.seal(5);
+  log.open();
+  CHECK(log.segments->last() == log.last_entry(34).last());
+  CHECK(log.segments->read_block(upto).error().code() == Errc::corrupt);
+  CHECK(log.segments->read_block(upto + 1).has_value());
+}
+
+TEST_CASE("segments: one that can't be written on is left as it is, and a new one begun", "[log]") {
+  DamagedLog log(6);
+  const std::string last = log.segment_names().back();
+  const bool gone = GENERATE(true, false);
+  REQUIRE(log.files.remove(kDirectory + "/" + last));
+  if (!gone) log.overwrite(last, "short");
+  log.open();
+  const Offset before = log.segments->last();
+  log.seal(5);
+  CHECK(log.segments->last() == log.last_entry(34).last());
+  CHECK(log.segments->read_block(before).error().code() == Errc::corrupt);
+  CHECK(log.segments->read_block(before + 1).has_value());
+  log.open();
+  CHECK(log.segments->last() == log.last_entry(34).last());
+  CHECK(log.segments->read_block(*parse_segment_name(last) - 1).has_value());
+}
+
+TEST_CASE("segments: those that can't be opened hold nothing and say why", "[log]") {
+  const auto segments = unusable_segments("it is a folder");
+  CHECK(segments->first() > segments->last());
+  REQUIRE(segments->bridge(Offset(70), Term(2), LogMs(9)));
+  CHECK(segments->last() == Offset(70));
+  CHECK(segments->first() == Offset(71));
+  CHECK(segments->seal({}).error().message() == "it is a folder");
+  CHECK(segments->read_block(Offset(70)).error().message() == "it is a folder");
+  CHECK(segments->find_time(LogMs(0)).error().message() == "it is a folder");
+  CHECK(segments->closed().empty());
+  CHECK(segments->verify().damage == std::vector<std::string>{"it is a folder"});
 }
 
 TEST_CASE("segments: a damaged manifest without a segment is no new log", "[log]") {

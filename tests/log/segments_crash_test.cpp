@@ -255,23 +255,6 @@ TEST_CASE("segments: a file cut short is found with file and byte", "[log]") {
   }
 }
 
-TEST_CASE("segments: a seal doesn't go on behind a hole", "[log]") {
-  SealedLog log(6, 4, {});
-  log.open();
-  log.seal(3);
-  const auto [name, content] = *log.contents().begin();
-  log.overwrite(name, content.substr(0, content.size() - 1));
-  log.open();
-  auto refused = log.try_seal(1);
-  REQUIRE_FALSE(refused);
-  CHECK(refused.error().code() == Errc::corrupt);
-  CHECK(refused.error().position() == content.size() - 1);
-  REQUIRE(log.files.remove(kDirectory + "/" + name));
-  refused = log.try_seal(1);
-  REQUIRE_FALSE(refused);
-  CHECK(refused.error().code() == Errc::corrupt);
-}
-
 TEST_CASE("segments: bytes rotten in memory are not taken for entries", "[log]") {
   SealedLog log(8, 8, {1200, Compression::lz4});
   log.open();
