@@ -35,8 +35,8 @@ constexpr int64_t kAheadMostMs = 10'000;
 std::string span_of(int64_t ms) {
   const int64_t seconds = ms / 1000;
   if (seconds < 2 * 3600) return fmt::format("{} s", seconds);
-  if (seconds < 48 * 3600) return fmt::format("{} hours", seconds / 3600);
-  return fmt::format("{} days", seconds / 86'400);
+  if (seconds < 48 * 3600) return fmt::format("{} hours", (seconds + 1800) / 3600);
+  return fmt::format("{} days", (seconds + 43'200) / 86'400);
 }
 
 /// What `setting-clock` says: "to 1782295200131 kept 1".

@@ -133,12 +133,12 @@ TEST_CASE("progress: a forced recovery says how far it is", "[tools]") {
 
 TEST_CASE("recover --clock: says what it would do, does it when told, and how far it is",
           "[tools]") {
-  Stopped node(2 * kHourMs);
+  Stopped node(3 * kHourMs);
   Lines lines;
   const auto planned = set_clock_back(node.config, node.files, node.slow, into(lines), false);
   REQUIRE(planned);
   CHECK(planned->outcome == ClockRecovery::Outcome::planned);
-  CHECK(planned->report.front().find("2 hours ahead of the clock") != std::string::npos);
+  CHECK(planned->report.front().find("3 hours ahead of the clock") != std::string::npos);
   const auto done = set_clock_back(node.config, node.files, node.slow, into(lines), true);
   if (!done) FAIL(done.error().text());
   CHECK(done->outcome == ClockRecovery::Outcome::done);
