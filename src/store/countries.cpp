@@ -253,7 +253,20 @@ CountryOrder CountryOrder::of_rows(std::span<const Row> rows) {
   for (const Row& row : rows) {
     for (const auto& [code, clicks] : row.counts.countries) sums[code] += clicks;
   }
-  std::vector<CountryCount> sorted(sums.begin(), sums.end());
+  return of_clicks(sums);
+}
+
+void CountryOrder::add_clicks(uint64_t clicks, std::map<click::Country, uint64_t>& out) const {
+  uint64_t left = clicks;
+  for (const Usual& usual : countries) {
+    const uint64_t taken = times(left, usual.share);
+    out[usual.code] += std::max<uint64_t>(taken, 1);
+    left -= std::min(taken, left);
+  }
+}
+
+CountryOrder CountryOrder::of_clicks(const std::map<click::Country, uint64_t>& clicks_of) {
+  std::vector<CountryCount> sorted(clicks_of.begin(), clicks_of.end());
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.second > b.second; });
   double left = 0;

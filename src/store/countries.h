@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ struct CountryOrder {
   };
   std::vector<Usual> countries;
 
+  static CountryOrder of_clicks(const std::map<click::Country, uint64_t>& clicks);
+  /// Of so many clicks, about what each country has; every country has some.
+  void add_clicks(uint64_t clicks, std::map<click::Country, uint64_t>& out) const;
   static CountryOrder of_rows(std::span<const Row> rows);
   void encode(std::string& out) const;
   bool decode(ByteCursor& cursor);

@@ -61,6 +61,16 @@ KeyDictionary KeyDictionary::of_rows(std::span<const Row> rows, std::vector<uint
   return out;
 }
 
+KeyDictionary KeyDictionary::of_keys(std::span<const std::pair<std::string, std::string>> keys) {
+  KeyDictionary out;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (i == 0 || keys[i].first != keys[i - 1].first) out.add_advertiser({}, keys[i].first);
+    out.add_ad({}, keys[i].second);
+  }
+  out.index_ads();
+  return out;
+}
+
 void KeyDictionary::encode(std::string& out) const {
   ByteWriter writer(out);
   writer.varint(advertisers_.size());
@@ -115,6 +125,27 @@ void KeyDictionary::index_ads() {
     next_[key] = head;
     head = key + 1;
   }
+}
+
+uint32_t KeyDictionary::first_not_before(const PartKey& key) const {
+  uint32_t low = 0;
+  uint32_t high = size();
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (PartKey{advertiser_id(middle), ad_id(middle)} < key) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+KeyDictionary::Range KeyDictionary::between(const PartKey& first, const PartKey& last) const {
+  const uint32_t begin = first_not_before(first);
+  uint32_t end = first_not_before(last);
+  if (end < size() && PartKey{advertiser_id(end), ad_id(end)} == last) ++end;
+  return {begin, std::max(begin, end)};
 }
 
 KeyDictionary::Range KeyDictionary::of_advertiser(std::string_view advertiser_id) const {

@@ -4,9 +4,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "store/row.h"
+#include "store/scan.h"
 
 namespace clickmill::store {
 
@@ -17,6 +19,8 @@ class KeyDictionary {
  public:
   /// The pairs of sorted rows; `keys` gets each row's index.
   static KeyDictionary of_rows(std::span<const Row> rows, std::vector<uint32_t>& keys);
+  /// Of (advertiser_id, ad_id), sorted and distinct.
+  static KeyDictionary of_keys(std::span<const std::pair<std::string, std::string>> keys);
   void encode(std::string& out) const;
   /// False for anything encode() can't have written.
   bool decode(ByteCursor& cursor);
@@ -29,6 +33,8 @@ class KeyDictionary {
     uint32_t begin;
     uint32_t end;
   };
+  /// All keys from `first` to `last`, which need not be there.
+  Range between(const PartKey& first, const PartKey& last) const;
   /// All keys of the advertiser (empty: of every one).
   Range of_advertiser(std::string_view advertiser_id) const;
   /// The keys that match, rising and disjoint; an ad may have stood under
@@ -53,6 +59,7 @@ class KeyDictionary {
   void add_advertiser(std::string_view prefix, std::string_view suffix);
   void add_ad(std::string_view prefix, std::string_view suffix);
   void index_ads();
+  uint32_t first_not_before(const PartKey& key) const;
 
   Strings advertisers_;
   Strings ads_;                      // one per key; the same text twice under two advertisers

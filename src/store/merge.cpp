@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <utility>
+
+#include "store/part_writer.h"
 
 namespace clickmill::store {
 namespace {
@@ -17,12 +21,18 @@ Row to_row(const RowView& view) {
   return row;
 }
 
-Status read_part(const Part& part, const Scan& scan, std::vector<Row>& rows, size_t rows_most) {
+struct KeysBetween {
+  PartKey first;
+  PartKey last;
+};
+
+Status read_part(const Part& part, const Scan& scan, std::vector<Row>& rows, size_t rows_most,
+                 const KeysBetween* keys = nullptr) {
   Scan whole = scan;
   whole.countries = true;
   whole.visitors = true;
   Status parsed;
-  TRY(part.scan(whole, [&](const RowView& view) {
+  const auto take = [&](const RowView& view) {
     if (!parsed) return;
     if (rows.size() >= rows_most) {
       parsed = Error(Errc::invalid, "more than " + std::to_string(rows_most) + " rows");
@@ -30,7 +40,9 @@ Status read_part(const Part& part, const Scan& scan, std::vector<Row>& rows, siz
     }
     rows.push_back(to_row(view));
     parsed = rows.back().visitors.merge_serialized(view.visitors);
-  }));
+  };
+  if (keys == nullptr) TRY(part.scan(whole, take));
+  if (keys != nullptr) TRY(part.scan_between(keys->first, keys->last, whole, take));
   if (!parsed) return std::move(parsed).error().with_context("part " + part.meta().name);
   return {};
 }
@@ -84,23 +96,100 @@ void fold_rows(std::vector<Row>& rows) {
   fold_equal(rows);
 }
 
-Result<std::vector<Row>> read_merged(const std::vector<std::shared_ptr<const Part>>& parts,
-                                     int64_t oldest_ms) {
+namespace {
+
+using Parts = std::vector<std::shared_ptr<const Part>>;
+
+Status check_tables(const Parts& parts) {
+  for (const auto& part : parts) {
+    if (part->meta().table != parts.front()->meta().table)
+      return Error(Errc::invalid, "merge: part " + part->meta().name + " is of another table");
+  }
+  return {};
+}
+
+Scan scan_from(int64_t oldest_ms) {
   Scan scan;
   scan.from_ms = oldest_ms;
   scan.to_ms = std::numeric_limits<int64_t>::max();
+  return scan;
+}
+
+/// Null `keys`: all of them.
+Result<std::vector<Row>> merged_between(const Parts& parts, int64_t oldest_ms,
+                                        const KeysBetween* keys) {
   std::vector<Row> rows;
   std::vector<std::ptrdiff_t> ends;
   for (const auto& part : parts) {
-    if (part->meta().table != parts.front()->meta().table) {
-      return Error(Errc::invalid, "merge: part " + part->meta().name + " is of another table");
-    }
-    TRY(read_part(*part, scan, rows, SIZE_MAX));
+    TRY(read_part(*part, scan_from(oldest_ms), rows, SIZE_MAX, keys));
     ends.push_back(static_cast<std::ptrdiff_t>(rows.size()));
   }
   merge_runs(rows, std::move(ends));
   fold_equal(rows);
   return rows;
+}
+
+/// What a merge of parts has to know before it begins: its keys, with how many rows they have
+/// in all parts together, and its countries.
+struct Outline {
+  std::vector<std::pair<std::string, std::string>> keys;
+  std::vector<uint64_t> rows;
+  CountryOrder countries;
+
+  PartKey key(size_t at) const { return {keys[at].first, keys[at].second}; }
+};
+
+Result<Outline> outline_of(const Parts& parts, int64_t oldest_ms) {
+  std::map<std::pair<std::string, std::string>, uint64_t, std::less<>> rows;
+  std::map<click::Country, uint64_t> countries;
+  for (const auto& part : parts) {
+    uint64_t clicks = 0;
+    auto summed = part->sum(scan_from(oldest_ms), [&](const AdSum& sum) {
+      rows[{std::string(sum.advertiser_id), std::string(sum.ad_id)}] += sum.rows;
+      clicks += sum.clicks;
+    });
+    if (!summed) return std::move(summed).error().with_context("part " + part->meta().name);
+    const auto order = TRY(part->countries());
+    order.add_clicks(clicks, countries);
+  }
+  Outline outline;
+  outline.countries = CountryOrder::of_clicks(countries);
+  for (auto& [key, count] : rows) {
+    outline.keys.push_back(key);
+    outline.rows.push_back(count);
+  }
+  return outline;
+}
+
+}  // namespace
+
+Result<std::vector<Row>> read_merged(const Parts& parts, int64_t oldest_ms) {
+  TRY(check_tables(parts));
+  return merged_between(parts, oldest_ms, nullptr);
+}
+
+Result<Merged> write_merged(FileSystem& files, const MergeTo& to, const Parts& parts,
+                            int64_t oldest_ms) {
+  TRY(check_tables(parts));
+  Outline outline = TRY(outline_of(parts, oldest_ms));
+  Merged merged;
+  if (outline.keys.empty()) return merged;
+  PartWriter writer(parts.front()->meta().table, KeyDictionary::of_keys(outline.keys),
+                    std::move(outline.countries));
+  for (size_t begin = 0; begin < outline.keys.size();) {
+    size_t end = begin;
+    uint64_t rows = 0;
+    while (end < outline.keys.size() &&
+           (end == begin || rows + outline.rows[end] <= to.rows_at_once))
+      rows += outline.rows[end++];
+    const KeysBetween keys{outline.key(begin), outline.key(end - 1)};
+    const auto some = TRY(merged_between(parts, oldest_ms, &keys));
+    TRY(writer.add(some));
+    begin = end;
+  }
+  merged.rows = writer.rows();
+  merged.part = TRY(writer.write(files, to.directory, to.name));
+  return merged;
 }
 
 }  // namespace clickmill::store

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "store/part.h"
@@ -22,5 +24,20 @@ void fold_rows(std::vector<Row>& rows);
 /// Rows of buckets before `oldest_ms` are left out (retention).
 Result<std::vector<Row>> read_merged(const std::vector<std::shared_ptr<const Part>>& parts,
                                      int64_t oldest_ms);
+
+/// Writes the same rows as a part, which is none where none are left: some keys at a time, so
+/// that memory holds the new part's bytes and about `rows_at_once` rows, or those of one key.
+struct Merged {
+  uint64_t rows = 0;
+  std::optional<PartMeta> part;
+};
+struct MergeTo {
+  std::string directory;
+  std::string name;
+  size_t rows_at_once = 1 << 15;
+};
+Result<Merged> write_merged(FileSystem& files, const MergeTo& to,
+                            const std::vector<std::shared_ptr<const Part>>& parts,
+                            int64_t oldest_ms);
 
 }  // namespace clickmill::store

@@ -1,6 +1,8 @@
 #include "store/part.h"
 
 #include <algorithm>
+#include <limits>
+#include <map>
 
 #include "base/checksum.h"
 #include "store/key_dictionary.h"
@@ -97,6 +99,9 @@ class FilePart final : public Part {
   Status load(const Footer& footer);
   const PartMeta& meta() const override { return meta_; }
   Status scan(const Scan& scan, const Visit& visit) const override;
+  Status scan_between(const PartKey& first, const PartKey& last, const Scan& scan,
+                      const Visit& visit) const override;
+  Result<CountryOrder> countries() const override { return countries_; }
   Status sum(const Scan& scan, const VisitSum& visit) const override;
 
  private:
@@ -112,6 +117,7 @@ class FilePart final : public Part {
   Status check_piece(const Piece& piece, std::string_view bytes, const char* what) const;
   Buckets buckets_of(const Scan& scan) const;
   std::vector<uint32_t> blocks_of(KeyRange keys, Buckets buckets) const;
+  Status scan_keys(const std::vector<KeyRange>& ranges, const Scan& scan, const Visit& visit) const;
   Status read_blocks(const std::vector<uint32_t>& blocks, Reading& reading,
                      const VisitBlock& visit) const;
   size_t group_end(const std::vector<uint32_t>& blocks, size_t begin, const Wanted& wanted) const;
@@ -288,17 +294,28 @@ void FilePart::show_rows(const BlockEntry& block, const BlockColumns& columns, K
   }
 }
 
-Status FilePart::scan(const Scan& scan, const Visit& visit) const {
+Status FilePart::scan_keys(const std::vector<KeyRange>& ranges, const Scan& scan,
+                           const Visit& visit) const {
   const Buckets buckets = buckets_of(scan);
   Reading reading;
   reading.wanted = {true, scan.estimates || scan.visitors, scan.countries, scan.visitors};
-  for (const KeyRange keys : keys_.find(scan.advertiser_id, scan.ad_id)) {
+  for (const KeyRange keys : ranges) {
     TRY(read_blocks(blocks_of(keys, buckets), reading,
                     [&](const BlockEntry& block, const BlockColumns& columns) {
                       show_rows(block, columns, keys, buckets, reading.wanted, visit);
                     }));
   }
   return {};
+}
+
+Status FilePart::scan(const Scan& scan, const Visit& visit) const {
+  return scan_keys(keys_.find(scan.advertiser_id, scan.ad_id), scan, visit);
+}
+
+Status FilePart::scan_between(const PartKey& first, const PartKey& last, const Scan& scan,
+                              const Visit& visit) const {
+  const KeyRange keys = keys_.between(first, last);
+  return keys.begin == keys.end ? Status() : scan_keys({keys}, scan, visit);
 }
 
 void add_block(const BlockEntry& block, AdSum& sum) {
@@ -344,6 +361,27 @@ Status FilePart::sum(const Scan& scan, const VisitSum& visit) const {
 }
 
 }  // namespace
+
+Status Part::scan_between(const PartKey& first, const PartKey& last, const Scan& scan,
+                          const Visit& visit) const {
+  return this->scan(scan, [&](const RowView& view) {
+    const PartKey key{view.advertiser_id, view.ad_id};
+    if (key >= first && key <= last) visit(view);
+  });
+}
+
+Result<CountryOrder> Part::countries() const {
+  Scan all;
+  all.from_ms = std::numeric_limits<int64_t>::min();
+  all.to_ms = std::numeric_limits<int64_t>::max();
+  all.countries = true;
+  std::map<click::Country, uint64_t> clicks;
+  TRY(scan(all, [&clicks](const RowView& view) {
+    for (size_t i = 0; i < view.countries_size; ++i)
+      clicks[view.countries[i].first] += view.countries[i].second;
+  }));
+  return CountryOrder::of_clicks(clicks);
+}
 
 Result<std::shared_ptr<const Part>> Part::open(FileSystem& files, const std::string& directory,
                                                const PartMeta& meta) {

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/file_system.h"
+#include "store/countries.h"
 #include "store/part_meta.h"
 #include "store/scan.h"
 
@@ -34,6 +35,11 @@ class Part {
   virtual const PartMeta& meta() const = 0;
   /// Visits matching rows in key order.
   virtual Status scan(const Scan& scan, const Visit& visit) const = 0;
+  /// The same of the keys from `first` to `last` alone. Cost, unless overridden: all of scan().
+  virtual Status scan_between(const PartKey& first, const PartKey& last, const Scan& scan,
+                              const Visit& visit) const;
+  /// The countries that occur in it, by falling clicks. Cost, unless overridden: all rows.
+  virtual Result<CountryOrder> countries() const;
   /// Visits the sums per (advertiser, ad) that has matching rows, in key order.
   /// Cost: a block of one ad that lies within the range is not read, its sums
   /// stand in the directory.

@@ -21,20 +21,6 @@ Error row_invalid(size_t index, const char* what) {
   return Error(Errc::invalid, "part: row " + std::to_string(index) + ": " + what);
 }
 
-Status check_rows(const std::vector<Row>& rows, Table table) {
-  const int64_t unit = bucket_ms(table);
-  if (rows.empty()) return Error(Errc::invalid, "part: no rows");
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const int64_t bucket = rows[i].bucket_ms;
-    if (bucket < 0 || bucket % unit != 0 ||
-        bucket / unit > int64_t{std::numeric_limits<uint32_t>::max()}) {
-      return row_invalid(i, "no bucket of this table begins then");
-    }
-    if (i > 0 && !key_less(rows[i - 1], rows[i])) return row_invalid(i, "keys are not rising");
-  }
-  return {};
-}
-
 /// First row of each block, and the number of rows at the end.
 std::vector<size_t> block_bounds(const std::vector<uint32_t>& keys) {
   std::vector<size_t> bounds{0};
@@ -57,41 +43,6 @@ std::vector<size_t> block_bounds(const std::vector<uint32_t>& keys) {
   }
   if (bounds.back() != keys.size()) bounds.push_back(keys.size());
   return bounds;
-}
-
-/// A part in the making: everything but the file.
-struct Image {
-  std::array<std::string, kRegions> sections;
-  std::string dictionary;
-  std::string directory;
-  Footer footer;
-};
-
-Image make_image(Table table, const std::vector<Row>& rows) {
-  Image image;
-  std::vector<uint32_t> keys;
-  KeyDictionary::of_rows(rows, keys).encode(image.dictionary);
-  const CountryOrder countries = CountryOrder::of_rows(rows);
-  countries.encode(image.dictionary);
-  const std::vector<size_t> bounds = block_bounds(keys);
-  std::vector<BlockEntry> blocks;
-  for (size_t i = 0; i + 1 < bounds.size(); ++i) {
-    const size_t size = bounds[i + 1] - bounds[i];
-    blocks.push_back(encode_block(std::span(rows).subspan(bounds[i], size),
-                                  std::span(keys).subspan(bounds[i], size), table, countries,
-                                  image.sections));
-  }
-  Footer& footer = image.footer;
-  footer.table = table;
-  footer.rows = rows.size();
-  footer.blocks = blocks.size();
-  footer.min_bucket = blocks.front().min_bucket;
-  for (const BlockEntry& block : blocks) {
-    footer.min_bucket = std::min(footer.min_bucket, block.min_bucket);
-    footer.max_bucket = std::max(footer.max_bucket, block.max_bucket);
-  }
-  encode_directory(blocks, footer.min_bucket, image.directory);
-  return image;
 }
 
 /// Writes pieces one after the other.
@@ -117,43 +68,107 @@ Status append_piece(Appender& out, std::string_view bytes, Piece& piece) {
 
 }  // namespace
 
-namespace {
+PartWriter::PartWriter(Table table, KeyDictionary keys, CountryOrder countries)
+    : table_(table), keys_(std::move(keys)), countries_(std::move(countries)) {}
 
-Result<PartMeta> write_file(FileSystem& files, const std::string& path, const std::string& name,
-                            Table table, const std::vector<Row>& rows) {
-  Image image = make_image(table, rows);
-  Footer& footer = image.footer;
+Status PartWriter::check(std::span<const Row> rows) const {
+  const int64_t unit = bucket_ms(table_);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const int64_t bucket = rows[i].bucket_ms;
+    if (bucket < 0 || bucket % unit != 0 ||
+        bucket / unit > int64_t{std::numeric_limits<uint32_t>::max()}) {
+      return row_invalid(footer_rows_ + i, "no bucket of this table begins then");
+    }
+    const bool first = footer_rows_ + i == 0;
+    if (!first && !key_less(i == 0 ? last_ : rows[i - 1], rows[i]))
+      return row_invalid(footer_rows_ + i, "keys are not rising");
+  }
+  return {};
+}
+
+Status PartWriter::add(std::span<const Row> rows) {
+  if (rows.empty()) return {};
+  TRY(check(rows));
+  std::vector<uint32_t> keys;
+  keys.reserve(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const bool again = i > 0 && rows[i].ad_id == rows[i - 1].ad_id &&
+                       rows[i].advertiser_id == rows[i - 1].advertiser_id;
+    if (!again) ++next_key_;
+    const uint32_t key = next_key_ - 1;
+    if (key >= keys_.size() || keys_.ad_id(key) != rows[i].ad_id ||
+        keys_.advertiser_id(key) != rows[i].advertiser_id)
+      return row_invalid(footer_rows_ + i, "not the next of the keys");
+    keys.push_back(key);
+  }
+  const std::vector<size_t> bounds = block_bounds(keys);
+  for (size_t i = 0; i + 1 < bounds.size(); ++i) {
+    const size_t size = bounds[i + 1] - bounds[i];
+    blocks_.push_back(encode_block(rows.subspan(bounds[i], size),
+                                   std::span(keys).subspan(bounds[i], size), table_, countries_,
+                                   sections_));
+  }
+  footer_rows_ += rows.size();
+  last_.advertiser_id = rows.back().advertiser_id;
+  last_.ad_id = rows.back().ad_id;
+  last_.bucket_ms = rows.back().bucket_ms;
+  return {};
+}
+
+Result<PartMeta> PartWriter::write(FileSystem& files, const std::string& directory,
+                                   const std::string& name) {
+  if (blocks_.empty()) return Error(Errc::invalid, "part: no rows");
+  if (next_key_ != keys_.size()) return Error(Errc::invalid, "part: a key has no row");
+  const std::string path = directory + "/" + name;
+  auto written = write_file(files, path, name);
+  // On a full disk, half a file each time it is tried again would be the rest of it.
+  if (!written) ignore(files.remove(path), "the caller hears why the part was not written");
+  return written;
+}
+
+Result<PartMeta> PartWriter::write_file(FileSystem& files, const std::string& path,
+                                        const std::string& name) {
+  Footer footer;
+  footer.table = table_;
+  footer.rows = footer_rows_;
+  footer.blocks = blocks_.size();
+  footer.min_bucket = blocks_.front().min_bucket;
+  for (const BlockEntry& block : blocks_) {
+    footer.min_bucket = std::min(footer.min_bucket, block.min_bucket);
+    footer.max_bucket = std::max(footer.max_bucket, block.max_bucket);
+  }
+  std::string dictionary;
+  keys_.encode(dictionary);
+  countries_.encode(dictionary);
+  std::string directory;
+  encode_directory(blocks_, footer.min_bucket, directory);
   auto file = TRY(files.open(path, FileSystem::Open::truncate));
   Appender out(*file);
   TRY(out.append(encode_header()));
   for (size_t i = 0; i < kRegions; ++i) {
-    footer.sections[i] = image.sections[i].size();
-    TRY(out.append(image.sections[i]));
+    footer.sections[i] = sections_[i].size();
+    TRY(out.append(sections_[i]));
   }
-  TRY(append_piece(out, image.dictionary, footer.dictionary));
-  TRY(append_piece(out, image.directory, footer.directory));
+  TRY(append_piece(out, dictionary, footer.dictionary));
+  TRY(append_piece(out, directory, footer.directory));
   const std::string end = encode_footer(footer);
   TRY(out.append(end));
   TRY(file->sync());
   return PartMeta{name,
-                  table,
-                  footer.min_bucket * bucket_ms(table),
-                  footer.max_bucket * bucket_ms(table),
+                  table_,
+                  footer.min_bucket * bucket_ms(table_),
+                  footer.max_bucket * bucket_ms(table_),
                   footer.rows,
                   out.position(),
                   footer_checksum(end)};
 }
 
-}  // namespace
-
 Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
                             const std::string& name, Table table, const std::vector<Row>& rows) {
-  TRY(check_rows(rows, table));
-  const std::string path = directory + "/" + name;
-  auto written = write_file(files, path, name, table, rows);
-  // On a full disk, half a file each time it is tried again would be the rest of it.
-  if (!written) ignore(files.remove(path), "the caller hears why the part was not written");
-  return written;
+  std::vector<uint32_t> keys;
+  PartWriter writer(table, KeyDictionary::of_rows(rows, keys), CountryOrder::of_rows(rows));
+  TRY(writer.add(rows));
+  return writer.write(files, directory, name);
 }
 
 }  // namespace clickmill::store

@@ -1,12 +1,43 @@
 #pragma once
 
+#include <array>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/file_system.h"
+#include "store/block.h"
+#include "store/key_dictionary.h"
 #include "store/part_meta.h"
 
 namespace clickmill::store {
+
+/// A part in the making, some rows at a time: its blocks are held encoded, the rows not.
+/// Thread: one.
+class PartWriter {
+ public:
+  /// `keys`: those that the rows will have, each of them; `countries`: all that they will.
+  PartWriter(Table table, KeyDictionary keys, CountryOrder countries);
+  /// The next rows, sorted by key_less behind those before, all of their keys, distinct; their
+  /// buckets whole and not before 1970 (else Errc::invalid).
+  Status add(std::span<const Row> rows);
+  uint64_t rows() const { return footer_rows_; }
+  /// Writes and syncs the file (not the directory), as write_part() does.
+  Result<PartMeta> write(FileSystem& files, const std::string& directory, const std::string& name);
+
+ private:
+  Status check(std::span<const Row> rows) const;
+  Result<PartMeta> write_file(FileSystem& files, const std::string& path, const std::string& name);
+
+  const Table table_;
+  const KeyDictionary keys_;
+  const CountryOrder countries_;
+  uint32_t next_key_ = 0;
+  Row last_;  ///< of the rows so far, its key alone
+  uint64_t footer_rows_ = 0;
+  std::vector<BlockEntry> blocks_;
+  std::array<std::string, kRegions> sections_;
+};
 
 /// Writes and syncs a part file (not the directory; the caller syncs it once for several).
 /// `rows` are sorted by key_less with distinct keys, their buckets whole and not before 1970

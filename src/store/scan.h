@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -19,6 +20,12 @@ struct Scan {
   bool countries = false;
   bool visitors = false;
   bool estimates = false;  ///< unique_estimate; implied by visitors
+};
+/// What rows of a part are sorted by, before their time.
+struct PartKey {
+  std::string_view advertiser_id;
+  std::string_view ad_id;
+  friend auto operator<=>(const PartKey&, const PartKey&) = default;
 };
 /// A row as a scan shows it: borrowed, valid during the call only. Columns not
 /// asked for are empty. `visitors` is the serialized sketch.

@@ -19,8 +19,8 @@ namespace {
 // The oldest eight parts of one size class become one of the next, so a row is
 // rewritten about once per class and a table keeps at most 7 parts of each.
 constexpr size_t kFanIn = 8;
-// A merge holds its rows in memory, some 300 bytes each. Of the last class that is
-// merged fewer than eight may fit; what they become is large enough to stay.
+// Of the last class that is merged fewer than eight may fit; what they become is large enough
+// to stay. A merge holds the new part in memory, and few of its rows (write_merged).
 constexpr uint64_t kRowsMost = 1 << 19;
 constexpr std::array<uint64_t, Parts::kLevels - 1> kRowsBelow = {8192, 65'536, kRowsMost / 2 + 1};
 
@@ -354,16 +354,16 @@ std::shared_ptr<Parts::Merge> Parts::due_merge(const store::TableTimes& oldest_m
 Status Parts::Merge::run() {
   fail_point("merge.begin");
   const store::PartMeta& first = chosen_.front()->meta();
-  std::vector<store::Row> rows;
-  if (first.max_bucket_ms >= oldest_ms_) rows = TRY(store::read_merged(chosen_, oldest_ms_));
+  store::Merged merged;
+  if (first.max_bucket_ms >= oldest_ms_)
+    merged = TRY(store::write_merged(*disk_, {directory_, name_}, chosen_, oldest_ms_));
   // A part's keys are distinct, so that only what is left out makes a difference.
-  if (deletes()) deleted_ = first.rows - rows.size();
+  if (deletes()) deleted_ = first.rows - merged.rows;
   done_ = true;
-  if (rows.empty()) return {};
-  const auto meta = TRY(store::write_part(*disk_, directory_, name_, table_, rows));
+  if (!merged.part) return {};
   fail_point("merge.written");
   TRY(disk_->sync_directory(directory_));
-  merged_ = TRY(store::Part::open(*disk_, directory_, meta));
+  merged_ = TRY(store::Part::open(*disk_, directory_, *merged.part));
   return {};
 }
 

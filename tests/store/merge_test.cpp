@@ -33,6 +33,46 @@ TEST_CASE_METHOD(StoreFixture, "merge: parts read together are a map of their ro
   const auto merged = read_merged(parts, oldest_ms);
   REQUIRE(merged);
   CHECK((*merged == want));
+  // Written some keys at a time, it is a part of the same.
+  const auto written = write_merged(
+      files, {directory, "merged.part", static_cast<size_t>(random.below(200))}, parts, oldest_ms);
+  if (!written) FAIL(written.error().text());
+  CHECK(written->rows == want.size());
+  CHECK(written->part.has_value() == !want.empty());
+  if (want.empty()) return;
+  const auto again = read_merged({open(*written->part)}, 0);
+  REQUIRE(again);
+  CHECK((*again == want));
+}
+
+TEST_CASE_METHOD(StoreFixture, "merge: a part written in pieces is about as small", "[store]") {
+  Random random(5);
+  const auto rows = random_rows(random, Table::minute, 5, 40, 4'000);
+  const auto half = rows.begin() + static_cast<std::ptrdiff_t>(rows.size() / 2);
+  const auto first = write_and_open({rows.begin(), half}, Table::minute, "1.part");
+  const auto second = write_and_open({half, rows.end()}, Table::minute, "2.part");
+  const auto whole = write(rows, Table::minute, "3.part");
+  const auto merged = write_merged(files, {directory, "4.part", 300}, {first, second}, 0);
+  REQUIRE(merged);
+  CHECK(merged->part->rows == rows.size());
+  CHECK(merged->part->bytes < whole.bytes + whole.bytes / 10);
+}
+
+TEST_CASE_METHOD(StoreFixture, "part: rows come key by key, as they were promised", "[store]") {
+  Random random(6);
+  const std::vector<Row> rows{random_row(random, "adv", "ad_1", kStartMs, 3),
+                              random_row(random, "adv", "ad_2", kStartMs, 3)};
+  const auto writer = [&rows](std::vector<std::pair<std::string, std::string>> keys) {
+    return PartWriter(Table::minute, KeyDictionary::of_keys(keys), CountryOrder::of_rows(rows));
+  };
+  auto other = writer({{"adv", "ad_1"}, {"adv", "ad_3"}});
+  CHECK(other.add(rows).error().code() == Errc::invalid);
+  auto falling = writer({{"adv", "ad_1"}, {"adv", "ad_2"}});
+  REQUIRE(falling.add({rows.data() + 0, 1}));
+  CHECK(falling.add({rows.data() + 0, 1}).error().code() == Errc::invalid);
+  CHECK(falling.write(files, directory, "5.part").error().code() == Errc::invalid);
+  auto none = writer({{"adv", "ad_1"}});
+  CHECK(none.write(files, directory, "6.part").error().code() == Errc::invalid);
 }
 
 TEST_CASE_METHOD(StoreFixture, "merge: parts of two tables are refused", "[store]") {
