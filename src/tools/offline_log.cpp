@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "click/batch.h"
+#include "collector/spool_records.h"
 #include "log/journal.h"
 
 namespace clickmill::tools {
@@ -41,7 +42,9 @@ void OfflineLog::open_segments() {
 }
 
 void OfflineLog::read_journal() {
-  recovered_.resize(partitions());
+  // What is sealed is passed over, or all of the journal would be held in memory.
+  for (const auto& segments : segments_)
+    recovered_.emplace_back(segments ? segments->last() : Offset(0));
   if (!files_.exists(dir_->journal())) return;
   const auto read =
       log::recover_journal(files_, dir_->journal(), log::Journal::Options{}.unsynced_bytes,
@@ -66,7 +69,7 @@ void OfflineLog::read_journal() {
 Status OfflineLog::take(JournalPos position, const log::RecordView& record) {
   ++journal_records_;
   progress_.at([&] { return fmt::format("journal: {} records read", journal_records_); });
-  if (record.kind == log::RecordKind::click || record.kind == log::RecordKind::trim) return {};
+  if (collector::RecoveredSpool::is_of_spool(record.kind)) return {};
   // The ads of a cluster are no clicks.
   if (record.partition.value() == recovered_.size()) return {};
   if (record.partition.value() > recovered_.size()) {
