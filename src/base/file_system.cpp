@@ -99,6 +99,12 @@ int open_flags(FileSystem::Open mode) {
   return O_RDONLY;
 }
 
+/// How many a file has.
+nlink_t names_of(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) ? status.st_nlink : 0;
+}
+
 std::string parent_of(const std::string& path) {
   const auto slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -108,6 +114,8 @@ std::string parent_of(const std::string& path) {
 }  // namespace
 
 Result<std::unique_ptr<File>> PosixFileSystem::open(const std::string& path, Open mode) {
+  // A backup's file may share it; that one keeps its bytes.
+  if (mode == Open::truncate && names_of(path) > 1) TRY(remove(path));
   const int descriptor = ::open(path.c_str(), open_flags(mode) | O_CLOEXEC, 0644);
   if (descriptor < 0) return errno_error("open", path);
   return std::unique_ptr<File>(std::make_unique<PosixFile>(path, descriptor));

@@ -39,9 +39,43 @@ Result<std::unique_ptr<File>> ReservedFileSystem::open(const std::string& path, 
   if (mode == Open::read || path.starts_with(exempt_)) return below_.open(path, mode);
   const bool makes = mode == Open::create || mode == Open::truncate;
   if (makes) TRY(check_room(path));
+  if (makes) made_anew(path);
   auto file = TRY(below_.open(path, mode));
   const uint64_t bytes = makes ? 0 : TRY(file->size());
   return std::unique_ptr<File>(std::make_unique<ReservedFile>(*this, std::move(file), bytes));
+}
+
+std::shared_ptr<void> ReservedFileSystem::hold_removals() {
+  {
+    const std::lock_guard lock(mutex_);
+    ++holds_;
+  }
+  return {this, [](ReservedFileSystem* disk) { disk->end_hold(); }};
+}
+
+void ReservedFileSystem::end_hold() {
+  // Removed under the lock, so that nobody makes one of them anew in between.
+  const std::lock_guard lock(mutex_);
+  if (--holds_ > 0) return;
+  for (const std::string& path : std::exchange(held_back_, {}))
+    ignore(below_.remove(path), "what stays is named by nothing, and the next start removes it");
+}
+
+Status ReservedFileSystem::remove(const std::string& path) {
+  if (!path.starts_with(exempt_)) {
+    const std::lock_guard lock(mutex_);
+    if (holds_ > 0 && below_.exists(path)) {
+      held_back_.insert(path);
+      return {};
+    }
+  }
+  return below_.remove(path);
+}
+
+/// A file of that name is wanted again.
+void ReservedFileSystem::made_anew(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  held_back_.erase(path);
 }
 
 Status ReservedFileSystem::check_room(const std::string& path) {

@@ -53,10 +53,6 @@ std::string record_key(state::Slot slot) {
 
 std::string prefix_of(state::Slot slot) { return std::to_string(slot.value()) + "-"; }
 
-std::string name_of(state::Slot slot, uint64_t number) {
-  return prefix_of(slot) + std::to_string(number) + std::string(kSuffix);
-}
-
 std::string header_of(state::Slot slot, const ImageCover& cover) {
   std::string header = begin_file_header(kFormat);
   ByteWriter writer(header);
@@ -126,6 +122,10 @@ class ImageReader {
 };
 
 }  // namespace
+
+std::string image_file_name(state::Slot slot, uint64_t number) {
+  return prefix_of(slot) + std::to_string(number) + std::string(kSuffix);
+}
 
 void put_image_record(state::Slot slot, const ImageRecord& record, state::Batch& batch) {
   std::string value;
@@ -250,7 +250,7 @@ std::unique_ptr<ImageWriter> TableImages::begin(state::Slot slot, uint64_t numbe
                                                 const ImageCover& cover) {
   if (writing_->exchange(true)) return nullptr;
   const auto job = std::make_shared<ImageWriter::Job>(files_, options_.directory,
-                                                      name_of(slot, number), writing_);
+                                                      image_file_name(slot, number), writing_);
   job->run = [this](std::function<void()> task) { return run(std::move(task)); };
   job->record.number = number;
   job->record.cover = cover;
@@ -268,7 +268,7 @@ std::unique_ptr<ImageWriter> TableImages::begin(state::Slot slot, uint64_t numbe
 
 Result<IdTable> TableImages::read(state::Slot slot, const ImageRecord& record,
                                   int64_t forgotten_before) {
-  const auto path = options_.directory + "/" + name_of(slot, record.number);
+  const auto path = options_.directory + "/" + image_file_name(slot, record.number);
   const auto file = TRY(files_.open(path, FileSystem::Open::read));
   ImageReader reader(*file, record.bytes);
   const uint64_t size = TRY(file->size());
@@ -289,7 +289,8 @@ Result<IdTable> TableImages::read(state::Slot slot, const ImageRecord& record,
 
 void TableImages::remove(state::Slot slot, uint64_t number) {
   constexpr auto kLater = "what stays is removed by the next start";
-  const auto task = [files = &files_, path = options_.directory + "/" + name_of(slot, number)] {
+  const auto task = [files = &files_,
+                     path = options_.directory + "/" + image_file_name(slot, number)] {
     ignore(files->remove(path), kLater);
   };
   ignore(run(task), kLater);
@@ -298,7 +299,7 @@ void TableImages::remove(state::Slot slot, uint64_t number) {
 void TableImages::keep_only(state::Slot slot, std::optional<uint64_t> number) {
   const auto names = files_.list(options_.directory);
   if (!names) return;
-  const auto keep = number ? name_of(slot, *number) : std::string();
+  const auto keep = number ? image_file_name(slot, *number) : std::string();
   for (const auto& name : *names) {
     if (!name.starts_with(prefix_of(slot)) || name == keep) continue;
     ignore(files_.remove(options_.directory + "/" + name), "it costs only its space");

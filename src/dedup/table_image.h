@@ -39,6 +39,9 @@ void remove_image_record(state::Slot slot, state::Batch& batch);
 /// Empty when there is none, or none that can be read.
 Result<std::optional<ImageRecord>> read_image_record(state::Slot slot, state::Store& store);
 
+/// Of the file, in the images' folder.
+std::string image_file_name(state::Slot slot, uint64_t number);
+
 /// A table on its way to its file, a shard at a time.
 /// The worker copies a shard when busy() says that the last one is written;
 /// writing and syncing are the background's. Given up by destruction: the file

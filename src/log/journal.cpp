@@ -46,7 +46,7 @@ Result<std::unique_ptr<Journal>> Journal::open(FileSystem& files, const std::str
   clock.raise(ArrivalMs(recovered.time_ms));
   const uint64_t id = recovered.journal_id != 0 ? recovered.journal_id : secure_random_u64() | 1;
   TRY(journal->files_.adopt(id, {recovered.file_numbers.begin(), recovered.file_numbers.end()}));
-  journal->durable_upto_ = recovered.end;
+  journal->set_durable(recovered.end);
   journal->end_ = recovered.end;
   journal->recovery_ = std::move(recovery);
   // The first click should not wait for a file to be made; on a disk that is full or
@@ -355,7 +355,7 @@ Status Journal::next_file() {
   TRY(files_.advance(durable_upto_));
   abandon_file_ = false;
   end_ = files_.current_begin() + kJournalAlign;
-  durable_upto_ = end_;
+  set_durable(end_);
   noted_durable_ = true;
   return {};
 }
@@ -365,7 +365,7 @@ Status Journal::continue_file() {
   TRY(files_.resume(recovered_.end, recovered_.torn_bytes));
   abandon_file_ = false;
   end_ = recovered_.end;
-  durable_upto_ = end_;
+  set_durable(end_);
   noted_durable_ = false;
   return {};
 }
@@ -397,8 +397,13 @@ Status Journal::sync_unsynced() {
   return {};
 }
 
+void Journal::set_durable(JournalPos position) {
+  durable_upto_ = position;
+  durable_end_ = position.value();
+}
+
 void Journal::complete_unsynced() {
-  durable_upto_ = end_;
+  set_durable(end_);
   noted_durable_ = false;
   auto groups = std::exchange(unsynced_, {});
   for (Group& group : groups) {

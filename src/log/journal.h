@@ -122,6 +122,8 @@ class Journal {
   Health health() const { return health_.load(std::memory_order_relaxed); }
   /// Whether clicks wait in memory because only the reserve is left.
   bool clicks_wait() const { return clicks_wait_.load(std::memory_order_relaxed); }
+  /// Everything before it is durable, and stays as it is.
+  JournalPos durable_end() const { return JournalPos(durable_end_); }
   /// Number of the file that is written now, and how many there are.
   uint64_t current_file() const { return files_.current_number(); }
   uint64_t file_count() const { return files_.count(); }
@@ -166,6 +168,7 @@ class Journal {
   Status next_file();
   Status sync_unsynced();
   void complete_unsynced();
+  void set_durable(JournalPos position);
   void note_health(const Status& done);
   Status wait_if_passing(const Status& failed);
   void fail_queued(const Error& error);
@@ -181,8 +184,9 @@ class Journal {
 
   // Journal thread only.
   std::vector<Group> unsynced_;
-  JournalPos end_;           ///< where the next group goes
-  JournalPos durable_upto_;  ///< everything below is synced
+  JournalPos end_;                        ///< where the next group goes
+  JournalPos durable_upto_;               ///< everything below is synced
+  std::atomic<uint64_t> durable_end_{0};  ///< the same, for others
   int64_t last_sync_ns_ = 0;
   bool noted_durable_ = true;  ///< a group on disk already says so
   uint64_t room_seen_in_ = 0;  ///< number of the file in which room for the next was seen

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/damage.h"
+#include "base/hard_links.h"
 #include "base/logging.h"
 #include "log/journal_reader.h"
 
@@ -219,7 +220,12 @@ Status JournalFiles::recycle(uint64_t number) {
   if (spares < kSparesKept) {
     std::string spare = next_spare_name();
     TRY(disk_.rename(path, spare));
-    freed_.push_back(std::move(spare));
+    // Asked when nobody can find it by its old name any more: a backup reads on in it.
+    if (has_other_names(spare)) {
+      discard(spare);
+    } else {
+      freed_.push_back(std::move(spare));
+    }
   } else {
     TRY(disk_.remove(path));
   }

@@ -54,6 +54,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/file_header.h"
+#include "base/hard_links.h"
 #include "log/compression.h"
 
 namespace clickmill::log {
@@ -246,6 +247,8 @@ Result<std::unique_ptr<SegmentWriter>> SegmentWriter::create(FileSystem& files,
 Result<std::unique_ptr<SegmentWriter>> SegmentWriter::resume(FileSystem& files,
                                                              const std::string& path,
                                                              std::vector<BlockInfo> blocks) {
+  // A manifest that was mended may have forgotten that it was closed, and in a backup since.
+  TRY(break_link(path));
   auto file = TRY(files.open(path, FileSystem::Open::write));
   std::unique_ptr<SegmentWriter> writer(new SegmentWriter(std::move(file), blocks.front().first));
   writer->end_ = blocks.back().end();

@@ -19,12 +19,15 @@
 
 #include <algorithm>
 #include <cstdarg>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <set>
 #include <shared_mutex>
 #include <utility>
 
+#include "base/file_system.h"
+#include "base/hard_links.h"
 #include "base/logging.h"
 
 namespace clickmill::state {
@@ -282,6 +285,17 @@ class RocksDatabase final : public Store {
     return {};
   }
 
+  /// Linked while RocksDB deletes nothing. Its own checkpoints would flush every memtable,
+  /// or copy the write-ahead log at once: the journal's syncs would wait for that.
+  Result<std::vector<FrozenFile>> freeze(const std::string& into) override {
+    auto status = db_->DisableFileDeletions();
+    if (!status.ok()) return error_of(status, "freeze");
+    auto frozen = link_live_files(into);
+    status = db_->EnableFileDeletions(false);
+    if (!status.ok()) return error_of(status, "end of a freeze");
+    return frozen;
+  }
+
   uint64_t memory_bytes() const override {
     uint64_t memtables = 0;
     uint64_t readers = 0;
@@ -291,6 +305,28 @@ class RocksDatabase final : public Store {
   }
 
  private:
+  Result<std::vector<FrozenFile>> link_live_files(const std::string& into) {
+    rocksdb::LiveFilesStorageInfoOptions options;
+    options.wal_size_for_flush = std::numeric_limits<uint64_t>::max();
+    std::vector<rocksdb::LiveFileStorageInfo> live;
+    const auto status = db_->GetLiveFilesStorageInfo(options, &live);
+    if (!status.ok()) return error_of(status, "freeze");
+    std::vector<FrozenFile> frozen;
+    for (const auto& file : live) {
+      const std::string to = into + "/" + file.relative_filename;
+      const bool immutable = file.file_type == rocksdb::kTableFile;
+      frozen.push_back({file.relative_filename, file.size, immutable});
+      if (file.replacement_contents.empty()) {
+        TRY(add_name(file.directory + "/" + file.relative_filename, to));
+        continue;
+      }
+      PosixFileSystem files;
+      const auto copy = TRY(files.open(to, FileSystem::Open::create));
+      TRY(copy->write_at(0, file.replacement_contents));
+    }
+    return frozen;
+  }
+
   static rocksdb::Status add(rocksdb::WriteBatch& writes, rocksdb::ColumnFamilyHandle* family,
                              const Batch::Operation& operation) {
     using Kind = Batch::Operation::Kind;

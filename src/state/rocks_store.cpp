@@ -51,6 +51,13 @@ class RocksStore final : public Store {
     TRY(check_room());
     return change([&](Store& database) { return database.settle_space(space); });
   }
+  Result<std::vector<FrozenFile>> freeze(const std::string& into) override {
+    const Opened opened = now();
+    auto frozen = opened.database->freeze(into);
+    // Another one may have been opened meanwhile, and have removed what this one names.
+    if (opened.fail_stop->stopped()) return not_written(*opened.fail_stop);
+    return frozen;
+  }
   Status maintain() override {
     return change([](Store& database) { return database.maintain(); });
   }

@@ -62,6 +62,13 @@ class Batch {
   std::vector<Operation> operations_;
 };
 
+/// A file of a store, as of one moment: its first `bytes` bytes.
+struct FrozenFile {
+  std::string name;
+  uint64_t bytes = 0;
+  bool immutable = false;  ///< else it may grow behind them
+};
+
 /// The stream's durable state: one RocksDB per process, shared by all
 /// partitions; in tests and simulation a map in memory.
 /// Errors: any answer but "not found" that RocksDB gives is an Error: corrupt is
@@ -90,6 +97,10 @@ class Store {
   virtual Status settle_space(const Space& space) = 0;
   /// What the store itself wants done now and then, in the background.
   virtual Status maintain() { return {}; }
+  /// Gives the files that the store consists of after its last commit further names in the
+  /// folder `into`, which is empty and on the same file system. A store opened on copies of
+  /// them holds what was committed before the call, and maybe more. Writes nothing else.
+  virtual Result<std::vector<FrozenFile>> freeze(const std::string& into);
   /// Bytes in memory (block cache, memtables, filters), for the memory metric.
   virtual uint64_t memory_bytes() const = 0;
 };

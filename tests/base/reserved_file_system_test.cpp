@@ -41,4 +41,32 @@ TEST_CASE("reserved file system: what needs more of the disk is refused below th
   CHECK(disk.remove("data/part2"));
 }
 
+TEST_CASE("reserved file system: removals can be held back", "[base]") {
+  using Open = FileSystem::Open;
+  simulation::SimFileSystem below{1};
+  REQUIRE(below.create_directories("data/journal"));
+  ReservedFileSystem disk(below, "data/journal");
+  for (const char* path : {"data/a", "data/b", "data/c", "data/journal/1"})
+    REQUIRE(disk.open(path, Open::create));
+  auto hold = disk.hold_removals();
+  {
+    const auto another = disk.hold_removals();
+    for (const char* path : {"data/a", "data/b", "data/c", "data/journal/1"})
+      REQUIRE(disk.remove(path));
+  }
+  CHECK(below.exists("data/a"));
+  CHECK_FALSE(below.exists("data/journal/1"));
+  CHECK(disk.remove("data/none").error().code() == Errc::not_found);
+  // These two are wanted again.
+  REQUIRE(disk.open("data/b", Open::truncate));
+  REQUIRE(disk.open("data/new", Open::create));
+  REQUIRE(disk.rename("data/new", "data/c"));
+  hold.reset();
+  CHECK_FALSE(below.exists("data/a"));
+  CHECK(below.exists("data/b"));
+  CHECK(below.exists("data/c"));
+  CHECK(disk.remove("data/b"));
+  CHECK_FALSE(below.exists("data/b"));
+}
+
 }  // namespace clickmill
