@@ -56,6 +56,8 @@ struct Context {
   std::function<std::vector<std::string>()> warnings;
   /// The configuration service that has the ads; empty: this node has them.
   std::string catalog_url = {};
+  /// Of the cluster that this node belongs to; 0: none yet. Null: it is alone.
+  std::function<uint64_t()> cluster_id = nullptr;
   /// The other nodes; null: there are none.
   const cluster::Peers* peers = nullptr;
   /// What has been deleted from the store; null: nothing.

@@ -28,8 +28,17 @@ constexpr const char* kPosition = "Clickmill-Position";
 /// How far the answer has read, for who goes on to another node.
 http::Response with_position(const Context& context, std::string&& position,
                              http::Response response) {
-  if (context.peers != nullptr) response.headers.emplace_back(kPosition, std::move(position));
+  if (context.cluster_id)
+    response.headers.emplace_back(kPosition, cluster::position_in(context.cluster_id(), position));
   return response;
+}
+
+/// No waiting helps, and an answer would silently take back what the client has seen.
+http::Response lost_position() {
+  return http::problem(409,
+                       "it was given by another cluster, or before this one was restored from a "
+                       "backup; ask again without it",
+                       kPosition);
 }
 
 http::Response answer_clicks(const Context& context, const http::Principal& who,
@@ -61,8 +70,11 @@ void run_query(Context& context, http::RequestPtr request, http::Responder respo
            [&context, request = std::move(request), parse, work]() -> http::Response {
              const auto parsed = parse(parse_query(request->query));
              if (const auto* error = std::get_if<ParamError>(&parsed)) return problem_of(*error);
-             const auto at_least =
-                 cluster::parse_position(request->header(kPosition), context.partitions);
+             std::string_view position = request->header(kPosition);
+             const uint64_t given_by = cluster::take_cluster_id(position);
+             const uint64_t own = context.cluster_id ? context.cluster_id() : 0;
+             const auto at_least = cluster::parse_position(position, context.partitions);
+             if (at_least && given_by != 0 && given_by != own) return lost_position();
              if (!at_least) return http::problem(400, "it is none that an answer gave", kPosition);
              return work(std::get<0>(parsed), *at_least);
            });

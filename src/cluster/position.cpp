@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace clickmill::cluster {
 namespace {
+
+constexpr size_t kIdDigits = 16;
 
 template <typename Number>
 bool take_number(std::string_view& text, Number& out) {
@@ -25,6 +28,21 @@ std::string position_text(const std::vector<PartitionId>& ids,
     out += fmt::format("{}:{}", ids[i].value(), versions[i].applied.value());
   }
   return out;
+}
+
+std::string position_in(uint64_t cluster_id, const std::string& position) {
+  return fmt::format("{:016x}/{}", cluster_id, position);
+}
+
+uint64_t take_cluster_id(std::string_view& text) {
+  uint64_t id = 0;
+  const char* const digits_end = text.data() + std::min(kIdDigits, text.size());
+  const auto [end, error] = std::from_chars(text.data(), digits_end, id, 16);
+  if (text.size() <= kIdDigits || text[kIdDigits] != '/' || error != std::errc() ||
+      end != digits_end)
+    return 0;
+  text.remove_prefix(kIdDigits + 1);
+  return id;
 }
 
 std::optional<Position> parse_position(std::string_view text, uint32_t partitions) {

@@ -190,6 +190,11 @@ void Peering::stop() {
   if (links_) links_->stop();
 }
 
+uint64_t Peering::cluster_id() const {
+  const std::lock_guard lock(mutex_);
+  return founding_.founded() ? founding_.founded()->cluster_id : 0;
+}
+
 std::vector<std::string> Peering::reasons() const {
   const std::lock_guard lock(mutex_);
   auto reasons = founding_.why_waiting();

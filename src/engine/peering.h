@@ -44,6 +44,8 @@ class Peering final : public peer::Receiver {
   Status wait_until_founded(const std::atomic<bool>& stopping);
   void stop();
 
+  /// 0: it belongs to none yet. Thread: any.
+  uint64_t cluster_id() const;
   /// Why this node is no full member yet. Thread: any.
   std::vector<std::string> reasons() const;
   /// After connect().

@@ -48,6 +48,8 @@ void RunningNode::open_api() {
       .not_ready = [this] { return not_ready(); },
       .warnings = [this] { return warnings(); },
       .catalog_url = config_.catalog.url,
+      .cluster_id =
+          peering_ ? [this] { return peering_->cluster_id(); } : std::function<uint64_t()>(),
       .peers = machine_->peers(),
       .retention = &machine_->retention(),
   });

@@ -24,5 +24,24 @@ TEST_CASE("position: anything else is none", "[cluster]") {
     CHECK_FALSE(parse_position(text, 64));
 }
 
+TEST_CASE("position: says which cluster gave it", "[cluster]") {
+  const std::string given = position_in(0xf35acc7f6f095a09, "3:8120,17:44");
+  CHECK(given == "f35acc7f6f095a09/3:8120,17:44");
+  std::string_view text = given;
+  CHECK(take_cluster_id(text) == 0xf35acc7f6f095a09);
+  CHECK(text == "3:8120,17:44");
+  text = "00000000000000a7/";
+  CHECK(take_cluster_id(text) == 0xa7);
+  CHECK(text.empty());
+  // What names none stays as it is, for parse_position() to judge.
+  for (const std::string_view none : {"", "3:8120", "f35acc7f6f095a0/3:1", "f35acc7f6f095a09",
+                                      "/3:1", "f35acc7f6f095a0x/3:1", "+35acc7f6f095a09/3:1"}) {
+    CAPTURE(none);
+    text = none;
+    CHECK(take_cluster_id(text) == 0);
+    CHECK(text == none);
+  }
+}
+
 }  // namespace
 }  // namespace clickmill::cluster

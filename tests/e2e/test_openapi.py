@@ -239,6 +239,9 @@ def ask_counts(described):
     ask(200, "get", f"/v1/metrics/clicks?advertiser_id=adv_1&{day}&granularity=1h")
     ask(200, "get", f"/v1/metrics/clicks?advertiser_id=*&{day}&granularity=1h&format=json&fill=zero")
     ask(400, "get", "/v1/metrics/clicks?ad_id=ad_1")
+    elsewhere = {"Clickmill_Position": "f35acc7f6f095a09/0:1"}  # another cluster's
+    ask(409, "get", f"/v1/metrics/clicks?ad_id=ad_1&{day}", **elsewhere)
+    ask(409, "get", "/v1/metrics/top?minutes=60", **elsewhere)
     ask(404, "get", f"/v1/metrics/clicks?ad_id=nobody&{day}")
     ask(200, "get", "/v1/metrics/top?minutes=60&n=1&country=DE")
     top = ask(200, "get", f"/v1/metrics/top?{day}&advertiser_id=adv_1").json()
