@@ -22,6 +22,7 @@
 #include "engine/engine.h"
 #include "query/zone_files.h"
 #include "sinks/sinks.h"
+#include "tools/backup_command.h"
 #include "tools/help.h"
 #include "tools/log_commands.h"
 #include "tools/recount_command.h"
@@ -174,10 +175,11 @@ int check_config(const std::vector<std::string>& arguments) {
   return kOk;
 }
 
+tools::Print to(std::FILE* file) {
+  return [file](const std::string& line) { std::fputs((line + "\n").c_str(), file); };
+}
+
 int recount(const std::vector<std::string>& arguments) {
-  const auto to = [](std::FILE* file) {
-    return [file](const std::string& line) { std::fputs((line + "\n").c_str(), file); };
-  };
   return tools::recount_command(arguments, to(stdout), to(stderr));
 }
 
@@ -198,6 +200,14 @@ int recover_clock(const std::vector<std::string>& arguments) {
   }
   for (const std::string& line : done->report) std::fputs((line + "\n").c_str(), stdout);
   return done->outcome == tools::ClockRecovery::Outcome::planned ? kFoundWrong : kOk;
+}
+
+int backup(const std::vector<std::string>& arguments) {
+  return tools::backup_command(arguments, to(stdout), to(stderr));
+}
+
+int restore(const std::vector<std::string>& arguments) {
+  return tools::restore_command(arguments, to(stdout), to(stderr));
 }
 
 int recover(const std::vector<std::string>& arguments) {
@@ -237,6 +247,8 @@ constexpr Command kCommands[] = {
     {"retention", tools::retention_command},
     {"recover", recover},
     {"recount", recount},
+    {"backup", backup},
+    {"restore", restore},
     {"--version", version},
 };
 

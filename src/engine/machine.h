@@ -138,6 +138,7 @@ class Machine {
   /// After recover().
   log::Upkeep& upkeep() { return *upkeep_; }
   const state::Store& state() const { return *state_; }
+  state::Store& state() { return *state_; }
   store::Retention& retention() { return *retention_; }
 
  private:

@@ -124,6 +124,8 @@ void RunningNode::begin_counting() {
   }
   counting_ = true;
   if (sinks_) sinks_->start();
+  backups_ = std::make_unique<BackupDesk>(*dir_, *machine_, files_, clock_);
+  backups_->start();
   early_.open();
   const std::lock_guard lock(mutex_);
   settled_ = true;
@@ -203,6 +205,7 @@ void RunningNode::stop() {
   if (peering_ && counting_) machine_->peers()->hand_over_all();
   lose(Error(Errc::closed, "the node was stopped"));
   early_.refuse(true);
+  if (backups_) backups_->stop();
   if (sinks_) sinks_->stop();
   if (counting_) log_reader_->end_following();
   if (server_) server_->stop(kDrainMs);

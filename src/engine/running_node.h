@@ -16,6 +16,7 @@
 #include "collector/cors.h"
 #include "collector/enricher.h"
 #include "collector/trusted_proxies.h"
+#include "engine/backup_desk.h"
 #include "engine/data_dir.h"
 #include "engine/early_requests.h"
 #include "engine/edge.h"
@@ -123,6 +124,7 @@ class RunningNode {
 
   /// Opens what counts, behind the redirects.
   std::unique_ptr<Recovery> recovery_;
+  std::unique_ptr<BackupDesk> backups_;  ///< once it counts
   /// Guards the outcome of the recovery, the wait for it, and the trouble, between the
   /// main thread, the recovery's, and those that answer requests.
   std::mutex mutex_;
