@@ -87,7 +87,7 @@ struct Config {
     friend bool operator==(const CatalogSource&, const CatalogSource&) = default;
   } catalog;
   std::vector<http::Key> keys;
-  std::vector<sinks::KafkaSettings> sinks;
+  std::vector<sinks::Settings> sinks;
   struct Tls {
     std::string cert;
     std::string key;

@@ -50,8 +50,9 @@ Status RunningNode::start() {
   TRY(open_machine());
   open_api();
   sinks_ = TRY(sinks::Sinks::open(
-      config_.sinks, {files_, dir_->path(), config_.node_id, config_.log.partitions, *log_reader_,
-                      *reader_, clock_, metrics_, machine_->peers()}));
+      config_.sinks,
+      {files_, dir_->path(), config_.node_id, config_.log.partitions, *log_reader_, *reader_,
+       *review_, &machine_->retention(), clock_, metrics_, machine_->peers()}));
   Recovery::Outcome outcome;
   if (peering_) {
     outcome.first = [this](const std::atomic<bool>& stopping) {

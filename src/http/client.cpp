@@ -13,8 +13,8 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/read.hpp>
+#include <boost/beast/http/span_body.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <chrono>
@@ -47,6 +47,7 @@ int64_t now_ms() {
 struct Call {
   Method method = Method::get;
   std::string path;
+  std::shared_ptr<const std::string> body;  ///< null: none
   int64_t deadline_ms = 0;
   Client::Done done;
   bool again = false;  ///< a kept connection lost it once
@@ -239,6 +240,9 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
     request_.set(beast_http::field::accept, "application/json");
     request_.set(beast_http::field::user_agent, "clickmill/" CLICKMILL_VERSION);
     for (const auto& [name, value] : owner_->options->headers) request_.set(name, value);
+    // Held here: a write that is cut off outlives its call.
+    body_ = call_->body;
+    if (body_) request_.body() = {body_->data(), body_->size()};
     request_.prepare_payload();
     parser_.emplace();
     parser_->body_limit(owner_->options->body_bytes_most);
@@ -262,6 +266,8 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
   void finish() {
     Client::Reply reply{static_cast<int>(parser_->get().result_int()),
                         std::move(parser_->get().body())};
+    if (const std::string& wanted = owner_->options->reply_header; !wanted.empty())
+      reply.header = std::string(parser_->get()[wanted]);
     const bool keep = parser_->get().keep_alive();
     auto call = std::exchange(call_, std::nullopt);
     used_ = true;
@@ -294,7 +300,8 @@ class StreamLink final : public Link, public std::enable_shared_from_this<Stream
   const Url& url_;
   Stream stream_;
   std::optional<Call> call_;
-  beast_http::request<beast_http::empty_body> request_;
+  beast_http::request<beast_http::span_body<const char>> request_;
+  std::shared_ptr<const std::string> body_;  // what it points to
   std::optional<beast_http::response_parser<beast_http::string_body>> parser_;
   boost::beast::flat_buffer buffer_;
   int64_t idle_since_ms_ = 0;
@@ -313,7 +320,12 @@ class Client::Impl {
         work_(context_.get_executor()),
         tls_(asio::ssl::context::tls_client) {
     error_code ignored;
-    tls_.set_default_verify_paths(ignored);
+    if (options_.ca_file.empty()) {
+      tls_.set_default_verify_paths(ignored);
+    } else {
+      // One that can't be read vouches for nobody.
+      tls_.load_verify_file(options_.ca_file, ignored);
+    }
     tls_.set_verify_mode(asio::ssl::verify_peer, ignored);
     owner_ = std::make_shared<Owner>();
     owner_->options = &options_;
@@ -346,9 +358,11 @@ class Client::Impl {
     owner_->resolver->end();
   }
 
-  void send(Method method, std::string path, int64_t timeout_ms, Done done) {
+  void send(Method method, std::string path, std::shared_ptr<const std::string> body,
+            int64_t timeout_ms, Done done) {
     if (stopped_) return done(Error(Errc::closed, "the client was stopped"));
-    Call call{method, std::move(path), now_ms() + timeout_ms, std::move(done), false};
+    Call call{method, std::move(path), std::move(body), now_ms() + timeout_ms, std::move(done),
+              false};
     asio::post(context_, [this, call = std::make_shared<Call>(std::move(call))] {
       if (stopping_) return call->done(Error(Errc::closed, "the client was stopped"));
       if (waiting_.size() >= options_.waiting_most)
@@ -446,13 +460,22 @@ class Client::Impl {
 
 Client::Client(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Client::~Client() { stop(); }
-void Client::send(Method method, std::string path, int64_t timeout_ms, Done done) {
-  impl_->send(method, std::move(path), timeout_ms, std::move(done));
+void Client::send(Method method, std::string path, std::shared_ptr<const std::string> body,
+                  int64_t timeout_ms, Done done) {
+  impl_->send(method, std::move(path), std::move(body), timeout_ms, std::move(done));
 }
 void Client::every(uint32_t interval_ms, std::function<void()> task) {
   impl_->every(interval_ms, std::move(task));
 }
 void Client::start() { impl_->start(); }
 void Client::stop() { impl_->stop(); }
+
+Status check_ca_file(const std::string& path) {
+  asio::ssl::context context(asio::ssl::context::tls_client);
+  error_code ec;
+  context.load_verify_file(path, ec);
+  if (ec) return Error(Errc::invalid, path + ": no certificates could be read: " + ec.message());
+  return {};
+}
 
 }  // namespace clickmill::http

@@ -23,10 +23,10 @@ struct Url {
 /// Errc::invalid says what is wrong; a query, a fragment or a user is.
 Result<Url> parse_url(std::string_view text);
 
-/// Sends requests without a body to one server, over a few connections that are kept
-/// alive and used again. A GET that a kept connection lost is sent once more on a
-/// new one; nothing else is repeated here. Over TLS the server's certificate must
-/// be valid for its name by the system's authorities.
+/// Sends requests to one server, over a few connections that are kept alive and used
+/// again. A GET that a kept connection lost is sent once more on a new one; nothing else
+/// is repeated here. Over TLS the server's certificate must be valid for its name by the
+/// system's authorities, or by those of a file.
 ///
 /// Owns one thread, `io-client`, on which all callbacks come.
 /// Thread: construct, every, start, stop on one; get, send any.
@@ -39,10 +39,13 @@ class Client {
     size_t waiting_most = 2'048;  ///< requests that wait for a connection
     uint64_t body_bytes_most = 64 * 1024;
     int64_t idle_ms_most = 30'000;  ///< a connection unused for longer is closed
+    std::string ca_file;            ///< PEM; empty: the system's authorities
+    std::string reply_header;       ///< the one that replies are wanted with
   };
   struct Reply {
     int status = 0;
     std::string body;
+    std::string header = {};  ///< value of Options::reply_header
   };
   /// Errc::busy: timed out, or too many wait. Errc::io: no connection, or a broken
   /// answer. Errc::closed: stopped.
@@ -57,8 +60,14 @@ class Client {
   void get(std::string path, int64_t timeout_ms, Done done) {
     send(Method::get, std::move(path), timeout_ms, std::move(done));
   }
-  /// The same with another method: get, post or delete_.
-  void send(Method method, std::string path, int64_t timeout_ms, Done done);
+  /// The same with another method: get, post or delete_; a post may have a body.
+  void send(Method method, std::string path, int64_t timeout_ms, Done done) {
+    send(method, std::move(path), nullptr, timeout_ms, std::move(done));
+  }
+  void post(std::string path, std::shared_ptr<const std::string> body, int64_t timeout_ms,
+            Done done) {
+    send(Method::post, std::move(path), std::move(body), timeout_ms, std::move(done));
+  }
   /// Runs `task` on the client's thread every `interval_ms` until stop.
   void every(uint32_t interval_ms, std::function<void()> task);
   void start();
@@ -66,8 +75,13 @@ class Client {
   void stop();
 
  private:
+  void send(Method method, std::string path, std::shared_ptr<const std::string> body,
+            int64_t timeout_ms, Done done);
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// Whether authorities can be read from the file. Errc::invalid: why not.
+Status check_ca_file(const std::string& path);
 
 }  // namespace clickmill::http

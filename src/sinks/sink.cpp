@@ -30,20 +30,10 @@ Sink::Sink(Options options, Log log, Positions positions, Clock& clock, Metrics&
     : options_(std::move(options)),
       log_(log),
       clock_(clock),
-      sent_(metrics.counter("clickmill_sink_sent_total",
-                            "Clicks that a sink has taken, those that were sent again too",
-                            fmt::format("sink=\"{}\"", options_.name))),
-      errors_(metrics.counter("clickmill_sink_errors_total", "Failures of a sink",
-                              fmt::format("sink=\"{}\"", options_.name))),
+      figures_(metrics, options_.name),
       skipped_(metrics.counter("clickmill_sink_skipped_offsets_total",
                                "Offsets that retention dropped before a sink had read them",
                                fmt::format("sink=\"{}\"", options_.name))),
-      lag_offsets_(metrics.gauge("clickmill_sink_lag_offsets",
-                                 "Committed offsets led here that a sink has not taken yet",
-                                 fmt::format("sink=\"{}\"", options_.name))),
-      lag_seconds_(metrics.gauge("clickmill_sink_lag_seconds",
-                                 "Age of the oldest of them, as far as it is known",
-                                 fmt::format("sink=\"{}\"", options_.name))),
       positions_(std::move(positions)),
       places_(options_.partitions) {
   for (size_t i = 0; i < places_.size(); ++i) {
@@ -71,10 +61,10 @@ bool Sink::stopping() const {
 }
 
 std::string Sink::warning() const {
-  const int64_t seconds = lag_seconds_.value();
+  const int64_t seconds = figures_.lag_seconds.value();
   if (seconds < kBehindSeconds) return {};
   std::string text = fmt::format("sink {}: {} offsets have not arrived there, for {} minutes",
-                                 options_.name, lag_offsets_.value(), seconds / 60);
+                                 options_.name, figures_.lag_offsets.value(), seconds / 60);
   const std::lock_guard lock(trouble_mutex_);
   return trouble_.empty() ? text : text + ": " + trouble_;
 }
@@ -172,7 +162,7 @@ void Sink::look_at(Place& place, const cluster::Partition::State& state) {
         fmt::format("{}: partition {}: its log ends at offset {}, and up to {} was sent: the "
                     "log was set back, and these offsets come again with other clicks",
                     options_.name, state.id.value(), state.last.value(), feed.arrived().value()));
-    errors_.add();
+    figures_.errors.add();
     feed.begin_after(state.last);
     positions_.set(state.id, feed.arrived());
   }
@@ -258,7 +248,7 @@ Status Sink::serve(int wait_ms) {
   });
   settle();
   if (const size_t errors = broker_->errors(); errors > broker_errors_) {
-    errors_.add(errors - std::exchange(broker_errors_, errors));
+    figures_.errors.add(errors - std::exchange(broker_errors_, errors));
     const std::lock_guard lock(trouble_mutex_);
     trouble_ = broker_->last_error();
   }
@@ -274,7 +264,7 @@ void Sink::settle() {
     positions_.set(place.feed->id(), place.feed->arrived());
   }
   if (messages == 0) return;
-  sent_.add(messages);
+  figures_.sent.add(messages);
   open_again_.succeeded();
 }
 
@@ -291,7 +281,7 @@ void Sink::begin_again(const std::string& why) {
 }
 
 void Sink::failed(std::string why) {
-  errors_.add();
+  figures_.errors.add();
   log_warn("sinks", fmt::format("{}: {}", options_.name, why));
   const std::lock_guard lock(trouble_mutex_);
   trouble_ = std::move(why);
@@ -319,18 +309,16 @@ void Sink::measure() {
   int64_t oldest = now;
   for (Place& place : places_) {
     const Feed& feed = *place.feed;
-    if (!place.leads || feed.arrived() >= place.committed) {
-      place.behind_since = 0;
-      continue;
-    }
+    if (!place.leads) place.behind.reset();
+    if (place.leads) place.behind.look(feed.arrived(), place.committed, now);
+    if (place.behind.since_ms() == 0) continue;
     offsets += place.committed - feed.arrived();
-    if (place.behind_since == 0) place.behind_since = now;
-    oldest = std::min(oldest, place.behind_since);
+    oldest = std::min(oldest, place.behind.since_ms());
     if (const auto log_time = feed.oldest(); log_time && *log_time > LogMs(0))
       oldest = std::min(oldest, log_time->value());
   }
-  lag_offsets_.set(static_cast<int64_t>(offsets));
-  lag_seconds_.set((now - oldest) / 1000);
+  figures_.lag_offsets.set(static_cast<int64_t>(offsets));
+  figures_.lag_seconds.set((now - oldest) / 1000);
   if (offsets != 0) return;
   const std::lock_guard lock(trouble_mutex_);
   trouble_.clear();

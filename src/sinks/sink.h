@@ -12,10 +12,11 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
-#include "base/metrics.h"
 #include "cluster/version_reader.h"
 #include "sinks/broker.h"
 #include "sinks/feed.h"
+#include "sinks/figures.h"
+#include "sinks/outlet.h"
 #include "sinks/positions.h"
 
 namespace clickmill::sinks {
@@ -26,7 +27,7 @@ namespace clickmill::sinks {
 /// A message may be sent again: after a kill, another leader's, or after a failure. (partition,
 /// offset) tells it from others.
 /// Thread: start, stop on one thread; others any.
-class Sink {
+class Sink final : public Outlet {
  public:
   struct Options {
     std::string name;
@@ -45,28 +46,24 @@ class Sink {
     const cluster::VersionReader& states;
   };
   Sink(Options options, Log log, Positions positions, Clock& clock, Metrics& metrics);
-  ~Sink() { stop(); }
+  ~Sink() override { stop(); }
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
 
-  /// The partitions can be asked.
-  void start();
-  /// Gives what is under way a moment, and keeps how far it has come.
-  void stop();
-  const std::string& name() const { return options_.name; }
-  /// For people, when it is minutes behind; empty: it isn't.
-  std::string warning() const;
-  /// How far it has come, for the same sink of other nodes.
-  std::string told() const;
+  void start() override;
+  void stop() override;
+  const std::string& name() const override { return options_.name; }
+  std::string warning() const override;
+  std::string told() const override;
 
  private:
   struct Place {
     std::unique_ptr<Feed> feed;
     std::string leader;
     bool leads = false;
-    bool is_due = false;       ///< something is committed that was not read
-    bool follows = false;      ///< is told when there is
-    int64_t behind_since = 0;  ///< wall clock; 0: everything has arrived
+    bool is_due = false;   ///< something is committed that was not read
+    bool follows = false;  ///< is told when there is
+    Behind behind;
     Offset committed;
   };
   /// Shared with those who wake it, which may be called after its end.
@@ -102,11 +99,8 @@ class Sink {
   const Options options_;
   const Log log_;
   Clock& clock_;
-  Counter& sent_;
-  Counter& errors_;
+  const Figures figures_;
   Counter& skipped_;
-  Gauge& lag_offsets_;
-  Gauge& lag_seconds_;
   const std::shared_ptr<Wakeups> wakeups_ = std::make_shared<Wakeups>();
 
   // Of the sink's thread.

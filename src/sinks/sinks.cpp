@@ -2,47 +2,94 @@
 
 #include <utility>
 
+#include "sinks/clickhouse_table.h"
 #include "sinks/kafka_broker.h"
+#include "sinks/minutes.h"
+#include "sinks/sink.h"
 
 namespace clickmill::sinks {
+namespace {
 
-Status check_settings(const std::vector<KafkaSettings>& settings) {
-  for (size_t i = 0; i < settings.size(); ++i)
-    TRY(check_kafka(settings[i], "sinks[" + std::to_string(i) + "]"));
+using Ask = std::function<void(const std::string& node, std::function<void(std::string)>)>;
+
+Status check(const KafkaSettings& settings, const std::string& key) {
+  return check_kafka(settings, key);
+}
+Status check(const ClickHouseSettings& settings, const std::string& key) {
+  return check_clickhouse(settings, key);
+}
+
+/// Null: the node is alone.
+Ask ask_of(const Sinks::Node& node, const std::string& name) {
+  if (node.peers == nullptr) return nullptr;
+  return [calls = &node.peers->calls(), name](const std::string& peer,
+                                              std::function<void(std::string)> told) {
+    calls->ask(peer, cluster::CallKind::sink, name, [told](Result<std::string> answer) {
+      if (answer) told(*std::move(answer));
+    });
+  };
+}
+
+template <typename Options>
+Options options_of(const Sinks::Node& node, const std::string& name) {
+  Options options;
+  options.name = name;
+  options.node_id = node.node_id;
+  options.partitions = node.partitions;
+  options.ask = ask_of(node, name);
+  return options;
+}
+
+Error not_known(Error error, const std::string& name) {
+  return std::move(error).with_context(
+      "sink " + name +
+      ": how far it came is not known; without this file it sends all that is kept again");
+}
+
+// To begin anew would send everything again, and to go on anywhere else would lose clicks: so a
+// damaged file is for the operator.
+
+Result<std::unique_ptr<Outlet>> make(const KafkaSettings& settings, const Sinks::Node& node,
+                                     const std::string& folder) {
+  auto positions =
+      Positions::open(node.files, folder + "/" + settings.name + ".positions", node.partitions);
+  if (!positions) return not_known(std::move(positions).error(), settings.name);
+  auto options = options_of<Sink::Options>(node, settings.name);
+  options.open = [settings] { return open_kafka(settings); };
+  return std::unique_ptr<Outlet>(
+      std::make_unique<Sink>(std::move(options), Sink::Log{node.log, node.states},
+                             *std::move(positions), node.clock, node.metrics));
+}
+
+Result<std::unique_ptr<Outlet>> make(const ClickHouseSettings& settings, const Sinks::Node& node,
+                                     const std::string& folder) {
+  auto progress =
+      Progress::open(node.files, folder + "/" + settings.name + ".progress", node.partitions);
+  if (!progress) return not_known(std::move(progress).error(), settings.name);
+  return std::unique_ptr<Outlet>(std::make_unique<Minutes>(
+      options_of<Minutes::Options>(node, settings.name),
+      MinuteFeed::Source{node.log, node.states, node.review, node.retention},
+      Minutes::Target{open_clickhouse(settings), *std::move(progress)}, node.clock, node.metrics));
+}
+
+}  // namespace
+
+Status check_settings(const std::vector<Settings>& settings) {
+  for (size_t i = 0; i < settings.size(); ++i) {
+    const std::string key = "sinks[" + std::to_string(i) + "]";
+    TRY(std::visit([&](const auto& one) { return check(one, key); }, settings[i]));
+  }
   return {};
 }
 
-Result<std::unique_ptr<Sinks>> Sinks::open(const std::vector<KafkaSettings>& settings, Node node) {
+Result<std::unique_ptr<Sinks>> Sinks::open(const std::vector<Settings>& settings, Node node) {
   if (settings.empty()) return std::unique_ptr<Sinks>();
   auto sinks = std::make_unique<Sinks>();
   const std::string folder = node.data_dir + "/sinks";
   TRY(node.files.create_directories(folder));
-  for (const KafkaSettings& one : settings) {
-    auto positions =
-        Positions::open(node.files, folder + "/" + one.name + ".positions", node.partitions);
-    // To begin anew would send everything again, and to go on anywhere else would lose clicks.
-    if (!positions) {
-      return std::move(positions.error())
-          .with_context("sink " + one.name +
-                        ": how far it came is not known; without this file it sends all clicks "
-                        "that are kept again");
-    }
-    Sink::Options options;
-    options.name = one.name;
-    options.node_id = node.node_id;
-    options.partitions = node.partitions;
-    options.open = [one] { return open_kafka(one); };
-    if (node.peers != nullptr) {
-      options.ask = [calls = &node.peers->calls(), name = one.name](
-                        const std::string& peer, std::function<void(std::string)> told) {
-        calls->ask(peer, cluster::CallKind::sink, name, [told](Result<std::string> answer) {
-          if (answer) told(*std::move(answer));
-        });
-      };
-    }
-    sinks->sinks_.push_back(
-        std::make_unique<Sink>(std::move(options), Sink::Log{node.log, node.states},
-                               *std::move(positions), node.clock, node.metrics));
+  for (const Settings& one : settings) {
+    auto outlet = TRY(std::visit([&](const auto& of) { return make(of, node, folder); }, one));
+    sinks->sinks_.push_back(std::move(outlet));
   }
   if (node.peers != nullptr) sinks->serve(node.peers->calls());
   return sinks;

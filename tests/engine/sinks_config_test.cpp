@@ -14,6 +14,9 @@ std::string with_sinks(const std::string& sinks) { return R"({"sinks":[)" + sink
 std::string kafka(const std::string& fields) {
   return R"({"type":"kafka","brokers":"b1:9092,b2:9092","topic":"clicks")" + fields + "}";
 }
+std::string clickhouse(const std::string& fields) {
+  return R"({"type":"clickhouse","url":"https://c1:8443")" + fields + "}";
+}
 
 std::string problems_of(const std::string& json) {
   try {
@@ -34,12 +37,66 @@ TEST_CASE("config: sinks arrive", "[engine][sinks]") {
                                   kPath)
                          .sinks;
   REQUIRE(sinks.size() == 2);
-  CHECK(sinks[0].name == "kafka");
-  CHECK(sinks[0].brokers == "b1:9092,b2:9092");
-  CHECK(sinks[0].topic == "clicks");
-  CHECK(sinks[1].name == "other");
-  CHECK(sinks[1].options == std::vector<std::string>{"linger.ms=100"});
-  CHECK(sinks[1].options_file == "/etc/clickmill/kafka.properties");
+  const auto& first = std::get<sinks::KafkaSettings>(sinks[0]);
+  CHECK(first.name == "kafka");
+  CHECK(first.brokers == "b1:9092,b2:9092");
+  CHECK(first.topic == "clicks");
+  const auto& second = std::get<sinks::KafkaSettings>(sinks[1]);
+  CHECK(second.name == "other");
+  CHECK(second.options == std::vector<std::string>{"linger.ms=100"});
+  CHECK(second.options_file == "/etc/clickmill/kafka.properties");
+}
+
+TEST_CASE("config: a sink of ClickHouse's arrives", "[engine][sinks]") {
+  const auto sinks =
+      parse_config(with_sinks(clickhouse("") + "," +
+                              clickhouse(R"(,"name":"other","database":"ads","table":"minutes",
+                                "user":"clicks","password_file":"secret","ca_file":"/ca.pem",
+                                "options":["insert_quorum=2"],"timeout_ms":5000)")),
+                   kPath)
+          .sinks;
+  REQUIRE(sinks.size() == 2);
+  sinks::ClickHouseSettings want;
+  want.url = "https://c1:8443";
+  CHECK(std::get<sinks::ClickHouseSettings>(sinks[0]) == want);
+  CHECK((want.name == "clickhouse" && want.database == "default" && want.table == "click_minutes"));
+  want.name = "other";
+  want.database = "ads";
+  want.table = "minutes";
+  want.user = "clicks";
+  want.password_file = "/etc/clickmill/secret";
+  want.ca_file = "/ca.pem";
+  want.options = {"insert_quorum=2"};
+  want.timeout_ms = 5'000;
+  CHECK(std::get<sinks::ClickHouseSettings>(sinks[1]) == want);
+}
+
+TEST_CASE("config: what is wrong with a sink of ClickHouse's is told by key", "[engine][sinks]") {
+  CHECK(problems_of(with_sinks(R"({"type":"clickhouse"})")) == "sinks[0].url: is missing");
+  CHECK(problems_of(with_sinks(R"({"type":"clickhouse","url":"c1:8123"})"))
+            .starts_with("sinks[0].url: "));
+  CHECK(problems_of(with_sinks(clickhouse(R"(,"table":"a`b")"))) ==
+        "sinks[0].table: not 1 to 64 letters, digits and _ -");
+  CHECK(problems_of(with_sinks(clickhouse(R"(,"database":"")"))) ==
+        "sinks[0].database: not 1 to 64 letters, digits and _ -");
+  CHECK(problems_of(with_sinks(clickhouse(R"(,"user":"a\nb")"))) ==
+        "sinks[0].user: not up to 64 visible ASCII characters");
+  CHECK(problems_of(with_sinks(clickhouse(R"(,"password_file":"secret")"))) ==
+        "sinks[0].password_file: is a password of nobody: user is missing");
+  CHECK(problems_of(with_sinks(R"({"type":"clickhouse","url":"http://c1","ca_file":"ca"})")) ==
+        "sinks[0].ca_file: has no use where the url is not https://");
+  CHECK(problems_of(with_sinks(clickhouse(R"(,"options":["wait_for_async_insert=0"])"))) ==
+        "sinks[0].options: wait_for_async_insert=0 would answer before the rows are kept");
+  CHECK(problems_of(with_sinks(clickhouse(R"(,"options":["wait_for_async_insert=1"])"))).empty());
+  CHECK(problems_of(with_sinks(clickhouse(R"(,"options":["user=me"])"))) ==
+        "sinks[0].options: user is set by the sink itself, so that no click is lost or doubled");
+  CHECK(problems_of(with_sinks(clickhouse(R"(,"timeout_ms":99)")))
+            .starts_with("sinks[0].timeout_ms: "));
+  CHECK(problems_of(with_sinks(clickhouse(R"(,"topic":"t")"))).find("sinks[0].topic") !=
+        std::string::npos);
+  CHECK(problems_of(with_sinks(clickhouse("") + "," + clickhouse(""))) ==
+        "sinks[1].name: \"clickhouse\" is another sink's too: each keeps its position under its "
+        "name");
 }
 
 TEST_CASE("config: what is wrong with a sink is told by key", "[engine][sinks]") {

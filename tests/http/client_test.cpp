@@ -29,8 +29,15 @@ struct Fixture {
                  std::lock_guard lock(mutex);
                  held.push_back(std::move(respond));
                });
+    router.add(Method::post, "/base/echo",
+               [](RequestPtr request, const Router::Params&, Responder respond) {
+                 Response response = json_response(std::string(request->body), 202);
+                 response.headers.emplace_back("X-Code", "7");
+                 respond(std::move(response));
+               });
     Server::Listener listener;
     listener.address = "127.0.0.1:0";
+    listener.max_body_bytes = 1 << 20;
     listener.handler = router.handler();
     const std::string address = server.listen(std::move(listener)).value();
     server.start();
@@ -40,6 +47,7 @@ struct Fixture {
     options.connections_most = connections_most;
     options.waiting_most = 2;
     options.body_bytes_most = 4'999;
+    options.reply_header = "x-code";
     client.emplace(options);
     client->start();
   }
@@ -103,6 +111,26 @@ TEST_CASE("client: gets replies, with its headers, over kept connections", "[htt
   }
   CHECK(fixture.open_connections() == "1");
   CHECK(fixture.get("/a/b").get().value().status == 404);
+}
+
+TEST_CASE("client: a post brings its body, and the reply the header that is wanted", "[http]") {
+  Fixture fixture;
+  const auto post = [&](std::shared_ptr<const std::string> body) {
+    std::promise<Result<Client::Reply>> promise;
+    fixture.client->post("/echo", std::move(body), 10'000, [&promise](Result<Client::Reply> reply) {
+      promise.set_value(std::move(reply));
+    });
+    return promise.get_future().get();
+  };
+  for (const char* body : {"one", "", "three"}) {
+    const auto reply = post(std::make_shared<const std::string>(body)).value();
+    CHECK((reply.status == 202 && reply.body == body && reply.header == "7"));
+  }
+  CHECK(post(nullptr).value().body.empty());
+  // More than the socket takes at once.
+  const auto large = std::make_shared<const std::string>(1 << 20, 'x');
+  CHECK(post(large).error().code() == Errc::io);
+  CHECK(fixture.get("/a").get().value().header.empty());
 }
 
 TEST_CASE("client: a reply that is too large is an error, not memory", "[http]") {

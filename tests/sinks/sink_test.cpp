@@ -214,6 +214,24 @@ TEST_CASE("sink: a log that was set back behind its position is gone on with", "
   one.stop();
 }
 
+TEST_CASE("sink: what is always on its way is not behind", "[sinks]") {
+  Behind behind;
+  behind.look(Offset(5), Offset(5), 1'000);
+  CHECK(behind.since_ms() == 0);
+  // A log that never rests, whose sink is half a second behind.
+  for (int64_t second = 2; second < 100; ++second) {
+    const auto committed = static_cast<uint64_t>(second) * 1'000;
+    behind.look(Offset(committed - 500), Offset(committed), second * 1'000);
+    CHECK(behind.since_ms() == second * 1'000);
+  }
+  // And one that has stopped.
+  for (int64_t second = 100; second < 200; ++second)
+    behind.look(Offset(98'500), Offset(static_cast<uint64_t>(second) * 1'000), second * 1'000);
+  CHECK(behind.since_ms() == 99'000);
+  behind.look(Offset(200'000), Offset(200'000), 200'000);
+  CHECK(behind.since_ms() == 0);
+}
+
 TEST_CASE("positions: a damaged file, or of other partitions, is told", "[sinks]") {
   simulation::SimFileSystem files(1);
   REQUIRE(files.create_directories("/sinks"));
