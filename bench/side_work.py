@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """What users feel of other work on the same node: latency of redirects alone and beside each kind of it.
 
-  bench/side_work.py [SECONDS [CLICKS_PER_SECOND]]     default 15 1000
+  bench/side_work.py [SECONDS [CLICKS_PER_SECOND]] [--hostile | --work]     default 15 1000
+
+--hostile: beside clients that mean harm alone; --work: beside the node's own work alone.
 
 Wants a release build (BUILD=build/dev for another one). Loopback only; a node of its own for each line.
 """
 
 import argparse
+import gzip
 import hashlib
 import http.client
 import json
@@ -21,11 +24,18 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
+sys.path.append(str(TOP / "tests" / "e2e"))
+from test_hostile import SMUGGLING  # noqa: E402
+
 BUILD = TOP / os.environ.get("BUILD", "build/release")
 ARGUMENTS = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 ARGUMENTS.add_argument("seconds", type=int, nargs="?", default=15)
 ARGUMENTS.add_argument("clicks_per_second", type=int, nargs="?", default=1000)
-SECONDS, RATE = vars(ARGUMENTS.parse_args()).values()
+WHICH = ARGUMENTS.add_mutually_exclusive_group()
+WHICH.add_argument("--hostile", action="store_true")
+WHICH.add_argument("--work", action="store_true")
+GIVEN = ARGUMENTS.parse_args()
+SECONDS, RATE = GIVEN.seconds, GIVEN.clicks_per_second
 KEY = "a key for the bench"
 
 
@@ -128,9 +138,98 @@ def recount_repair(node, number):
                     "--from", day[0], "--to", day[1], "--repair"], capture_output=True, check=False)
 
 
+# What tests/e2e/test_hostile.py tries once, over and over.
+def send_and_leave(node, requests, step_s=0.02):
+    """A connection each; a second of whatever it says next, then all are given up."""
+    held = []
+    for begin, more in requests:
+        try:
+            connection = socket.create_connection(("127.0.0.1", node.collector), timeout=10)
+            connection.sendall(begin)
+            connection.setblocking(False)
+            held.append((connection, more))
+        except OSError:
+            pass
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        for connection, more in held:
+            try:
+                connection.send(more)
+            except OSError:
+                pass
+        time.sleep(step_s)
+    for connection, _ in held:
+        connection.close()
+
+
+def slow_heads(node, _):
+    send_and_leave(node, [(b"GET /v1/click?ad_id=side_1 HTTP/1.1\r\nHost: h\r\nX-Slow: ", b"x")] * 300, 0.5)
+
+
+CHUNKED = b"POST /v1/click HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def tiny_chunks(node, _):
+    send_and_leave(node, [(CHUNKED, b"1\r\nx\r\n" * 200)] * 100, 0.1)
+
+
+def answers_unread(node, _):
+    click = b"GET /v1/click?ad_id=side_1 HTTP/1.1\r\nHost: h\r\n\r\n"
+    send_and_leave(node, [(click * 100, click * 100)] * 20)
+
+
+def answer_to(node, request):
+    try:
+        with socket.create_connection(("127.0.0.1", node.collector), timeout=10) as connection:
+            connection.sendall(request)
+            while connection.recv(65536):
+                pass
+    except OSError:
+        pass
+
+
+def two_ends(node, number):
+    answer_to(node, SMUGGLING[number % len(SMUGGLING)][1])
+
+
+def post_of(body, path="/v1/click", encoding=""):
+    return (f"POST {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+            f"{encoding}\r\n").encode() + body
+
+
+BODIES = [post_of(body) for body in (
+    b'{"a":' + b"[" * 8_000 + b"]" * 8_000 + b"}", b'{"a":' * 3_000 + b"1" + b"}" * 3_000,
+    b'{"timestamp_ms":' + b"9" * 15_000 + b"}",
+    ("{" + ",".join(f'"f{number}":1' for number in range(1_500)) + "}").encode())]
+
+
+def deep_json(node, number):
+    answer_to(node, BODIES[number % len(BODIES)])
+
+
+BOMB = gzip.compress(b"x" * (200 << 20))
+
+
+def gzip_bomb(node, _):
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", node.api, timeout=60)
+        connection.request("POST", "/v1/clicks", BOMB, {"Content-Encoding": "gzip"})
+        connection.getresponse().read()
+        connection.close()
+    except (OSError, http.client.HTTPException):
+        pass
+
+
+def come_and_go(node, _):
+    try:
+        socket.create_connection(("127.0.0.1", node.collector), timeout=10).close()
+    except OSError:
+        pass
+
+
 KEYS = {"auth": {"keys": [{"name": "bench", "sha256": hashlib.sha256(KEY.encode()).hexdigest(), "role": "admin"}]}}
-CASES = [  # name, side work, how many at once, config
-    ("alone", nothing, 1, {}),
+ALONE = [("alone", nothing, 1, {})]
+WORK = [  # name, side work, how many at once, config
     ("stderr that nobody reads", reload_config, 1, {}),
     ("1970 to 2240 by day in Asia/Kolkata, 2 at once", long_zone_question, 2, {}),
     ("16 MiB bodies without a key, 8 at once", upload_without_key, 8, KEYS),
@@ -138,6 +237,16 @@ CASES = [  # name, side work, how many at once, config
     ("late clicks and bulk decisions on them", bulk_decision, 1, {}),
     ("recount --repair of 9 days", recount_repair, 1, {}),
 ]
+HOSTILE = [
+    ("300 heads that never end", slow_heads, 1, {}),
+    ("100 bodies of tiny chunks that never end", tiny_chunks, 1, {}),
+    ("20 connections that ask on and on and read nothing", answers_unread, 1, {}),
+    ("requests with two ends, 2 at once", two_ends, 2, {}),
+    ("deep JSON and long numbers, 2 at once", deep_json, 2, {}),
+    ("gzip bombs of 200 MiB in bulk, 2 at once", gzip_bomb, 2, {}),
+    ("connections that come and go, 2 at once", come_and_go, 2, {}),
+]
+CASES = ALONE + ([] if GIVEN.hostile else WORK) + ([] if GIVEN.work else HOSTILE)
 
 
 def load(node, checked):
