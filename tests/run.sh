@@ -139,8 +139,11 @@ fuzz_one() {
   name=$(basename "$1")
   log="$logs/$name.log"
   mkdir -p "build/fuzz/corpus/$name"
+  # What is kept, which the unit tests read too.
+  local kept=()
+  if [ -d "tests/fuzz/corpus/${name%_fuzz}" ]; then kept=("tests/fuzz/corpus/${name%_fuzz}"); fi
   if "$1" -max_total_time="${FUZZ_SECONDS:-30}" -max_len=65536 -timeout=10 -rss_limit_mb=2048 \
-      -artifact_prefix="$logs/$name-" "build/fuzz/corpus/$name" >"$log" 2>&1; then
+      -artifact_prefix="$logs/$name-" "build/fuzz/corpus/$name" "${kept[@]}" >"$log" 2>&1; then
     echo "PASS fuzz $name: $(sed -n 's/^Done \([0-9]*\) runs.*/\1 runs/p' "$log")"
     passed=$((passed + 1))
   else

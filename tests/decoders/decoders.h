@@ -27,5 +27,15 @@ extern const Decoder kProxyHeader;
 extern const Decoder kJournal;
 extern const Decoder kPeerFrame;
 extern const Decoder kPeerHandshake;
+extern const Decoder kRaftMessage;
+extern const Decoder kBeat;
+extern const Decoder kFounding;
+extern const Decoder kEntryPayload;
+extern const Decoder kSketch;
+extern const Decoder kPart;
+extern const Decoder kToldByProxies;
+extern const Decoder kForm;
+extern const Decoder kAd;
+extern const Decoder kConfig;
 
 }  // namespace clickmill::decoders

@@ -1,10 +1,20 @@
 // What the fuzz targets check, on a few thousand seeded mutations of valid bytes.
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
 
+#include "base/text.h"
 #include "decoders/decoders.h"
+#include "source_dir.h"
 
 using namespace clickmill;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -23,13 +33,38 @@ void mutate(Random& random, std::string& bytes) {
   }
 }
 
+const std::vector<const decoders::Decoder*> kAll = {&decoders::kSegment,
+                                                    &decoders::kManifest,
+                                                    &decoders::kColumnCodec,
+                                                    &decoders::kRecord,
+                                                    &decoders::kClickJson,
+                                                    &decoders::kHttpRequest,
+                                                    &decoders::kProxyHeader,
+                                                    &decoders::kJournal,
+                                                    &decoders::kPeerFrame,
+                                                    &decoders::kPeerHandshake,
+                                                    &decoders::kRaftMessage,
+                                                    &decoders::kBeat,
+                                                    &decoders::kFounding,
+                                                    &decoders::kEntryPayload,
+                                                    &decoders::kSketch,
+                                                    &decoders::kPart,
+                                                    &decoders::kToldByProxies,
+                                                    &decoders::kForm,
+                                                    &decoders::kAd,
+                                                    &decoders::kConfig};
+
+/// "HTTP request" -> "http_request", as its target and its folder are called.
+std::string target_of(const decoders::Decoder& decoder) {
+  std::string name = lower(std::string(decoder.name));
+  std::replace(name.begin(), name.end(), ' ', '_');
+  return name;
+}
+
 }  // namespace
 
 TEST_CASE("decoders: keep their promises for mutated bytes", "[decoders]") {
-  const auto* decoder = GENERATE(&decoders::kSegment, &decoders::kManifest, &decoders::kColumnCodec,
-                                 &decoders::kRecord, &decoders::kClickJson, &decoders::kHttpRequest,
-                                 &decoders::kProxyHeader, &decoders::kJournal,
-                                 &decoders::kPeerFrame, &decoders::kPeerHandshake);
+  const auto* decoder = GENERATE(from_range(kAll));
   CAPTURE(decoder->name);
   for (uint64_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);
@@ -43,4 +78,25 @@ TEST_CASE("decoders: keep their promises for mutated bytes", "[decoders]") {
     }
   }
   decoder->check({});
+}
+
+TEST_CASE("decoders: keep their promises for the kept inputs of the fuzz targets", "[decoders]") {
+  const fs::path fuzz = fs::path(kSourceDir) / "tests" / "fuzz";
+  std::set<std::string> folders;
+  for (const auto& entry : fs::directory_iterator(fuzz / "corpus"))
+    folders.insert(entry.path().filename().string());
+  for (const auto* decoder : kAll) {
+    const std::string name = target_of(*decoder);
+    CAPTURE(name);
+    CHECK(fs::exists(fuzz / (name + "_fuzz.cpp")));
+    REQUIRE(folders.erase(name) == 1);
+    for (const auto& entry : fs::directory_iterator(fuzz / "corpus" / name)) {
+      CAPTURE(entry.path().string());
+      std::ifstream file(entry.path(), std::ios::binary);
+      std::ostringstream bytes;
+      bytes << file.rdbuf();
+      decoder->check(bytes.str());
+    }
+  }
+  CHECK(folders.empty());
 }

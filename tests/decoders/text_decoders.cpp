@@ -1,14 +1,20 @@
+#include <algorithm>
 #include <vector>
 
 #include "base/assert.h"
 #include "base/ip_address.h"
 #include "base/text.h"
+#include "catalog/ad.h"
 #include "click/json.h"
 #include "click/parse.h"
 #include "click/sample_clicks.h"
+#include "collector/proxy_headers.h"
 #include "decoders/decoders.h"
+#include "engine/config_reader.h"
+#include "http/multipart.h"
 #include "http/proxy_protocol.h"
 #include "http/request_parser.h"
+#include "simulation/quiet_log.h"
 
 namespace clickmill::decoders {
 namespace {
@@ -141,8 +147,129 @@ void check_proxy_header(std::string_view bytes) {
   }
 }
 
+// What proxies tell in headers; the lines are those of Forwarded and X-Forwarded-For.
+
+/// A request of these headers alone.
+class Told final : public http::Request {
+ public:
+  explicit Told(std::string_view lines) {
+    peer_ip = "10.0.0.1";
+    for (size_t at = 0; at <= lines.size(); at = lines.find('\n', at) + 1) {
+      const size_t end = lines.find('\n', at);
+      lines_.push_back(lines.substr(at, end == std::string_view::npos ? end : end - at));
+      if (end == std::string_view::npos) break;
+    }
+  }
+  std::string_view header(std::string_view) const override { return lines_.front(); }
+  std::vector<std::string_view> header_lines(std::string_view) const override { return lines_; }
+
+ private:
+  std::vector<std::string_view> lines_;
+};
+
+std::string told_example(Random& random) {
+  static const std::vector<std::string> kLines = {
+      "203.0.113.7, 10.0.0.2",
+      "[2001:db8::7]:443,10.0.0.2:80",
+      "for=\"[2001:db8::7]:47011\";proto=https;by=_hidden, for=10.0.0.2",
+      "for=192.0.2.43;host=\"a\\\"b\"",
+      "unknown, \"203.0.113.7\"",
+      "US",
+      " , ,"};
+  std::string out = kLines[random.below(kLines.size())];
+  for (uint64_t left = random.below(3); left > 0; --left)
+    out += '\n' + kLines[random.below(kLines.size())];
+  return out;
+}
+
+void check_told(std::string_view bytes) {
+  const simulation::QuietLog quiet;
+  const Told request(bytes);
+  for (const char* header : {"", "forwarded", "x-real-ip"}) {
+    Metrics metrics;
+    const collector::ProxyHeaders headers({{"10.0.0.0/8"}, header, "x-country", "x-request-id"},
+                                          metrics);
+    const auto told = headers.read(request);
+    CM_ASSERT(told.ip.empty() || parse_ip_address(told.ip));
+    CM_ASSERT(told.click_id.empty() || click::valid_click_id(told.click_id));
+    const std::string known = headers.known_client(request);
+    CM_ASSERT(known.empty() || known == told.ip);
+  }
+}
+
+// Forms: the first line is the Content-Type of a multipart body, or empty for a query.
+
+std::string form_example(Random& random) {
+  if (random.one_in(2)) return "\nad_id=a%20b&click_id=c+d&country=DE&timestamp_ms=1782295200000&x";
+  return "multipart/form-data; boundary=\"b\"\n--b\r\nContent-Disposition: form-data; "
+         "name=\"ad_id\"\r\n\r\nad_1\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; "
+         "filename=\"x\"\r\n\r\nfile\r\n--b--\r\n";
+}
+
+void check_form(std::string_view bytes) {
+  const size_t line = std::min(bytes.find('\n'), bytes.size());
+  const std::string_view type = bytes.substr(0, line);
+  const std::string_view body = bytes.substr(std::min(line + 1, bytes.size()));
+  QueryParams params = parse_query(body);
+  if (!type.empty()) {
+    auto fields = http::parse_multipart(type, body);
+    if (!fields) return;
+    params = *std::move(fields);
+  }
+  click::ParsedClick parsed;
+  if (click::parse_params(params, parsed)) return;
+  CM_ASSERT(click::valid_ad_id(parsed.ad_id));
+  CM_ASSERT(!parsed.click_id || click::valid_click_id(*parsed.click_id));
+  CM_ASSERT(valid_utf8(parsed.user_id) && parsed.user_id.size() <= 256);
+}
+
+// Ads, and the config.
+
+std::string ad_example(Random& random) {
+  catalog::Ad ad{"ad_" + std::to_string(random.below(100)), "adv_1", "banner",
+                 "https://example.com/?q=1"};
+  return catalog::ad_to_json(ad);
+}
+
+void check_ad(std::string_view bytes) {
+  catalog::Ad ad;
+  if (catalog::parse_ad(bytes, {}, ad)) return;
+  CM_ASSERT(!catalog::check_ad(ad));
+  catalog::Ad again;
+  CM_ASSERT(!catalog::parse_ad(catalog::ad_to_json(ad), {}, again) && again == ad);
+}
+
+std::string config_example(Random& random) {
+  return random.one_in(2)
+             ? R"({"log": {"partitions": 3, "x": 1}, "node_id": "n1", // yes
+                   "list": ["a", "b"], "sinks": [{"type": "kafka"}, {"type": 3}]})"
+             : R"({"log": {"partitions": -3}, "node_id": 5, "list": [1], "sinks": {}, "": null})";
+}
+
+void check_config(std::string_view bytes) {
+  auto in = engine::ConfigReader::parse(bytes);
+  if (!in) {
+    CM_ASSERT(in.error().code() == Errc::invalid);
+    return;
+  }
+  std::string text;
+  std::vector<std::string> texts;
+  uint32_t number = 0;
+  in->text("node_id", text);
+  in->texts("list", texts);
+  if (in->number("log.partitions", number, 1, 64)) CM_ASSERT(number >= 1 && number <= 64);
+  const size_t sinks = in->objects("sinks");
+  for (size_t i = 0; i < std::min<size_t>(sinks, 3); ++i)
+    in->text("sinks[" + std::to_string(i) + "].type", text);
+  for (const std::string& problem : std::move(*in).finish()) CM_ASSERT(!problem.empty());
+}
+
 }  // namespace
 
+const Decoder kToldByProxies{"told by proxies", told_example, check_told};
+const Decoder kForm{"form", form_example, check_form};
+const Decoder kAd{"ad", ad_example, check_ad};
+const Decoder kConfig{"config", config_example, check_config};
 const Decoder kProxyHeader{"PROXY header", proxy_header_example, check_proxy_header};
 const Decoder kClickJson{"click JSON", click_json_example, check_click_json};
 const Decoder kHttpRequest{"HTTP request", http_example, check_http};

@@ -1,0 +1,3 @@
+#include "fuzz/target.h"
+
+CLICKMILL_FUZZ(clickmill::decoders::kForm)
