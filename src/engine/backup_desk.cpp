@@ -85,7 +85,7 @@ Result<FrozenImage> BackupDesk::make_image() {
   FreezeSources sources;
   sources.journal_end = [&journal] { return journal.durable_end(); };
   sources.journal_file_bytes = journal.file_bytes();
-  sources.state = [this](const std::string& into) { return machine_.state().freeze(into); };
+  sources.state = [this](const std::string& into) { return machine_.state().freeze_files(into); };
   sources.hold = [this] { return files_.hold_removals(); };
   auto image = TRY(freeze(dir_.paths(), dir_.node(), now_ms, sources));
   if (!all_durable) {

@@ -52,7 +52,7 @@ struct FreezeSources {
   /// Journal::durable_end(). Null: nobody writes it.
   std::function<JournalPos()> journal_end = nullptr;
   uint64_t journal_file_bytes = 0;
-  /// state::Store::freeze().
+  /// state::Store::freeze_files().
   std::function<Result<std::vector<state::FrozenFile>>(const std::string& into)> state;
   /// Keeps files that are removed until it is let go.
   std::function<std::shared_ptr<void>()> hold = nullptr;

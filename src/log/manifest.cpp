@@ -12,7 +12,7 @@
 //    1  7  0
 //    8  8  durable_upto: everything before this byte was synced when this was written
 //   16 80  by kind, the rest 0:
-//          base   last offset dropped (8), its term (8)
+//          base   last offset dropped (8), its term (8), its log time (8; 0: not known)
 //          block  first offset of the segment (8), then as in a segment's footer (72)
 //          close  first offset, last offset, smallest and largest append_ms, last term,
 //                 bytes of the file, position, checksum of its footer, number of blocks
@@ -65,6 +65,7 @@ std::string encode_edit(const Edit& edit, uint64_t position, uint64_t durable_up
     case Edit::Kind::base:
       writer.u64(edit.closed.last.value());
       writer.u64(edit.closed.last_term.value());
+      writer.i64(edit.closed.max_append_ms.value());
       break;
     case Edit::Kind::block:
       writer.u64(edit.segment.value());
@@ -96,6 +97,7 @@ std::optional<PlacedEdit> decode_edit(std::string_view bytes, uint64_t position)
     case static_cast<uint64_t>(Edit::Kind::base):
       out.edit.closed.last = Offset(cursor.u64());
       out.edit.closed.last_term = Term(cursor.u64());
+      out.edit.closed.max_append_ms = LogMs(cursor.i64());
       break;
     case static_cast<uint64_t>(Edit::Kind::block):
       out.edit.segment = Offset(cursor.u64());
@@ -152,6 +154,7 @@ bool apply_drop(Contents& contents, Offset segment) {
   if (contents.closed.empty() || contents.closed.front().first != segment) return false;
   contents.dropped_last = contents.closed.front().last;
   contents.dropped_term = contents.closed.front().last_term;
+  contents.dropped_ms = contents.closed.front().max_append_ms;
   contents.closed.erase(contents.closed.begin());
   return true;
 }
@@ -161,6 +164,7 @@ std::vector<Edit> edits_of(const Contents& contents) {
   std::vector<Edit> edits(1);
   edits[0].closed.last = contents.dropped_last;
   edits[0].closed.last_term = contents.dropped_term;
+  edits[0].closed.max_append_ms = contents.dropped_ms;
   for (const auto& info : contents.closed) edits.push_back(Edit::close(info));
   for (const auto& block : contents.open) {
     edits.push_back(Edit::add(contents.open.front().first, block));
@@ -213,7 +217,7 @@ Term Contents::last_term() const {
 
 LogMs Contents::last_append_ms() const {
   if (!open.empty()) return open.back().max_append_ms;
-  return closed.empty() ? LogMs(0) : closed.back().max_append_ms;
+  return closed.empty() ? dropped_ms : closed.back().max_append_ms;
 }
 
 uint64_t Contents::bytes() const {
@@ -228,6 +232,7 @@ bool apply(Contents& contents, const Edit& edit) {
       if (contents != Contents{}) return false;
       contents.dropped_last = edit.closed.last;
       contents.dropped_term = edit.closed.last_term;
+      contents.dropped_ms = edit.closed.max_append_ms;
       return true;
     case Edit::Kind::block: return apply_block(contents, edit);
     case Edit::Kind::close: return apply_close(contents, edit.closed);
@@ -318,6 +323,17 @@ Status Manifest::append(std::span<const Edit> edits) {
   file_ = std::move(file);
   end_ += bytes.size();
   contents_ = std::move(changed);
+  return {};
+}
+
+Status Manifest::replace(const Contents& contents) {
+  // Until all of it is durable, the file may be the old one or the new.
+  file_.reset();
+  const std::string whole = encode_whole(contents);
+  TRY(write_file_atomically(files_, path_, whole));
+  file_ = TRY(files_.open(path_, FileSystem::Open::write));
+  end_ = whole.size();
+  contents_ = contents;
   return {};
 }
 

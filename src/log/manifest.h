@@ -16,6 +16,7 @@ namespace clickmill::log {
 struct Contents {
   Offset dropped_last;  ///< everything up to here was dropped; 0: nothing
   Term dropped_term;    ///< term of that entry
+  LogMs dropped_ms;     ///< its log time; 0: not known
   std::vector<SegmentInfo> closed;
   std::vector<BlockInfo> open;  ///< blocks of the segment that is still written to
 
@@ -23,7 +24,7 @@ struct Contents {
   Offset first() const;
   Offset last() const;
   Term last_term() const;
-  LogMs last_append_ms() const;  ///< 0 when empty
+  LogMs last_append_ms() const;  ///< 0: not known, or nothing was ever there
   uint64_t bytes() const;
   friend bool operator==(const Contents&, const Contents&) = default;
 };
@@ -31,7 +32,7 @@ struct Contents {
 /// One change of the contents.
 struct Edit {
   enum class Kind : uint8_t {
-    base = 1,   ///< what was dropped before: dropped_last, dropped_term; first edit only
+    base = 1,   ///< what was dropped before: last offset, its term and time; first edit only
     block = 2,  ///< a block more in the open segment, which it may begin
     close = 3,  ///< the open segment got its footer; its blocks need not be listed
     drop = 4,   ///< the first segment is gone
@@ -39,7 +40,7 @@ struct Edit {
   Kind kind = Kind::base;
   Offset segment;      ///< first offset of the segment concerned
   BlockInfo block;     ///< of block
-  SegmentInfo closed;  ///< of close; base uses last and last_term
+  SegmentInfo closed;  ///< of close; base uses last, last_term and max_append_ms
 
   static Edit add(Offset segment, const BlockInfo& block) {
     return {Kind::block, segment, block, {}};
@@ -83,6 +84,8 @@ class Manifest {
   /// Appends all edits, durably, and applies them. Calls prepare() if need be.
   /// Errors: contents() is as before; the edits may or may not be there after a crash.
   Status append(std::span<const Edit> edits);
+  /// Lists other contents from now on, durably; errors: as of append().
+  Status replace(const Contents& contents);
 
  private:
   Manifest(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}

@@ -66,11 +66,13 @@ class FileSegments final : public Segments {
   Offset first() const override { return state()->first(); }
   Offset last() const override { return state()->last(); }
   Term last_term() const override { return state()->last_term(); }
+  Term dropped_term() const override { return state()->dropped_term; }
   LogMs last_append_ms() const override { return state()->last_append_ms(); }
   Result<std::vector<Entry>> read_block(Offset offset) const override;
   Result<std::optional<Offset>> find_time(LogMs time) const override;
   Status drop(Offset before, LogMs older_than) override;
   Status bridge(Offset upto, Term term, LogMs append_ms) override;
+  Status reset_to(Offset last, Term term, LogMs append_ms) override;
   std::vector<Closed> closed() const override;
   uint64_t bytes() const override { return state()->bytes(); }
   VerifyReport verify(const Pace& pace) const override;
@@ -277,6 +279,28 @@ Status FileSegments::drop(Offset before, LogMs older_than) {
     ignore(files_.remove(path_of(edit.segment)),
            "a file that stays is no longer listed, so the next open removes it");
   }
+  return {};
+}
+
+Status FileSegments::reset_to(Offset last, Term term, LogMs append_ms) {
+  const std::lock_guard lock(change_mutex_);
+  const Contents old = manifest_->contents();
+  if (last <= old.last())
+    return Error(Errc::invalid,
+                 fmt::format("a log that ends at offset {} can't go on behind {}",
+                             old.last().value(), last.value()),
+                 directory_);
+  Contents fresh;
+  fresh.dropped_last = last;
+  fresh.dropped_term = term;
+  fresh.dropped_ms = append_ms;
+  TRY(manifest_->replace(fresh));
+  writer_.reset();
+  names_changed_ = false;
+  publish();
+  constexpr auto kLater = "a file that stays is no longer listed, so the next open removes it";
+  for (const auto& segment : old.closed) ignore(files_.remove(path_of(segment.first)), kLater);
+  if (!old.open.empty()) ignore(files_.remove(path_of(old.open.front().first)), kLater);
   return {};
 }
 

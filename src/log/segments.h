@@ -58,7 +58,9 @@ class Segments {
   virtual Offset first() const = 0;
   virtual Offset last() const = 0;
   virtual Term last_term() const = 0;
-  /// Newest log time of the last block; 0 when nothing is listed.
+  /// Of the entry before first().
+  virtual Term dropped_term() const = 0;
+  /// Newest log time up to last(); 0: not known, or nothing was ever there.
   virtual LogMs last_append_ms() const = 0;
   /// Decoded entries of the block that holds `offset` (or the first after it),
   /// those before `offset` included. Errc::not_found past the end or before
@@ -69,6 +71,10 @@ class Segments {
   /// Drops whole closed segments that end before `offset` and whose newest
   /// append_ms is below `older_than`: manifest first, then unlink.
   virtual Status drop(Offset before, LogMs older_than) = 0;
+  /// Forgets all that it holds and goes on behind `last`, which is beyond it, as if everything
+  /// up to there had been dropped. Errors: it isn't known whether it has; it must be called
+  /// again before anything else.
+  virtual Status reset_to(Offset last, Term term, LogMs append_ms) = 0;
   /// A closed segment, as far as it matters for dropping it.
   struct Closed {
     Offset first;

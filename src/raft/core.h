@@ -162,6 +162,10 @@ class Core {
   uint64_t life() const { return life_; }
   /// In force: of the last entry that changes it, committed or not.
   const Membership& membership() const { return *memberships_.back().second; }
+  /// Of the last entry that changes it and is committed.
+  const Membership& committed_membership() const { return *memberships_.front().second; }
+  /// Nothing before the base, and past the end.
+  std::optional<Term> term_of(Offset offset) const { return heads_.term_of(offset); }
   /// A leader whose own term has something committed: it knows what is committed at all.
   bool leads_surely() const { return role_ == Role::leader && committed_ >= first_of_term_; }
   const std::map<StorageId, Progress>& progress() const { return progress_; }

@@ -157,6 +157,33 @@ bool Replica::make_way(std::span<const log::Entry> committed) {
   return !stopped_ && waiting_.empty() && log_.cut_is_durable();
 }
 
+/// What is committed here can only be equal; what isn't may be another leader's, unless the log
+/// has that very end.
+bool Replica::make_way_for(Offset end, Term term) {
+  if (stopped_ || leads()) return false;
+  if (core_.last() > core_.committed() && core_.term_of(end) != term) {
+    core_.cut(core_.committed() + 1);
+    drain();
+  }
+  return !stopped_ && waiting_.empty() && log_.cut_is_durable();
+}
+
+Status Replica::keep_members_of_state(Offset end, const Membership& members) {
+  if (options_.keep_members) TRY(options_.keep_members(end, members));
+  members_of_state_ = true;
+  return {};
+}
+
+void Replica::took_state(Offset end, Term term, const Membership& members) {
+  members_of_state_ = false;
+  if (stopped_) return;
+  core_.installed(end, term, members);
+  core_.sealed_upto(end);
+  log_.moved_on(core_.life());
+  if (unkept_ && unkept_->first <= end) unkept_.reset();
+  drain();
+}
+
 Status Replica::adopted(std::span<const log::Entry> committed) {
   if (stopped_) return Error(Errc::closed, "the journal has failed");
   if (committed.empty()) return {};
@@ -275,7 +302,7 @@ void Replica::keep_members(Offset before) {
       at = entry->last() + 1;
     }
   }
-  if (!unkept_) return;
+  if (!unkept_ || members_of_state_) return;
   if (auto kept = options_.keep_members(unkept_->first, *unkept_->second); !kept) {
     log_warn("raft", "the members of a group can't be written down: " + kept.error().text());
     return;

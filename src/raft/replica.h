@@ -68,6 +68,13 @@ class Replica {
   bool make_way(std::span<const log::Entry> committed);
   /// Those blocks stand in segments now.
   Status adopted(std::span<const log::Entry> committed);
+  /// The same before a state that was committed up to `end`, in that term, takes the place of
+  /// the log up to there.
+  bool make_way_for(Offset end, Term term);
+  /// Writes down who is in the group behind that state; until took_state() nobody else is.
+  Status keep_members_of_state(Offset end, const Membership& members);
+  /// Segments go on behind `end` now, and that state is here, durable.
+  void took_state(Offset end, Term term, const Membership& members);
   /// Writes what the journal did not take.
   void retry();
 
@@ -120,6 +127,7 @@ class Replica {
   std::vector<std::pair<uint64_t, Offset>> reads_;
   /// A committed change of members that is not written down.
   std::optional<std::pair<Offset, std::shared_ptr<const Membership>>> unkept_;
+  bool members_of_state_ = false;  ///< are written down, though it is not here yet
   bool forgot_ = false;
   bool stopped_ = false;
 };

@@ -21,7 +21,53 @@ void apply(const Batch& batch, MemoryStore::Image& image) {
   }
 }
 
+class FrozenMemory final : public Frozen {
+ public:
+  explicit FrozenMemory(MemoryStore::Image image) : image_(std::move(image)) {}
+
+  Result<std::optional<std::string>> get(const Space& space, std::string_view key) override {
+    const auto keys = image_.find(space);
+    if (keys == image_.end()) return std::optional<std::string>();
+    const auto found = keys->second.find(key);
+    if (found == keys->second.end()) return std::optional<std::string>();
+    return std::optional<std::string>(found->second);
+  }
+  Status scan(const Space& space, std::string_view from, std::string_view to,
+              const Visit& visit) override {
+    const auto keys = image_.find(space);
+    if (keys == image_.end() || from >= to) return {};
+    const auto end = keys->second.lower_bound(to);
+    for (auto at = keys->second.lower_bound(from); at != end; ++at) {
+      if (!visit(at->first, at->second)) break;
+    }
+    return {};
+  }
+  std::vector<Space> spaces() const override {
+    std::vector<Space> spaces;
+    for (const auto& [space, keys] : image_) spaces.push_back(space);
+    return spaces;
+  }
+  uint64_t bytes_about(const Space& space, std::string_view from, std::string_view to) override {
+    uint64_t bytes = 0;
+    ignore(scan(space, from, to,
+                [&](std::string_view key, std::string_view value) {
+                  bytes += key.size() + value.size();
+                  return true;
+                }),
+           "it is in memory");
+    return bytes;
+  }
+
+ private:
+  const MemoryStore::Image image_;
+};
+
 }  // namespace
+
+std::shared_ptr<Frozen> MemoryStore::freeze() {
+  const std::lock_guard lock(mutex_);
+  return std::make_shared<FrozenMemory>(visible_);
+}
 
 Status MemoryStore::check(Call call) const {
   if (fail_) {

@@ -37,6 +37,7 @@ class MemoryStore final : public Store {
   Status scan(const Space& space, std::string_view from, std::string_view to,
               const Visit& visit) override;
   std::vector<Space> spaces() const override;
+  std::shared_ptr<Frozen> freeze() override;
   Status drop_space(const Space& space) override;
   Status settle_space(const Space&) override { return {}; }
   uint64_t memory_bytes() const override;

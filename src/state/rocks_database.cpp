@@ -165,6 +165,83 @@ class Family {
   rocksdb::ColumnFamilyHandle* handle_;
 };
 
+using Families = std::map<std::string, std::shared_ptr<Family>, std::less<>>;
+
+Status scan_family(rocksdb::DB& db, const Family& family, rocksdb::ReadOptions options,
+                   std::string_view from, std::string_view to, const View::Visit& visit) {
+  const rocksdb::Slice end = slice(to);
+  options.iterate_upper_bound = &end;
+  const std::unique_ptr<rocksdb::Iterator> each(db.NewIterator(options, family.handle()));
+  for (each->Seek(slice(from)); each->Valid(); each->Next()) {
+    if (!visit(view(each->key()), view(each->value()))) return {};
+  }
+  // An iterator that met an error looks like one at the end.
+  if (!each->status().ok())
+    return error_of(each->status(), "scan of " + family.handle()->GetName());
+  return {};
+}
+
+Result<std::optional<std::string>> get_from(rocksdb::DB& db, const Family& family,
+                                            const rocksdb::ReadOptions& options,
+                                            std::string_view key) {
+  std::string value;
+  const auto status = db.Get(options, family.handle(), slice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  if (!status.ok()) return error_of(status, "read from " + family.handle()->GetName());
+  return std::optional<std::string>(std::move(value));
+}
+
+std::vector<Space> spaces_of(const Families& families) {
+  std::vector<Space> spaces;
+  for (const auto& [name, family] : families) {
+    if (name != rocksdb::kDefaultColumnFamilyName) spaces.push_back({name});
+  }
+  return spaces;
+}
+
+/// Its families stay readable though they are dropped.
+class FrozenRocks final : public Frozen {
+ public:
+  FrozenRocks(rocksdb::DB& db, Families families)
+      : db_(db), families_(std::move(families)), snapshot_(db.GetSnapshot()) {
+    options_.snapshot = snapshot_;
+    // It is read once, from one end to the other.
+    options_.fill_cache = false;
+  }
+  FrozenRocks(const FrozenRocks&) = delete;
+  FrozenRocks& operator=(const FrozenRocks&) = delete;
+  ~FrozenRocks() override { db_.ReleaseSnapshot(snapshot_); }
+
+  Result<std::optional<std::string>> get(const Space& space, std::string_view key) override {
+    const auto family = families_.find(space.name);
+    if (family == families_.end()) return std::optional<std::string>();
+    return get_from(db_, *family->second, options_, key);
+  }
+  Status scan(const Space& space, std::string_view from, std::string_view to,
+              const Visit& visit) override {
+    const auto family = families_.find(space.name);
+    if (family == families_.end() || from >= to) return {};
+    return scan_family(db_, *family->second, options_, from, to, visit);
+  }
+  std::vector<Space> spaces() const override { return spaces_of(families_); }
+  uint64_t bytes_about(const Space& space, std::string_view from, std::string_view to) override {
+    const auto family = families_.find(space.name);
+    if (family == families_.end() || from >= to) return 0;
+    rocksdb::SizeApproximationOptions options;
+    options.include_memtables = true;
+    const rocksdb::Range range(slice(from), slice(to));
+    uint64_t bytes = 0;
+    const auto told = db_.GetApproximateSizes(options, family->second->handle(), &range, 1, &bytes);
+    return told.ok() ? bytes : 0;
+  }
+
+ private:
+  rocksdb::DB& db_;
+  const Families families_;
+  const rocksdb::Snapshot* const snapshot_;
+  rocksdb::ReadOptions options_;
+};
+
 class RocksDatabase final : public Store {
  public:
   RocksDatabase(std::unique_ptr<rocksdb::Env> disk, std::unique_ptr<rocksdb::DB> db,
@@ -198,11 +275,7 @@ class RocksDatabase final : public Store {
   Result<std::optional<std::string>> get(const Space& space, std::string_view key) override {
     const auto family = find(space);
     if (!family) return std::optional<std::string>();
-    std::string value;
-    const auto status = db_->Get({}, family->handle(), slice(key), &value);
-    if (status.IsNotFound()) return std::optional<std::string>();
-    if (!status.ok()) return error_of(status, "read from " + space.name);
-    return std::optional<std::string>(std::move(value));
+    return get_from(*db_, *family, {}, key);
   }
 
   Result<std::vector<std::optional<std::string>>> multi_get(
@@ -226,25 +299,18 @@ class RocksDatabase final : public Store {
               const Visit& visit) override {
     const auto family = find(space);
     if (!family || from >= to) return {};
-    rocksdb::ReadOptions options;
-    const rocksdb::Slice end = slice(to);
-    options.iterate_upper_bound = &end;
-    const std::unique_ptr<rocksdb::Iterator> each(db_->NewIterator(options, family->handle()));
-    for (each->Seek(slice(from)); each->Valid(); each->Next()) {
-      if (!visit(view(each->key()), view(each->value()))) return {};
-    }
-    // An iterator that met an error looks like one at the end.
-    if (!each->status().ok()) return error_of(each->status(), "scan of " + space.name);
-    return {};
+    return scan_family(*db_, *family, {}, from, to, visit);
   }
 
   std::vector<Space> spaces() const override {
     const std::shared_lock lock(mutex_);
-    std::vector<Space> spaces;
-    for (const auto& [name, family] : families_) {
-      if (name != rocksdb::kDefaultColumnFamilyName) spaces.push_back({name});
-    }
-    return spaces;
+    return spaces_of(families_);
+  }
+
+  /// Under the lock no space comes or goes, so what the snapshot has is among them.
+  std::shared_ptr<Frozen> freeze() override {
+    const std::shared_lock lock(mutex_);
+    return std::make_shared<FrozenRocks>(*db_, families_);
   }
 
   Status drop_space(const Space& space) override {
@@ -287,7 +353,7 @@ class RocksDatabase final : public Store {
 
   /// Linked while RocksDB deletes nothing. Its own checkpoints would flush every memtable,
   /// or copy the write-ahead log at once: the journal's syncs would wait for that.
-  Result<std::vector<FrozenFile>> freeze(const std::string& into) override {
+  Result<std::vector<FrozenFile>> freeze_files(const std::string& into) override {
     auto status = db_->DisableFileDeletions();
     if (!status.ok()) return error_of(status, "freeze");
     auto frozen = link_live_files(into);
@@ -374,7 +440,7 @@ class RocksDatabase final : public Store {
   std::shared_ptr<DamageListener> damage_;
   // Guards the map only. A mailbox won't do: any thread reads and commits.
   mutable std::shared_mutex mutex_;
-  std::map<std::string, std::shared_ptr<Family>, std::less<>> families_;
+  Families families_;
 };
 
 /// Without CURRENT, RocksDB would begin anew and delete what else is there. Its very

@@ -51,9 +51,9 @@ class RocksStore final : public Store {
     TRY(check_room());
     return change([&](Store& database) { return database.settle_space(space); });
   }
-  Result<std::vector<FrozenFile>> freeze(const std::string& into) override {
+  Result<std::vector<FrozenFile>> freeze_files(const std::string& into) override {
     const Opened opened = now();
-    auto frozen = opened.database->freeze(into);
+    auto frozen = opened.database->freeze_files(into);
     // Another one may have been opened meanwhile, and have removed what this one names.
     if (opened.fail_stop->stopped()) return not_written(*opened.fail_stop);
     return frozen;
@@ -73,6 +73,13 @@ class RocksStore final : public Store {
     return read([&](Store& database) { return database.scan(space, from, to, visit); });
   }
   std::vector<Space> spaces() const override { return now().database->spaces(); }
+  /// It keeps the database that it is of, even if another takes its place.
+  std::shared_ptr<Frozen> freeze() override {
+    const auto database = now().database;
+    auto frozen = database->freeze();
+    Frozen* const raw = frozen.get();
+    return {raw, [database, frozen = std::move(frozen)](Frozen*) mutable { frozen.reset(); }};
+  }
   uint64_t memory_bytes() const override { return now().database->memory_bytes(); }
 
  private:

@@ -20,7 +20,7 @@ std::optional<LogHour> hour_of_ids_space(const Space& space) {
   return LogHour(hour);
 }
 
-Result<std::vector<FrozenFile>> Store::freeze(const std::string& /*into*/) {
+Result<std::vector<FrozenFile>> Store::freeze_files(const std::string& /*into*/) {
   return Error(Errc::invalid, "this state store has no files");
 }
 

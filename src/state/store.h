@@ -69,27 +69,42 @@ struct FrozenFile {
   bool immutable = false;  ///< else it may grow behind them
 };
 
-/// The stream's durable state: one RocksDB per process, shared by all
-/// partitions; in tests and simulation a map in memory.
-/// Errors: any answer but "not found" that RocksDB gives is an Error: corrupt is
-/// damage; no_space and io may pass, and what was to be written must be tried again.
-/// Thread: any.
-class Store {
+/// What can be read of a store, now or as it was. Thread: any.
+class View {
  public:
-  virtual ~Store() = default;
-  /// Applies the batch atomically; with `sync` it is durable on return. Spaces
-  /// that don't exist yet are made first.
-  virtual Status commit(const Batch& batch, bool sync) = 0;
+  virtual ~View() = default;
   virtual Result<std::optional<std::string>> get(const Space& space, std::string_view key) = 0;
-  /// Values in the order of `keys`. A space that doesn't exist gives all empty.
-  virtual Result<std::vector<std::optional<std::string>>> multi_get(
-      const Space& space, const std::vector<std::string>& keys) = 0;
   /// Visits keys in [from, to) in order until `visit` answers false. Views are
   /// valid during the call only.
   using Visit = std::function<bool(std::string_view key, std::string_view value)>;
   virtual Status scan(const Space& space, std::string_view from, std::string_view to,
                       const Visit& visit) = 0;
   virtual std::vector<Space> spaces() const = 0;
+};
+
+/// A store at one instant, whatever is written or dropped since. It costs the space of what
+/// is replaced meanwhile, and goes before its store does.
+class Frozen : public View {
+ public:
+  /// Of the keys in [from, to) and their values, about.
+  virtual uint64_t bytes_about(const Space& space, std::string_view from, std::string_view to) = 0;
+};
+
+/// The stream's durable state: one RocksDB per process, shared by all
+/// partitions; in tests and simulation a map in memory.
+/// Errors: any answer but "not found" that RocksDB gives is an Error: corrupt is
+/// damage; no_space and io may pass, and what was to be written must be tried again.
+/// Thread: any.
+class Store : public View {
+ public:
+  /// Applies the batch atomically; with `sync` it is durable on return. Spaces
+  /// that don't exist yet are made first.
+  virtual Status commit(const Batch& batch, bool sync) = 0;
+  /// Values in the order of `keys`. A space that doesn't exist gives all empty.
+  virtual Result<std::vector<std::optional<std::string>>> multi_get(
+      const Space& space, const std::vector<std::string>& keys) = 0;
+  /// As it is now. Cost: none to speak of, in RocksDB.
+  virtual std::shared_ptr<Frozen> freeze() = 0;
   /// Gives the space's disk back. The caller knows that no partition needs it.
   virtual Status drop_space(const Space& space) = 0;
   /// Little will be written to the space any more: lets the store rearrange it
@@ -100,7 +115,7 @@ class Store {
   /// Gives the files that the store consists of after its last commit further names in the
   /// folder `into`, which is empty and on the same file system. A store opened on copies of
   /// them holds what was committed before the call, and maybe more. Writes nothing else.
-  virtual Result<std::vector<FrozenFile>> freeze(const std::string& into);
+  virtual Result<std::vector<FrozenFile>> freeze_files(const std::string& into);
   /// Bytes in memory (block cache, memtables, filters), for the memory metric.
   virtual uint64_t memory_bytes() const = 0;
 };

@@ -18,6 +18,7 @@ class DamagedPart final : public Part {
   const PartMeta& meta() const override { return meta_; }
   Status scan(const Scan& scan, const Visit&) const override { return answer(scan); }
   Status sum(const Scan& scan, const VisitSum&) const override { return answer(scan); }
+  Status verify() const override { return Error(code_, message_, path_, position_); }
 
  private:
   Status answer(const Scan& scan) const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "base/checksum.h"
 #include "store/key_dictionary.h"
@@ -103,6 +104,7 @@ class FilePart final : public Part {
                       const Visit& visit) const override;
   Result<CountryOrder> countries() const override { return countries_; }
   Status sum(const Scan& scan, const VisitSum& visit) const override;
+  Status verify() const override;
 
  private:
   /// Bytes and columns of the blocks being read; one per scan.
@@ -358,6 +360,14 @@ Status FilePart::sum(const Scan& scan, const VisitSum& visit) const {
     }
   }
   return {};
+}
+
+Status FilePart::verify() const {
+  Reading reading;
+  reading.wanted.fill(true);
+  std::vector<uint32_t> all(blocks_.size());
+  std::iota(all.begin(), all.end(), 0U);
+  return read_blocks(all, reading, [](const BlockEntry&, const BlockColumns&) {});
 }
 
 }  // namespace

@@ -151,6 +151,66 @@ TEST_CASE("segments: a crash while a failed seal is retried loses nothing listed
   }
 }
 
+TEST_CASE("segments: a crash at any operation of a reset leaves the old log or the new one",
+          "[log]") {
+  bool done = false;
+  for (uint64_t at = 1; !done; ++at) {
+    CAPTURE(at);
+    SealedLog log(at, 12, {4000, Compression::none});
+    log.open();
+    log.seal(8);
+    const Offset behind = log.last_entry(9).last();
+    const LogMs time = log.last_entry(9).append_ms;
+    log.files.crash_at_operation(at);
+    done = log.segments->reset_to(behind, Term(9), time).has_value() && !log.files.crashed();
+    log.files.crash_at_operation(0);
+    log.crash();
+    log.open();
+    if (log.segments->last() == log.last_entry(7).last()) {
+      REQUIRE_FALSE(done);
+      log.check_all();
+      REQUIRE(log.segments->reset_to(behind, Term(9), time));
+    }
+    CHECK(log.segments->first() == behind + 1);
+    CHECK(log.segments->last() == behind);
+    CHECK(log.segments->last_term() == Term(9));
+    CHECK(log.segments->last_append_ms() == time);
+    CHECK(log.segments->read_block(Offset(1)).error().code() == Errc::not_found);
+    CHECK(log.segments->bytes() == 0);
+    log.open();
+    CHECK(log.segments->last_append_ms() == time);
+    CHECK(log.segment_names().empty());
+    // It goes on as any log does.
+    log.sealed = log.dropped = 10;
+    log.seal(2);
+    log.check_all();
+    log.open();
+    log.check_all();
+    log.check_clean();
+  }
+}
+
+TEST_CASE("segments: a reset goes forward only, and a failed one can be made again", "[log]") {
+  SealedLog log(1, 12, {4000, Compression::none});
+  log.open();
+  log.seal(8);
+  CHECK_FALSE(log.segments->reset_to(log.segments->last(), Term(9), LogMs(0)));
+  log.check_all();
+  for (uint64_t sync = 1; sync <= 2; ++sync) {
+    log.files.fail_sync_after(sync);
+    const auto failed = log.segments->reset_to(log.last_entry(9).last(), Term(9), LogMs(5));
+    log.files.fail_sync_after(0);
+    if (failed) break;
+    log.check_all();
+  }
+  if (log.segments->last() != log.last_entry(9).last())
+    REQUIRE(log.segments->reset_to(log.last_entry(9).last(), Term(9), LogMs(5)));
+  log.sealed = log.dropped = 10;
+  log.seal(2);
+  log.open();
+  log.check_all();
+}
+
 TEST_CASE("segments: what a failed seal left behind is cut off", "[log]") {
   SealedLog log(1, 6, {});
   log.open();

@@ -52,7 +52,7 @@ TEST_CASE("state store: what is frozen stays, whatever the store does afterwards
   put(*store, "meta", "a", "2");
   put(*store, "rows", "r", "not in a table yet");
 
-  const auto frozen = store->freeze(frozen_in).value();
+  const auto frozen = store->freeze_files(frozen_in).value();
   put(*store, "meta", "a", "3");
   put(*store, "later", "l", "a space that was made later");
   REQUIRE(store->drop_space({"ids-7"}));
@@ -83,7 +83,7 @@ TEST_CASE("state store: what never changes is told apart and shared", "[state]")
   for (const char* name : {"/one", "/other"}) {
     const std::string into = directory.path() + name;
     REQUIRE(files.create_directories(into));
-    const auto frozen = store->freeze(into).value();
+    const auto frozen = store->freeze_files(into).value();
     for (const FrozenFile& file : frozen) {
       CHECK(file.immutable == file.name.ends_with(".sst"));
       if (!file.immutable) continue;
@@ -93,7 +93,7 @@ TEST_CASE("state store: what never changes is told apart and shared", "[state]")
   }
   CHECK(shared >= 2);
   // A folder that isn't there.
-  CHECK_FALSE(store->freeze(directory.path() + "/none"));
+  CHECK_FALSE(store->freeze_files(directory.path() + "/none"));
   put(*store, "meta", "b", "2");
   CHECK(value_of(*store, "meta", "b") == "2");
 }
