@@ -47,7 +47,7 @@ constexpr std::string_view kSuffix = ".ids";
 std::string record_key(state::Slot slot) {
   std::string key;
   append_key_u32(key, slot.value());
-  key += "ids-image";
+  key += kImageRecordKey;
   return key;
 }
 

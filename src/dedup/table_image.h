@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/file_system.h"
 #include "base/result.h"
@@ -36,6 +37,8 @@ struct ImageRecord {
 };
 void put_image_record(state::Slot slot, const ImageRecord& record, state::Batch& batch);
 void remove_image_record(state::Slot slot, state::Batch& batch);
+/// What its key in the meta space has behind the slot.
+inline constexpr std::string_view kImageRecordKey = "ids-image";
 /// Empty when there is none, or none that can be read.
 Result<std::optional<ImageRecord>> read_image_record(state::Slot slot, state::Store& store);
 

@@ -9,19 +9,13 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "state/slots.h"
 
 namespace clickmill::stream {
 namespace {
 
 constexpr uint8_t kVersion = 3;
 constexpr uint8_t kVersionOfFourReasons = 2;
-
-std::string key_of(state::Slot slot) {
-  std::string key;
-  append_key_u32(key, slot.value());
-  key += "checkpoint";
-  return key;
-}
 
 void encode_tally(const Tally& tally, ByteWriter& writer) {
   writer.varint(tally.received);
@@ -45,7 +39,15 @@ Tally decode_tally(ByteCursor& cursor, size_t reasons) {
   return tally;
 }
 
-Result<Checkpoint> decode(std::string_view bytes) {
+}  // namespace
+
+std::string checkpoint_key(state::Slot slot) {
+  std::string key = state::key_of(slot);
+  key += "checkpoint";
+  return key;
+}
+
+Result<Checkpoint> decode_checkpoint(std::string_view bytes) {
   if (bytes.size() < 8) return Error(Errc::corrupt, "checkpoint is cut off");
   const auto body = before_checksum(bytes);
   if (!body) return Error(Errc::corrupt, "checkpoint fails its checksum");
@@ -71,15 +73,13 @@ Result<Checkpoint> decode(std::string_view bytes) {
   return checkpoint;
 }
 
-}  // namespace
-
 uint64_t Tally::review_total() const {
   uint64_t total = 0;
   for (const uint64_t count : review) total += count;
   return total;
 }
 
-void put_checkpoint(state::Slot slot, const Checkpoint& checkpoint, state::Batch& batch) {
+std::string encode_checkpoint(const Checkpoint& checkpoint) {
   std::string out;
   ByteWriter writer(out);
   writer.u8(kVersion);
@@ -100,13 +100,17 @@ void put_checkpoint(state::Slot slot, const Checkpoint& checkpoint, state::Batch
     writer.bytes(piece);
   }
   append_checksum(out);
-  batch.put(state::kMetaSpace, key_of(slot), std::move(out));
+  return out;
 }
 
-Result<std::optional<Checkpoint>> read_checkpoint(state::Slot slot, state::Store& store) {
-  const auto value = TRY(store.get(state::kMetaSpace, key_of(slot)));
+void put_checkpoint(state::Slot slot, const Checkpoint& checkpoint, state::Batch& batch) {
+  batch.put(state::kMetaSpace, checkpoint_key(slot), encode_checkpoint(checkpoint));
+}
+
+Result<std::optional<Checkpoint>> read_checkpoint(state::Slot slot, state::View& store) {
+  const auto value = TRY(store.get(state::kMetaSpace, checkpoint_key(slot)));
   if (!value) return std::optional<Checkpoint>();
-  auto checkpoint = decode(*value);
+  auto checkpoint = decode_checkpoint(*value);
   if (!checkpoint) return std::move(checkpoint).error();
   return std::optional<Checkpoint>(*std::move(checkpoint));
 }

@@ -52,6 +52,10 @@ struct Checkpoint {
 };
 void put_checkpoint(state::Slot slot, const Checkpoint& checkpoint, state::Batch& batch);
 /// Empty for a partition that has none yet.
-Result<std::optional<Checkpoint>> read_checkpoint(state::Slot slot, state::Store& store);
+Result<std::optional<Checkpoint>> read_checkpoint(state::Slot slot, state::View& store);
+/// The key of the record in the meta space, and what stands under it.
+std::string checkpoint_key(state::Slot slot);
+std::string encode_checkpoint(const Checkpoint& checkpoint);
+Result<Checkpoint> decode_checkpoint(std::string_view bytes);
 
 }  // namespace clickmill::stream

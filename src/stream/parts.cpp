@@ -141,6 +141,11 @@ std::optional<state::Slot> slot_of_part(std::string_view name) {
   return std::nullopt;
 }
 
+std::string part_name_in(state::Slot slot, std::string_view name) {
+  CM_ASSERT(slot_of_part(name).has_value());
+  return fmt::format("p{}{}", slot.value(), name.substr(name.find('-')));
+}
+
 std::string Parts::next_name(store::Table table) {
   return name_of_part(slot_, (*next_part_)++, table);
 }

@@ -161,6 +161,8 @@ class Parts {
 
 /// The slot that a part file was written for; empty for a file that is no part.
 std::optional<state::Slot> slot_of_part(std::string_view name);
+/// What that file is called when it is another slot's.
+std::string part_name_in(state::Slot slot, std::string_view name);
 /// The rows of the key's ad in a bucket of that length, with all columns. Borrows the key's texts.
 store::Scan scan_of(const store::Row& key, int64_t length_ms);
 /// What those of `parts`, and `more`, come to under the key.

@@ -23,15 +23,16 @@ Result<std::unique_ptr<Pipeline>> Rebuilder::open_slot(state::Slot slot, bool da
   return Pipeline::open(slot, store_, files_, std::move(options));
 }
 
-Result<std::unique_ptr<Pipeline>> Rebuilder::open(Offset log_first) {
-  auto opened = open_whole(log_first);
+Result<std::unique_ptr<Pipeline>> Rebuilder::open(Offset log_first, Offset sealed) {
+  auto opened = open_whole(log_first, sealed);
   if (opened || !is_damage(opened.error())) return opened;
   return rebuild(opened.error(), log_first);
 }
 
-Result<std::unique_ptr<Pipeline>> Rebuilder::open_whole(Offset log_first) {
+Result<std::unique_ptr<Pipeline>> Rebuilder::open_whole(Offset log_first, Offset sealed) {
   lost_.reset();
-  const auto standing = TRY(state::read_standing(partition_, store_));
+  auto known = TRY(state::read_standing(partition_, store_));
+  const auto standing = TRY(settle_arrival(std::move(known), sealed));
   rebuilding_ = standing.building.has_value();
   if (!standing.lost.empty()) {
     lost_ = Error(Errc::corrupt, standing.lost);
@@ -71,22 +72,52 @@ std::unique_ptr<Pipeline> Rebuilder::give_up(std::string why) {
   return stand_in();
 }
 
-Status Rebuilder::finish() {
-  const auto old = TRY(state::read_standing(partition_, store_)).live;
+/// A state of another node that was arriving when the process ended. Its log goes on behind it
+/// from the step on that comes before it counts; what came earlier was in vain.
+Result<state::Standing> Rebuilder::settle_arrival(state::Standing standing, Offset sealed) const {
+  if (!standing.arrival || !standing.building) return standing;
+  if (standing.arrival->whole && sealed >= standing.arrival->upto) {
+    TRY(take_over());
+  } else {
+    stream::remove_parts_of(*standing.building, files_, options_.store_directory);
+    TRY(state::abandon_slot(partition_, store_));
+  }
+  return state::read_standing(partition_, store_);
+}
+
+Status Rebuilder::take_over() const {
+  const auto old = TRY(state::read_standing(partition_, store_));
   TRY(state::take_slot(partition_, store_));
-  rebuilding_ = false;
-  log_info("stream", fmt::format("partition {}: rebuilt from the log", partition_.value()));
-  remove_parts_of(old);
+  if (old.building) clean_up(old.live);
   return {};
 }
 
-void Rebuilder::remove_parts_of(state::Slot slot) const {
-  const auto names = files_.list(options_.store_directory);
-  if (!names) return;
-  for (const auto& name : *names) {
-    if (slot_of_part(name) != slot) continue;
-    ignore(files_.remove(options_.store_directory + "/" + name), "the next start removes it");
-  }
+Result<std::unique_ptr<ArrivingState>> Rebuilder::begin_arrival(StateHead head) const {
+  return ArrivingState::begin(partition_, store_, files_, options_.store_directory,
+                              std::move(head));
+}
+
+Result<std::unique_ptr<Pipeline>> Rebuilder::take_arrived(Offset log_first) const {
+  TRY(take_over());
+  const auto standing = TRY(state::read_standing(partition_, store_));
+  auto opened = TRY(open_slot(standing.live, false));
+  if (opened->applied() + 1 < log_first)
+    return Error(Errc::corrupt, "the log begins behind the state that has arrived");
+  return opened;
+}
+
+Status Rebuilder::finish() {
+  TRY(take_over());
+  rebuilding_ = false;
+  log_info("stream", fmt::format("partition {}: rebuilt from the log", partition_.value()));
+  return {};
+}
+
+/// Of a slot that no record names any more. What can't be removed now costs its space until the
+/// next start.
+void Rebuilder::clean_up(state::Slot slot) const {
+  stream::remove_parts_of(slot, files_, options_.store_directory);
+  if (options_.images != nullptr) options_.images->keep_only(slot, std::nullopt);
 }
 
 }  // namespace clickmill::stream
