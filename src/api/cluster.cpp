@@ -20,16 +20,28 @@ std::string names_json(const std::vector<raft::Member>& members) {
   return out + ']';
 }
 
+/// null: it has what its leader has, or nearly.
+std::string catching_up_json(const cluster::Partition::State::Gear& gear) {
+  if (gear.from.empty()) return gear.blocks ? "{\"by\":\"blocks\"}" : "null";
+  const bool begun = gear.upto != Offset(0);
+  return fmt::format(
+      "{{\"by\":\"state\",\"from\":{},\"offset\":{},\"bytes\":{},\"bytes_total\":{}}}",
+      json_quoted(gear.from), begun ? fmt::format("{}", gear.upto.value()) : "null", gear.bytes,
+      gear.bytes_total);
+}
+
 std::string partition_json(const cluster::Partition::State& state) {
   // The digest in hex: most JSON readers keep 53 bits of a number.
   return fmt::format(
       "{{\"partition\":{},\"leader\":{},\"voters\":{},\"learners\":{},\"term\":{},"
       "\"committed_offset\":{},\"applied_offset\":{},"
-      "\"log_time\":{},\"low_water\":{},\"digest\":{{\"offset\":{},\"value\":\"{:016x}\"}}}}",
+      "\"log_time\":{},\"low_water\":{},\"digest\":{{\"offset\":{},\"value\":\"{:016x}\"}},"
+      "\"catching_up\":{}}}",
       state.id.value(), state.leader.empty() ? "null" : json_quoted(state.leader),
       names_json(state.members.voters), names_json(state.members.learners), state.term.value(),
       state.committed.value(), state.applied.value(), time_or_null(state.log_time.value()),
-      time_or_null(state.low_water.value()), state.digest.offset.value(), state.digest.value);
+      time_or_null(state.low_water.value()), state.digest.offset.value(), state.digest.value,
+      catching_up_json(state.gear));
 }
 
 std::string number_or_null(const std::optional<int64_t>& number) {

@@ -36,7 +36,7 @@ std::string answer_of(const Result<std::string>& answer) {
 
 /// Answers come in pieces of up to megabytes only where blocks were asked for.
 peer::Lane lane_of_answer(CallKind kind) {
-  const bool large = kind == CallKind::blocks || kind == CallKind::page;
+  const bool large = kind == CallKind::blocks || kind == CallKind::page || kind == CallKind::state;
   return large ? peer::Lane::bulk : peer::Lane::call;
 }
 

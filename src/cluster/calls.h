@@ -24,6 +24,7 @@ enum class CallKind : uint8_t {
   page = 6,      ///< an answer of the api
   ads = 7,       ///< changes of ads, to the leader of their group
   sink = 8,      ///< how far a sink has come
+  state = 11,    ///< a partition's state, piece by piece
 };
 
 /// Questions to other nodes and their answers. Each question is answered exactly once: by the

@@ -78,6 +78,7 @@ Partition::State Partition::state() const {
   state.log_time = pipeline_->horizon().log_time();
   state.low_water = pipeline_->horizon().low_water(pipeline_->settings().stale_after_hours);
   state.digest = pipeline_->digest();
+  state.gear = gear();
   return state;
 }
 
@@ -121,7 +122,7 @@ bool Partition::has_room() const {
 
 /// Applies committed entries; while replaying, a slice of them per call.
 void Partition::apply_committed() {
-  while (!failure_ && !repairing_ && pipeline_->applied() < log_->committed()) {
+  while (!failure_ && !repairing_ && !switching_ && pipeline_->applied() < log_->committed()) {
     if (!has_room() || applying_.again.waits(clock_.system().monotonic_ns())) return;
     const Offset before = pipeline_->applied();
     apply_slice();
@@ -159,7 +160,7 @@ void Partition::apply_rest() {
 
 /// The entries behind it wait until it is done; the worker doesn't.
 void Partition::begin_repair(log::PartitionLog::EntryPtr entry) {
-  if (commit_) return;
+  if (commit_ || stands_still()) return;
   auto begun = pipeline_->begin_repair(*entry);
   if (!begun) return held_up(std::move(begun).error(), applying_);
   auto job = *std::move(begun);
@@ -213,6 +214,7 @@ void Partition::maintain() {
   owner_.check();
   if (log_closed()) return tail_readers_.expire(clock_.system().monotonic_ns());
   tick_group();
+  step_state();
   tail_readers_.expire(clock_.system().monotonic_ns());
   // Even after a failure: a table image that is half written keeps the other
   // partitions from writing theirs.
@@ -242,7 +244,8 @@ void Partition::checkpoint_if_due() {
 /// Prepares it here and writes it elsewhere, so that the worker goes on.
 void Partition::begin_checkpoint() {
   const int64_t now = clock_.system().monotonic_ns();
-  if (failure_ || commit_ || repairing_ || checkpointing_.again.waits(now)) return;
+  if (failure_ || commit_ || repairing_ || stands_still() || checkpointing_.again.waits(now))
+    return;
   next_checkpoint_ns_ = now + options_.checkpoint_interval_ms * 1'000'000;
   if (pipeline_->saved()) pauses_.saved_at_ns = now;
   if (pipeline_->saved()) return;
@@ -282,7 +285,7 @@ void Partition::end_checkpoint(const std::shared_ptr<stream::Commit>& commit) {
 void Partition::checkpoint_now() {
   owner_.check();
   if (commit_) end_checkpoint(commit_);
-  if (failure_ || repairing_ || pipeline_->saved()) return;
+  if (failure_ || repairing_ || switching_ || pipeline_->saved()) return;
   auto begun = pipeline_->begin_checkpoint();
   if (!begun) return held_up(std::move(begun).error(), checkpointing_);
   commit_ = *std::move(begun);
@@ -290,7 +293,7 @@ void Partition::checkpoint_now() {
 }
 
 void Partition::merge_if_due() {
-  if (merging_ || merge_again_.waits(clock_.system().monotonic_ns())) return;
+  if (merging_ || stands_still() || merge_again_.waits(clock_.system().monotonic_ns())) return;
   store::Retention* const retention = options_.retention;
   const auto oldest_ms =
       retention ? retention->oldest_kept(pipeline_->horizon().log_time()) : store::kAllTime;

@@ -29,6 +29,7 @@
 #include "cluster/batch.h"
 #include "cluster/group_member.h"
 #include "cluster/sealing.h"
+#include "cluster/state_taking.h"
 #include "cluster/tail_readers.h"
 #include "log/partition_log.h"
 #include "raft/replica.h"
@@ -72,6 +73,11 @@ class Partition final : public GroupMember {
     std::function<void(click::EntryKind, std::string&& payload, Applied)> propose;
     /// Gets sealed blocks from the leader, and comes back with take_blocks() once.
     std::function<void(Offset from)> fetch;
+    /// Asks a node for a state, or its next piece; see StateTaking. Null: nobody can be asked.
+    std::function<void(const std::string& node, const std::string& question, StateTaking::Told)>
+        ask_for_state = nullptr;
+    std::function<std::shared_ptr<void>()> state_turn = nullptr;
+    StateCounts* state_counts = nullptr;  ///< borrowed
     /// This disk has lost what it acknowledged.
     std::function<void()> forgot;
   };
@@ -106,6 +112,9 @@ class Partition final : public GroupMember {
   };
   Partition(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segments> segments,
             std::unique_ptr<stream::Pipeline> pipeline, Options options);
+  ~Partition() override {
+    if (taking_) taking_->forget();
+  }
   /// Attaches the log. Errc::corrupt when the checkpoint is ahead of it. One that has lost
   /// some of its entries is closed: log_closed().
   Status open(log::Journal& journal, log::RecoveredLog&& recovered);
@@ -167,6 +176,7 @@ class Partition final : public GroupMember {
   void checkpoint_now();
   /// What holds it up for now: it is tried again. Empty: nothing.
   const std::string& trouble() const {
+    if (applying_.text.empty() && checkpointing_.text.empty()) return state_trouble_;
     return applying_.text.empty() ? checkpointing_.text : applying_.text;
   }
   /// Why what is committed can't be sealed now; the log goes on meanwhile. Empty: it can.
@@ -191,6 +201,15 @@ class Partition final : public GroupMember {
     LogMs log_time;
     ArrivalMs low_water;
     stream::Digest digest;
+    /// How its log is caught up, if not by what the leader has in memory.
+    struct Gear {
+      bool blocks = false;       ///< by what the leader has sealed
+      std::string from;          ///< by a state, from that node; empty: it isn't
+      Offset upto;               ///< of the state
+      uint64_t bytes = 0;        ///< that have come
+      uint64_t bytes_total = 0;  ///< about
+    };
+    Gear gear;
   };
   State state() const;
   /// Committed entries that are held in memory, from the one that holds `from`
@@ -290,6 +309,18 @@ class Partition final : public GroupMember {
   bool finish_rebuild();
   void heal_if_due();
   void begin_again(std::unique_ptr<stream::Pipeline> pipeline);
+  // partition_state.cpp
+  /// For what damage has cost, and the own log can't give back.
+  bool needs_state() const { return lost() || part_is_damaged_; }
+  void want_state();
+  void step_state();
+  void switch_state();
+  using Switched = Result<std::unique_ptr<stream::Pipeline>>;
+  Switched switch_over(const StateOffer& offer);
+  void end_switch(Switched switched);
+  State::Gear gear() const;
+  /// Whether nothing new may begin, since a state is about to take the place of what there is.
+  bool stands_still() const { return taking_ && taking_->whole(); }
   void fail_waiting();
 
   const PartitionId id_;
@@ -323,6 +354,13 @@ class Partition final : public GroupMember {
   Backoff heal_again_{kRetryFirstMs, kRetryMostMs};
   bool merging_ = false;  // one of each is under way in the background
   bool repairing_ = false;
+  // A state that comes from another node; null: none.
+  std::shared_ptr<StateTaking> taking_;
+  bool switching_ = false;         // to it: it can't be given up any more,
+  bool switch_in_flight_ = false;  // and that is under way in the background
+  bool log_switches_ = false;      // the log goes on behind it
+  Backoff switch_again_{kRetryFirstMs, kRetryMostMs};
+  std::string state_trouble_;
   // Of the checkpoint under way; null: none. What is applied meanwhile is not in it, and
   // no other begins, nor a repair, before its end was told.
   std::shared_ptr<stream::Commit> commit_;
@@ -346,6 +384,7 @@ class Partition final : public GroupMember {
   // Why the stream has stopped: nothing more is applied, until another takes its place.
   std::optional<Error> failure_;
   std::set<std::string> damaged_parts_;
+  bool part_is_damaged_ = false;  ///< and the log doesn't reach back
 
   // Guards the copy that other threads read; the worker replaces it whole.
   mutable std::mutex tally_mutex_;

@@ -33,6 +33,7 @@ Sealing::Options Partition::sealing_options() {
   options.in_background = options_.in_background;
   options.on_worker = options_.on_worker;
   options.moved = [this] { moved(); };
+  options.too_far = [this] { want_state(); };
   return options;
 }
 
@@ -127,7 +128,8 @@ void Partition::receive(const std::string& node, raft::Received&& message) {
   owner_.check();
   if (log_closed()) return;
   raft::Core::Room room;
-  room.journal = !log_failed_;
+  // Nor anything that the log would have to let go of again.
+  room.journal = !log_failed_ && !stands_still();
   room.append_ms_most = LogMs(clock_.now().value() + kClockAheadMs);
   replica_->receive(node, std::move(message), room);
   moved();
@@ -166,7 +168,7 @@ void Partition::moved() {
     if (led_ != Term(0)) ++leads_taken_;
     led_since_ns_ = heard_upto_ns_ = clock_.system().monotonic_ns();
   }
-  if (auto behind = replica_->take_behind()) sealing_.fetch(*behind);
+  if (auto behind = replica_->take_behind(); behind && !taking_) sealing_.fetch(*behind);
   if (!log_failed_) sealing_.adopt_if_ready();
   if (led_ != Term(0)) prepare_to_lead();
   if (replica_->forgot() && options_.group) options_.group->forgot();

@@ -29,6 +29,7 @@ void Partition::met_damage(const std::string& path, const std::string& what) {
   // One that was merged or rebuilt away meanwhile is nobody's trouble.
   if (!ours) return;
   if (log_->first() == Offset(1)) return fail(Error(Errc::corrupt, what, path));
+  part_is_damaged_ = true;
   const bool news =
       damaged_parts_
           .insert(fmt::format("partition {}: a part is damaged, and its log no longer "
@@ -39,6 +40,8 @@ void Partition::met_damage(const std::string& path, const std::string& what) {
 }
 
 LogHour Partition::oldest_durable_hour() const {
+  // What comes from elsewhere may hold ids of any hour.
+  if (taking_) return LogHour(std::numeric_limits<int64_t>::min());
   return lost() ? LogHour(std::numeric_limits<int64_t>::max()) : pipeline_->oldest_durable_hour();
 }
 
@@ -47,7 +50,7 @@ void Partition::heal_if_due() {
   const int64_t now = clock_.system().monotonic_ns();
   if (!reopened_) return heal_again_.waits(now) ? void() : reopen();
   if (!heals_ || log_failed_ || !options_.rebuilder || !is_damage(*failure_)) return;
-  if (merging_ || repairing_ || commit_ || heal_again_.waits(now)) return;
+  if (merging_ || repairing_ || commit_ || taking_ || heal_again_.waits(now)) return;
   heal_again_.failed(now);
   stream::Rebuilder& rebuilder = *options_.rebuilder;
   // The old one lets go of its files first.

@@ -47,10 +47,9 @@ Result<std::pair<uint64_t, Batch>> decode_batch(std::string_view bytes) {
   return std::pair(id, std::move(batch));
 }
 
+/// Empty: the log begins behind `from` here.
 Result<std::string> encode_blocks(const log::Segments& segments, Offset from) {
-  if (from < segments.first())
-    return Error(Errc::not_found, fmt::format("the log begins at offset {} here, behind {}",
-                                              segments.first().value(), from.value()));
+  if (from < segments.first()) return std::string();
   std::string out;
   ByteWriter writer(out);
   while (from <= segments.last() && out.size() < kBlocksBytes) {
@@ -91,6 +90,17 @@ Sights::Options sights_options(const Peers::Options& options, size_t workers) {
   return of;
 }
 
+StateSource::Options source_options(const Peers::Options& options) {
+  StateSource::Options of;
+  of.life = options.life;
+  of.in_background = options.in_background;
+  of.well = options.well;
+  of.freeze = options.freeze_state;
+  of.deleted_before = options.deleted_before;
+  of.piece_bytes = options.state_piece_bytes;
+  return of;
+}
+
 }  // namespace
 
 /// To the own partition where it leads, else to its leader over the link.
@@ -122,6 +132,7 @@ Peers::Peers(Options options, Owned& owned, NodeClock& clock)
       clock_(clock),
       sights_(sights_options(options_, owned.workers.size())),
       calls_(clock.system(), options_.life),
+      states_(source_options(options_), owned, clock.system()),
       others_(without(options_.nodes, options_.node_id)),
       looped_ns_(owned.workers.size()) {
   Caretaker::Options care = options_.caretaker;
@@ -139,6 +150,10 @@ Peers::Peers(Options options, Owned& owned, NodeClock& clock)
   calls_.serve(CallKind::blocks,
                [this](const std::string&, std::string_view question, Calls::Answer answer) {
                  serve_blocks(question, std::move(answer));
+               });
+  calls_.serve(CallKind::state,
+               [this](const std::string& from, std::string_view question, Calls::Answer answer) {
+                 serve_state(from, question, std::move(answer));
                });
 }
 
@@ -172,6 +187,12 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
     propose(id, kind, payload, std::move(applied));
   };
   group.fetch = [this, id](Offset from) { fetch_blocks(id, from); };
+  group.ask_for_state = [this, id](const std::string& node, const std::string& question,
+                                   StateTaking::Told told) {
+    ask_for_state(id, node, question, std::move(told));
+  };
+  group.state_turn = [this] { return state_turns_.take(); };
+  group.state_counts = &states_taken_;
   group.forgot = [this] { forgot_ = true; };
   return group;
 }
@@ -204,6 +225,7 @@ void Peers::beat() {
   const int64_t now = now_ns();
   clock_is_fit_ = sights_.clock_is_fit(now, options_.synchronised());
   calls_.expire();
+  states_.expire();
   std::optional<LowWaters> low_waters;
   if (open_ && beats_++ % kBeatsPerLowWaters == 0) low_waters = own_low_waters();
   for (const std::string& node : others_) {
@@ -409,6 +431,21 @@ void Peers::fetch_blocks(PartitionId id, Offset from) {
   writer.varint(id.value());
   writer.varint(from.value());
   calls_.ask(leader->node, CallKind::blocks, question, took);
+}
+
+void Peers::serve_state(const std::string& from, std::string_view question, Calls::Answer answer) {
+  if (!open_) return answer(Error(Errc::busy, "the node is starting"));
+  states_.serve(from, question, std::move(answer));
+}
+
+void Peers::ask_for_state(PartitionId id, const std::string& node, std::string_view question,
+                          StateTaking::Told told) {
+  Worker& worker = owned_.worker_of(id);
+  calls_.ask(node, CallKind::state, question,
+             [&worker, told = std::move(told)](Result<std::string> answer) {
+               const auto came = std::make_shared<Result<std::string>>(std::move(answer));
+               worker.post([told, came] { told(std::move(*came)); });
+             });
 }
 
 }  // namespace clickmill::cluster

@@ -13,6 +13,7 @@
 #include "cluster/caretaker.h"
 #include "cluster/owned.h"
 #include "cluster/sights.h"
+#include "cluster/state_source.h"
 #include "peer/transport.h"
 
 namespace clickmill::cluster {
@@ -40,6 +41,11 @@ class Peers final : public peer::Receiver {
     Caretaker::Options caretaker{};  ///< node and nodes are filled in
     /// Writes down who is in a group.
     std::function<Status(PartitionId, Offset, const raft::Membership&)> keep_members;
+    /// Of a partition's state, for another node. Thread: background.
+    std::function<Result<std::shared_ptr<stream::FrozenState>>(PartitionId)> freeze_state;
+    size_t state_piece_bytes = 1 << 20;
+    /// Rows of earlier buckets may be missing here.
+    std::function<store::TableTimes()> deleted_before;
   };
   /// `owned` and `clock` are borrowed; workers are there, partitions come later.
   Peers(Options options, Owned& owned, NodeClock& clock);
@@ -55,7 +61,10 @@ class Peers final : public peer::Receiver {
   std::unique_ptr<ClickRouter> router();
   /// The groups are open, and may be given messages.
   void open_groups() { open_ = true; }
-  void close_groups() { open_ = false; }
+  void close_groups() {
+    open_ = false;
+    states_.clear();
+  }
 
   void beat();
   /// Thread: the worker.
@@ -63,7 +72,13 @@ class Peers final : public peer::Receiver {
   /// Before a stop: others lead what is led here. As messages to the workers.
   void hand_over_all();
   /// Nothing is asked or answered any more.
-  void stop() { calls_.stop(); }
+  void stop() {
+    calls_.stop();
+    states_.clear();
+  }
+  /// States that this node gives to others, and takes from them.
+  const StateSource& states() const { return states_; }
+  const StateCounts& states_taken() const { return states_taken_; }
 
   /// This disk has lost what it had acknowledged.
   bool forgot() const { return forgot_; }
@@ -82,6 +97,9 @@ class Peers final : public peer::Receiver {
   void serve_proposal(std::string_view question, Calls::Answer answer);
   void serve_blocks(std::string_view question, Calls::Answer answer);
   void fetch_blocks(PartitionId id, Offset from);
+  void serve_state(const std::string& from, std::string_view question, Calls::Answer answer);
+  void ask_for_state(PartitionId id, const std::string& node, std::string_view question,
+                     StateTaking::Told told);
   void send_group(PartitionId id, const std::string& node, std::string_view message);
   void send_claims(const std::string& node, const Claims& claims);
   std::vector<stream::LowWater> low_waters(PartitionId id, int64_t since_ns) const;
@@ -95,6 +113,9 @@ class Peers final : public peer::Receiver {
   NodeClock& clock_;
   Sights sights_;
   Calls calls_;
+  StateSource states_;
+  StateTurns state_turns_{1};
+  StateCounts states_taken_;
   peer::Transport* transport_ = nullptr;
   std::vector<std::string> others_;
   std::vector<Caretaker> caretakers_;  ///< by worker

@@ -55,6 +55,11 @@ void Sealing::end_fetch(const char* why) {
 void Sealing::take_blocks(Result<std::vector<log::Entry>> blocks) {
   if (!fetching_ || !arriving_.empty()) return;
   if (!blocks) return end_fetch(blocks.error().text().c_str());
+  if (blocks->empty()) {
+    end_fetch(nullptr);
+    if (options_.too_far) options_.too_far();
+    return;
+  }
   arriving_ = *std::move(blocks);
   // What was sealed here meanwhile comes twice.
   std::erase_if(arriving_, [&](const auto& entry) { return entry.last() <= segments_.last(); });
@@ -65,6 +70,12 @@ void Sealing::take_blocks(Result<std::vector<log::Entry>> blocks) {
   }
   if (arriving_.empty()) return end_fetch(nullptr);
   adopt_if_ready();
+}
+
+bool Sealing::hold() {
+  if (sealing_) return false;
+  end_fetch(nullptr);
+  return sealing_ = true;
 }
 
 void Sealing::adopt_if_ready() {

@@ -29,6 +29,8 @@ class Sealing {
     std::function<void(std::function<void()>)> on_worker;
     /// Blocks of a peer have come into the log, or won't.
     std::function<void()> moved;
+    /// The leader's log no longer reaches back to where this one ends.
+    std::function<void()> too_far = nullptr;
   };
   /// `segments` and `clock` are borrowed.
   Sealing(log::Segments& segments, const Clock& clock, Options options)
@@ -43,6 +45,11 @@ class Sealing {
   /// Asks for blocks, if they are not on their way.
   void fetch(raft::Behind behind);
   void take_blocks(Result<std::vector<log::Entry>> blocks);
+  /// Whether blocks of a peer are on their way.
+  bool fetching() const { return fetching_; }
+  /// Nothing is sealed until release(); false: something is just now.
+  bool hold();
+  void release() { sealing_ = false; }
   /// Goes on with blocks that have come, once what differs from them is gone from the disk.
   void adopt_if_ready();
   /// Why the last seal failed; empty: it didn't.

@@ -127,6 +127,7 @@ void Machine::open_peers() {
   of.storage = options_.peering->storage;
   of.life = options_.peering->life;
   of.caretaker = options_.peering->caretaker;
+  of.state_piece_bytes = options_.peering->state_piece_bytes;
   of.partitions = options_.partitions;
   of.low_water = [this](PartitionId id) { return spool_->low_water(id); };
   of.in_background = outside_.in_background;
@@ -135,6 +136,10 @@ void Machine::open_peers() {
   of.keep_members = [this](PartitionId id, Offset offset, const raft::Membership& members) {
     return cluster::write_members(files_, options_.paths.members(id.value()), {offset, members});
   };
+  of.freeze_state = [this](PartitionId id) {
+    return stream::FrozenState::freeze(id, *state_, files_, options_.paths.store());
+  };
+  of.deleted_before = [this] { return retention_->deleted_before(); };
   peers_ = std::make_unique<cluster::Peers>(std::move(of), owned_, clock_);
   cluster::AdsDesk::Options of_desk;
   of_desk.node_id = options_.node_id;
@@ -198,7 +203,7 @@ Status Machine::open_partition(PartitionId id) {
   }
   std::unique_ptr<stream::Pipeline> pipeline;
   if (segments) {
-    pipeline = TRY(open_stream(of_partition, (*segments)->first()));
+    pipeline = TRY(open_stream(of_partition, (*segments)->first(), (*segments)->last()));
   } else if (!keeps_to_itself(segments.error()) || ++closed_logs_ == options_.partitions) {
     // All of them: then it is not theirs.
     return std::move(segments).error();
@@ -224,8 +229,8 @@ Status Machine::open_partition(PartitionId id) {
 /// A part that can't be opened is its partition's trouble; what stands in the state store, all
 /// partitions'.
 Result<std::unique_ptr<stream::Pipeline>> Machine::open_stream(cluster::Partition::Options& of,
-                                                               Offset log_first) {
-  auto opened = of.rebuilder->open(log_first);
+                                                               Offset log_first, Offset sealed) {
+  auto opened = of.rebuilder->open(log_first, sealed);
   if (opened || !keeps_to_itself(opened.error()) ||
       !opened.error().path().starts_with(options_.paths.store() + "/"))
     return opened;
@@ -320,7 +325,12 @@ Status Machine::open_upkeep() {
   of_upkeep.tell_time = [this](int64_t trusted_ms) { retention_->trust(trusted_ms); };
   of_upkeep.needs = [this](size_t partition) -> log::Upkeep::Needs {
     const auto share = status_.share(partition);
-    return {share.checkpointed + 1, share.log_time};
+    Offset from = share.checkpointed + 1;
+    if (peers_) {
+      const auto held = peers_->states().held_from(PartitionId(static_cast<uint32_t>(partition)));
+      from = std::min(from, held.value_or(from));
+    }
+    return {from, share.log_time};
   };
   std::vector<log::Segments*> segments;
   LogMs newest(0);

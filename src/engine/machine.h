@@ -68,6 +68,7 @@ class Machine {
       raft::StorageId storage;         ///< of the data directory's life
       uint64_t life = 0;               ///< of this process: random, not 0
       cluster::Caretaker::Options caretaker{};
+      size_t state_piece_bytes = 1 << 20;
     };
     std::optional<Peering> peering;
     /// What still holds a file back that is older than so many is copied forward, so
@@ -144,7 +145,7 @@ class Machine {
  private:
   Status open_partition(PartitionId id);
   Result<std::unique_ptr<stream::Pipeline>> open_stream(cluster::Partition::Options& of,
-                                                        Offset log_first);
+                                                        Offset log_first, Offset sealed);
   Status open_ads();
   void open_spool();
   void open_peers();

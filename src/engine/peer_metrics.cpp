@@ -63,6 +63,22 @@ void Peering::add_metrics(Metrics& metrics) const {
           return view.clock ? static_cast<double>(view.clock->offset_ms) / 1e3 : 0.0;
         });
   }
+  const auto add_states = [&](const char* name, const char* help, const Counter& counter) {
+    metrics.counter_from(name, help, [&counter] { return static_cast<double>(counter.value()); });
+  };
+  const cluster::StateCounts& taken = peers.states_taken();
+  add_states("clickmill_peer_state_sent_bytes_total",
+             "Bytes of partitions' states that went to other nodes.", peers.states().bytes_given());
+  add_states("clickmill_peer_state_received_bytes_total",
+             "Bytes of partitions' states that came from other nodes.", taken.bytes);
+  add_states("clickmill_peer_states_taken_total",
+             "States of partitions taken from other nodes, since the log could not be caught up.",
+             taken.taken);
+  add_states("clickmill_peer_states_failed_total",
+             "States of partitions that were asked for and did not come whole.", taken.failed);
+  metrics.gauge_from("clickmill_peer_states_held",
+                     "States that this node holds for others to take.",
+                     [&peers] { return static_cast<double>(peers.states().frozen()); });
   const cluster::PartitionStatus& status = machine_->status();
   metrics.gauge_from("clickmill_partitions_led", "Partitions that this node leads.", [&status] {
     return status.sum([](const Share& share) { return share.leads ? 1.0 : 0.0; });

@@ -101,17 +101,29 @@ std::optional<std::string> Fates::read(const cluster::Partition& partition) {
       if (entry->first != next)
         return fmt::format("offset {} is followed by {}", next.value() - 1, entry->first.value());
       next = entry->last() + 1;
-      if (entry->kind != static_cast<uint8_t>(click::EntryKind::clicks)) continue;
-      ByteCursor cursor(entry->payload);
-      const auto header = click::decode_batch_header(cursor);
-      if (!header) return header.error().text();
-      click::RecordScratch scratch;
-      while (!cursor.empty()) {
-        const auto click = click::decode_record(cursor, scratch);
-        if (!click) return click.error().text();
-        add(*click, header->again);
-      }
+      if (auto problem = read(*entry)) return problem;
     }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Fates::read(const std::map<Offset, log::Entry>& entries) {
+  for (const auto& [end, entry] : entries) {
+    if (auto problem = read(entry)) return problem;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Fates::read(const log::Entry& entry) {
+  if (entry.kind != static_cast<uint8_t>(click::EntryKind::clicks)) return std::nullopt;
+  ByteCursor cursor(entry.payload);
+  const auto header = click::decode_batch_header(cursor);
+  if (!header) return header.error().text();
+  click::RecordScratch scratch;
+  while (!cursor.empty()) {
+    const auto click = click::decode_record(cursor, scratch);
+    if (!click) return click.error().text();
+    add(*click, header->again);
   }
   return std::nullopt;
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -57,11 +58,14 @@ class Fates {
  public:
   /// Reads a partition's whole log; what is wrong with it.
   std::optional<std::string> read(const cluster::Partition& partition);
+  /// The same of entries in order, whoever has them.
+  std::optional<std::string> read(const std::map<Offset, log::Entry>& entries);
   /// What is wrong: an acknowledged click that is in no log, a resend that counts as a
   /// client's copy, or another tally than the streams'.
   std::optional<std::string> check(const Clients& clients, const stream::Tally& streams) const;
 
  private:
+  std::optional<std::string> read(const log::Entry& entry);
   void add(const click::ClickView& click, bool again);
   void add_verdict(const click::ClickView& click);
 

@@ -23,6 +23,8 @@ class Life {
   }
   /// A disk may be lost with clicks in its spool.
   void lose_clicks() { loses_clicks_ = true; }
+  /// Nodes are away until the others' logs no longer reach back to where theirs end.
+  void stay_away() { stays_away_ = true; }
 
   std::optional<std::string> go(int steps) {
     for (size_t i = 0; i < cluster_.size(); ++i) {
@@ -32,13 +34,14 @@ class Life {
     cluster_.network().slow_down(1 + static_cast<int64_t>(random_.below(60)));
     if (random_.one_in(2)) cluster_.network().drop_one_in(20);
     for (int step = 0; step < steps; ++step) {
-      if (random_.one_in(4)) send();
-      if (random_.one_in(20)) change_ad();
-      if (random_.one_in(calm_)) {
+      if (stays_away_ && step % 700 == 500) {
+        if (auto problem = be_away()) return problem;
+      }
+      // Who comes back is in trouble again while it takes a state, or gives one.
+      if (random_.one_in(stays_away_ && step % 700 < 300 ? 10 : calm_)) {
         if (auto problem = trouble()) return problem;
       }
-      if (auto problem = cluster_.step()) return problem;
-      if (auto problem = replace_failed()) return problem;
+      if (auto problem = go_on()) return problem;
     }
     if (auto problem = cluster_.settle()) return problem;
     if (auto problem = cluster_.check(ad_clients_)) return problem;
@@ -51,6 +54,39 @@ class Life {
   SimCluster& cluster() { return cluster_; }
 
  private:
+  std::optional<std::string> go_on() {
+    if (random_.one_in(4)) send();
+    if (random_.one_in(20)) change_ad();
+    if (auto problem = cluster_.step()) return problem;
+    return replace_failed();
+  }
+
+  /// Hours, in which the others seal what they have, save what it counts to, and drop it.
+  std::optional<std::string> be_away() {
+    cluster_.network().heal();
+    const size_t at = random_.below(cluster_.size());
+    for (size_t i = 0; i < cluster_.size(); ++i) {
+      if (cluster_.alive(i)) continue;
+      if (auto problem = cluster_.open(i)) return problem;
+    }
+    for (int step = 0; step < 100; ++step) {
+      if (auto problem = go_on()) return problem;
+    }
+    const bool empty = cluster_.node(at).machine().spool().held_clicks() == 0;
+    cluster_.die(at, random_.one_in(2));
+    if (!wiped_ && empty && random_.one_in(2)) {
+      wiped_ = true;
+      cluster_.wipe(at);
+    }
+    for (int hours = 0; hours < 4; ++hours) {
+      cluster_.clock.advance_ms(kHourMs);
+      for (int step = 0; step < 120; ++step) {
+        if (auto problem = go_on()) return problem;
+      }
+    }
+    return cluster_.open(at);
+  }
+
   void send() {
     const size_t at = random_.below(cluster_.size());
     if (!cluster_.alive(at)) return;
@@ -117,6 +153,7 @@ class Life {
   AdClients ad_clients_;
   uint64_t calm_ = 50;
   bool loses_clicks_ = false;
+  bool stays_away_ = false;
   bool wiped_ = false;
   uint64_t lost_ = 0;
   uint64_t next_ = 0;
@@ -291,6 +328,128 @@ TEST_CASE("cluster: lives of three nodes", "[simulation][cluster]") {
   CHECK(acknowledged > 60 * 300);
   CHECK(ads > 60 * 20);
   CHECK(elections > 60 * 4);
+}
+
+/// Everybody's log has lost its beginning, and nothing of what is sealed is older than two hours.
+void pass_hours(SimCluster& cluster, Clients& clients, size_t but, uint64_t& identity) {
+  for (int hours = 0; hours < 4; ++hours) {
+    cluster.clock.advance_ms(kHourMs);
+    for (int step = 0; step < 300; ++step) {
+      const size_t at = static_cast<size_t>(step) % cluster.size();
+      if (at != but && cluster.alive(at)) {
+        // Every fifth was clicked before.
+        const uint64_t which = step % 5 == 4 && identity > 40 ? identity - 40 : identity++;
+        clients.send(cluster.node(at), which, EventMs(cluster.clock.wall_ms()),
+                     log::Lane::redirects);
+      }
+      const auto problem = cluster.step();
+      CAPTURE(problem.value_or(""));
+      REQUIRE_FALSE(problem);
+    }
+  }
+}
+
+void check_agreed(SimCluster& cluster, const Clients& clients) {
+  const auto problem = cluster.settle();
+  CAPTURE(problem.value_or(""));
+  REQUIRE_FALSE(problem);
+  const auto wrong = cluster.check(clients);
+  CAPTURE(wrong.value_or(""));
+  REQUIRE_FALSE(wrong);
+}
+
+TEST_CASE("cluster: a node that was away longer than the others' logs reach back takes a state",
+          "[simulation][cluster]") {
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    const bool wiped = seed % 2 == 0;
+    CAPTURE(seed, wiped);
+    SimCluster cluster(seed, {.short_logs = true});
+    Clients clients(seed);
+    uint64_t identity = 0;
+    for (size_t i = 0; i < 3; ++i) REQUIRE_FALSE(cluster.open(i));
+    pass_hours(cluster, clients, 3, identity);
+    cluster.die(2, true);
+    if (wiped) cluster.wipe(2);
+    pass_hours(cluster, clients, 2, identity);
+    for (const auto& partition : cluster.node(0).partitions())
+      CHECK(partition->log().first() > Offset(1));
+    REQUIRE_FALSE(cluster.open(2));
+    pass_hours(cluster, clients, 3, identity);
+    check_agreed(cluster, clients);
+    CHECK(cluster.states_taken() >= 2);
+    // It counts alone with any one of them, and what was clicked before is known to it.
+    cluster.die(seed % 4 < 2 ? 0 : 1, true);
+    pass_hours(cluster, clients, 3, identity);
+    check_agreed(cluster, clients);
+  }
+}
+
+TEST_CASE("cluster: a partition whose state is damaged, and whose log is short, takes another's",
+          "[simulation][cluster]") {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    CAPTURE(seed);
+    SimCluster cluster(seed, {.short_logs = true});
+    Clients clients(seed);
+    uint64_t identity = 0;
+    for (size_t i = 0; i < 3; ++i) REQUIRE_FALSE(cluster.open(i));
+    pass_hours(cluster, clients, 3, identity);
+    pass_hours(cluster, clients, 3, identity);
+    cluster.die(2, seed % 2 == 0);
+    state::Batch damage;
+    damage.put(state::kMetaSpace, stream::checkpoint_key(state::Slot(PartitionId(0))), "rotten");
+    REQUIRE(cluster.node(2).state.commit(damage, true));
+    cluster.expect_damage(2);
+    REQUIRE_FALSE(cluster.open(2));
+    CHECK(cluster.node(2).partitions()[0]->lost());
+    pass_hours(cluster, clients, 3, identity);
+    check_agreed(cluster, clients);
+    CHECK_FALSE(cluster.node(2).partitions()[0]->lost());
+    CHECK(cluster.states_taken() == 1);
+  }
+}
+
+TEST_CASE("cluster: one node whose log has lost its beginning becomes three",
+          "[simulation][cluster]") {
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    CAPTURE(seed);
+    SimCluster cluster(seed, {.founders = 1, .short_logs = true});
+    Clients clients(seed);
+    uint64_t identity = 0;
+    REQUIRE_FALSE(cluster.open(0));
+    pass_hours(cluster, clients, 3, identity);
+    pass_hours(cluster, clients, 3, identity);
+    for (const auto& partition : cluster.node(0).partitions())
+      CHECK(partition->log().first() > Offset(1));
+    REQUIRE_FALSE(cluster.open(1));
+    REQUIRE_FALSE(cluster.open(2));
+    pass_hours(cluster, clients, 3, identity);
+    check_agreed(cluster, clients);
+    CHECK(cluster.states_taken() >= 4);
+    for (const auto& partition : cluster.node(0).partitions())
+      CHECK(partition->replica().core().membership().voters.size() == 3);
+  }
+}
+
+TEST_CASE("cluster: lives of nodes that are away for hours, while logs are short",
+          "[simulation][cluster]") {
+  const char* const first = std::getenv("CLICKMILL_SEED");
+  const char* const count = std::getenv("CLICKMILL_LIVES");
+  const uint64_t begin = first == nullptr ? 0 : std::stoull(first);
+  const uint64_t lives = count == nullptr ? 20 : std::stoull(count);
+  uint64_t acknowledged = 0;
+  uint64_t states = 0;
+  for (uint64_t seed = begin; seed < begin + lives; ++seed) {
+    Life life(seed, {.short_logs = true});
+    life.stay_away();
+    const auto problem = life.go(2000);
+    CAPTURE(seed, problem.value_or(""));
+    REQUIRE_FALSE(problem);
+    acknowledged += life.clients().acknowledged().size();
+    states += life.cluster().states_taken();
+  }
+  CAPTURE(acknowledged, states);
+  CHECK(acknowledged > lives * 300);
+  CHECK(states > lives);
 }
 
 }  // namespace

@@ -30,6 +30,10 @@ class SimCluster {
     uint32_t partitions = 2;
     uint64_t spool_memory_bytes = 64 << 20;
     bool answers_wait_for_commit = false;
+    /// How many of the nodes begin the groups; the others come to them.
+    size_t founders = 3;
+    /// Blocks are segments of their own, and go within two hours.
+    bool short_logs = false;
   };
   SimCluster(uint64_t seed, Options options);
   ~SimCluster();
@@ -38,6 +42,8 @@ class SimCluster {
   void die(size_t node, bool power_loss);
   /// Its machine is replaced by an empty one of the same name.
   void wipe(size_t node);
+  /// Its partitions may be lost to damage, until they come back by themselves.
+  void expect_damage(size_t node) { nodes_[node].damaged = true; }
   /// For so long it does nothing, and then goes on.
   void pause(size_t node, int64_t ms) { nodes_[node].paused_until_ms = clock.wall_ms() + ms; }
   /// Its disk syncs nothing for so long.
@@ -62,6 +68,8 @@ class SimCluster {
   void expect_ad(const catalog::Ad& ad) { urls_[ad.redirect_url] = 0; }
   /// The group of the ads.
   uint32_t ads() const { return options_.partitions; }
+  /// By all nodes that lived until now.
+  uint64_t states_taken() const;
   uint64_t elections() const { return leaders_.size(); }
   uint64_t committed() const;
 
@@ -72,6 +80,7 @@ class SimCluster {
   struct Node {
     std::unique_ptr<SimNode> sim;
     uint64_t storage = 0;
+    bool damaged = false;
     int64_t paused_until_ms = 0;
     int64_t stalled_until_ms = 0;
     int64_t stepped_ms = 0;
@@ -98,8 +107,10 @@ class SimCluster {
   uint64_t next_storage_ = 1;
   SimNetwork network_;
   std::vector<Node> nodes_;
-  std::vector<std::map<Offset, Told>> ledger_;  ///< by group, by an entry's end
-  std::map<std::string, uint64_t> urls_;        ///< of ads that were committed: when
+  std::vector<std::map<Offset, Told>> ledger_;        ///< by group, by an entry's end
+  std::vector<std::map<Offset, log::Entry>> clicks_;  ///< the entries of the same that hold some
+  uint64_t states_taken_ = 0;                         ///< by nodes that died
+  std::map<std::string, uint64_t> urls_;              ///< of ads that were committed: when
   std::map<std::pair<uint32_t, Term>, size_t> leaders_;
 };
 

@@ -24,7 +24,8 @@ engine::Machine::Options SimNode::machine_options() {
   options.journal.continue_bytes = kFileBytes / 2;
   options.journal.queue_bytes = options_.buffer_bytes;
   options.journal.reserve_bytes = options_.reserve_bytes;
-  options.segments.segment_bytes = 64 << 10;
+  options.segments.segment_bytes = options_.segment_bytes;
+  options.retention.age_ms = options_.log_age_ms;
   options.pipeline.flush_rows = 8;
   options.partition.settings.nodes = options_.nodes;
   options.partition.checkpoint_interval_ms = 20'000;
@@ -39,6 +40,7 @@ engine::Machine::Options SimNode::machine_options() {
     options.peering->life = random_.next() | 1;
     options.peering->caretaker.replace_after_ms = 2'000;
     options.peering->caretaker.prefer_after_ms = 5'000;
+    options.peering->state_piece_bytes = options_.state_piece_bytes;
     options.forwarder.backoff_most_ms = 200;
   }
   return options;

@@ -40,6 +40,9 @@ class SimNode {
     uint64_t buffer_bytes = 1 << 20;
     uint64_t reserve_bytes = 0;
     bool answers_wait_for_commit = false;
+    uint64_t segment_bytes = 64 << 10;
+    int64_t log_age_ms = 90 * kDayMs;  ///< then segments go
+    size_t state_piece_bytes = 600;    ///< of a state for another node
     /// Not 0: it has peers, the nodes above, and this is the storage id of its disk.
     uint64_t storage = 0;
     raft::Membership founders{};

@@ -1,0 +1,129 @@
+// How a partition whose log can't be caught up takes the state of another node.
+//
+// In this order: the state comes whole into a fresh slot, and is durable; what the log holds and
+// nobody has agreed to is cut off, durably; segments go on behind the state (from here on a start
+// goes on with it); the slot is in force. What a kill leaves before the third step is removed by
+// the next start, and begun anew.
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/damage.h"
+#include "base/logging.h"
+#include "cluster/partition.h"
+
+namespace clickmill::cluster {
+
+/// Asked for again by whoever finds the need, as long as there is one.
+void Partition::want_state() {
+  const auto& group = options_.group;
+  if (taking_ || !group || !group->ask_for_state || !options_.rebuilder || log_failed_) return;
+  const raft::Member* leader = replica_->leader();
+  if (leader == nullptr || *leader == replica_->self() || rebuilding()) return;
+  StateTaking::Options options;
+  options.id = id_;
+  options.from = leader->node;
+  options.ask = group->ask_for_state;
+  options.turn = group->state_turn;
+  options.in_background = options_.in_background;
+  options.on_worker = options_.on_worker;
+  options.rebuilder = options_.rebuilder;
+  options.counts = group->state_counts;
+  taking_ = std::make_shared<StateTaking>(std::move(options));
+}
+
+void Partition::step_state() {
+  if (needs_state()) want_state();
+  if (!taking_ && up_to_date()) state_trouble_.clear();
+  if (!taking_) return;
+  if (replica_->leads() && !switching_) taking_->abandon();
+  taking_->step(clock_.system().monotonic_ns());
+  if (taking_->whole()) switch_state();
+  if (!taking_ || !taking_->over()) return;
+  if (!taking_->trouble().empty() && taking_->trouble() != state_trouble_)
+    log_warn("stream", taking_->trouble());
+  state_trouble_ = taking_->trouble();
+  taking_.reset();
+}
+
+/// Once nothing of what there is, is being written any more.
+void Partition::switch_state() {
+  const int64_t now = clock_.system().monotonic_ns();
+  if (switch_in_flight_ || switch_again_.waits(now)) return;
+  if (!switching_) {
+    const StateOffer& offer = taking_->offer();
+    // What was agreed to here stays, and nothing is counted back but what damage costs.
+    const bool newer = offer.upto() > replica_->core().committed();
+    const bool needed = newer || (needs_state() && offer.upto() + 1 >= log_->first());
+    if (!needed) return taking_->abandon();
+    if (commit_ || merging_ || repairing_) return;
+    log_switches_ = newer;
+    if (log_switches_ && !replica_->make_way_for(offer.upto(), offer.term)) return;
+    if (!sealing_.hold()) return;
+    switching_ = true;
+  }
+  if (log_switches_) {
+    // Before the log goes on behind it, as a start must know them then.
+    auto kept = replica_->keep_members_of_state(taking_->offer().upto(), taking_->offer().members);
+    if (!kept) return end_switch(std::move(kept).error());
+  }
+  switch_again_.failed(now);
+  switch_in_flight_ = options_.in_background([this, taking = taking_] {
+    const auto switched = std::make_shared<Switched>(switch_over(taking->offer()));
+    options_.on_worker([this, switched] { end_switch(std::move(*switched)); });
+  });
+}
+
+/// Thread: background. May be called again after an error.
+Partition::Switched Partition::switch_over(const StateOffer& offer) {
+  for (size_t table = 0; options_.retention != nullptr && table < store::kTables; ++table)
+    TRY(options_.retention->mark(static_cast<store::Table>(table), offer.deleted_before[table]));
+  if (log_switches_ && segments_->last() < offer.upto()) {
+    TRY(segments_->reset_to(offer.upto(), offer.term,
+                            LogMs(offer.head.record.horizon.log_time().value())));
+  }
+  return options_.rebuilder->take_arrived(segments_->first());
+}
+
+void Partition::end_switch(Switched switched) {
+  switch_in_flight_ = false;
+  if (!switched) {
+    // The disk refuses something for now.
+    state_trouble_ = std::move(switched)
+                         .error()
+                         .with_context(fmt::format("partition {}: its new state", id_.value()))
+                         .text();
+    log_warn("stream", state_trouble_ + "; trying again");
+    return;
+  }
+  const StateOffer& offer = taking_->offer();
+  log_info("stream", fmt::format("partition {}: goes on from the state at offset {}", id_.value(),
+                                 offer.upto().value()));
+  switching_ = false;
+  switch_again_.succeeded();
+  state_trouble_.clear();
+  sealing_.release();
+  if (log_switches_) replica_->took_state(offer.upto(), offer.term, offer.members);
+  heals_ = true;
+  damaged_parts_.clear();
+  part_is_damaged_ = false;
+  options_.rebuilder->arrived();
+  begin_again(*std::move(switched));
+  replay_until_ = log_->committed();
+  taking_->taken();
+  taking_.reset();
+  moved();
+}
+
+Partition::State::Gear Partition::gear() const {
+  State::Gear gear;
+  gear.blocks = sealing_.fetching();
+  if (!taking_) return gear;
+  gear.from = taking_->from();
+  gear.upto = taking_->offer().upto();
+  gear.bytes = taking_->bytes();
+  gear.bytes_total = taking_->offer().head.bytes();
+  return gear;
+}
+
+}  // namespace clickmill::cluster

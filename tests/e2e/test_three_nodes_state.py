@@ -1,0 +1,148 @@
+"""Logs that don't reach back any more: who needs what they held takes a state, and counts the same."""
+
+import hashlib
+import json
+import os
+
+from harness import check, check_equal, now_ms, wait_until
+from three_nodes import cluster, make, start, wait_equal, wait_led
+
+SHORT_LOG = {"log": {"partitions": 2, "segment_bytes": 1 << 20, "retention_bytes": 1 << 20},
+             "stream": {"checkpoint_interval_s": 1}}
+
+
+class Clicks:
+    """Uploads of clicks with ids that no codec shortens."""
+
+    def __init__(self):
+        self.begin = now_ms() // 60_000 * 60_000
+        self.count = 0
+
+    def lines(self, first, count):
+        for number in range(first, first + count):
+            noise = hashlib.sha256(str(number).encode()).hexdigest()
+            yield json.dumps({"click_id": noise[:40], "ad_id": f"ad_{number % 50}", "timestamp_ms": self.begin,
+                              "user_id": noise[24:]})
+
+    def send(self, node, count):
+        self.again(node, self.count, count)
+        self.count += count
+
+    def again(self, node, first, count):
+        answer = node.request("POST", "/v1/clicks", "\n".join(self.lines(first, count)))
+        check_equal(f"upload ({answer})", answer.status, 202)
+
+    def wait(self, nodes):
+        for node in nodes:
+            wait_until(f"{node.config['node_id']} to count {self.count}",
+                       lambda: node.total(self.begin, now_ms() + 60_000) >= self.count, 90, 0.1)
+            check_equal("counted", node.total(self.begin, now_ms() + 60_000), self.count)
+
+
+def trim(context, nodes, clicks):
+    """Until each log of these nodes has lost its beginning."""
+    def trimmed(node):
+        marked = context.run("retention", "--now", "--config", str(node.config_path))
+        check_equal(f"retention --now: {marked.stderr}", marked.returncode, 0)
+        wait_until("the node to take the marker", lambda: not os.path.exists(node.data_dir / "retention.now"))
+        first = [item["first_offset"] for item in node.get("/v1/log/raw-clicks").json()["data"]]
+        return all(offset > 1 for offset in first)
+
+    for _ in range(5):
+        clicks.send(nodes[0], 20_000)
+    clicks.wait(nodes)
+    for node in nodes:
+        wait_until(f"{node.config['node_id']} to drop what is old", lambda: trimmed(node), 60, 0.3)
+
+
+def states_taken(node):
+    return node.metrics().get("clickmill_peer_states_taken_total", 0)
+
+
+def wait_voting(nodes):
+    wait_until("all vote everywhere", lambda: all(
+        sorted(partition["voters"]) == ["n1", "n2", "n3"] and not partition["learners"]
+        for partition in cluster(nodes[0])["partitions"]), 60)
+
+
+def test_three_nodes_away_too_long(context):
+    """who was away longer than the logs reach back takes states, killed meanwhile too, and knows every id"""
+    nodes = make(context, SHORT_LOG)
+    clicks = Clicks()
+    start(nodes)
+    wait_led(nodes)
+    clicks.send(nodes[0], 10_000)
+    clicks.wait(nodes)
+    nodes[2].kill()
+    trim(context, nodes[:2], clicks)
+    for _ in range(3):
+        nodes[2].start()
+        nodes[2].kill()
+    nodes[2].start()
+    wait_until("it has taken both states", lambda: states_taken(nodes[2]) >= 1, 60)
+    clicks.wait(nodes)
+    wait_equal(nodes)
+    check(all(partition["catching_up"] is None for partition in cluster(nodes[2])["partitions"]), "it is there")
+    # What was counted before the state was taken is known to who has taken it.
+    nodes[0].kill()
+    wait_led(nodes[1:], by=nodes[1:])
+    for first in (0, 10_000, 60_000):
+        clicks.again(nodes[2], first, 2_000)
+    clicks.send(nodes[2], 1_000)
+    nodes[2].wait_spool_empty()
+    clicks.wait(nodes[1:])
+    for node in nodes[1:]:
+        node.check_invariant()
+
+
+def test_three_nodes_lost_disk_short_log(context):
+    """a node whose data directory is gone takes states where the logs don't reach back, and votes again"""
+    nodes = make(context, SHORT_LOG)
+    clicks = Clicks()
+    start(nodes)
+    wait_led(nodes)
+    clicks.send(nodes[0], 5_000)
+    clicks.wait(nodes)
+    nodes[1].wait_spool_empty()
+    nodes[1].kill()
+    nodes[1].data_dir.rename(nodes[1].data_dir.with_name("lost"))
+    trim(context, [nodes[0], nodes[2]], clicks)
+    nodes[1].spawn()
+    nodes[1].wait_ready()
+    wait_voting(nodes)
+    check(states_taken(nodes[1]) >= 2, nodes[1].log_tail())
+    clicks.wait(nodes)
+    wait_equal(nodes)
+    nodes[0].kill()
+    wait_led(nodes[1:], by=nodes[1:])
+    clicks.again(nodes[1], 0, 5_000)
+    clicks.send(nodes[1], 1_000)
+    nodes[1].wait_spool_empty()
+    clicks.wait(nodes[1:])
+
+
+def test_three_nodes_grow_short_log(context):
+    """a node with counts whose log has lost its beginning becomes one of three"""
+    nodes = make(context, SHORT_LOG)
+    alone = {**nodes[0].config}
+    del nodes[0].config["cluster"]
+    clicks = Clicks()
+    nodes[0].start()
+    trim(context, nodes[:1], clicks)
+    nodes[0].stop()
+    nodes[0].config = alone
+    start(nodes)
+    wait_voting(nodes)
+    for node in nodes[1:]:
+        check(states_taken(node) >= 2, node.log_tail())
+    clicks.wait(nodes)
+    wait_equal(nodes)
+    nodes[0].kill()
+    wait_led(nodes[1:], by=nodes[1:])
+    clicks.again(nodes[1], 0, 5_000)
+    clicks.send(nodes[1], 1_000)
+    nodes[1].wait_spool_empty()
+    clicks.wait(nodes[1:])
+    nodes[0].start()
+    clicks.wait(nodes)
+    wait_equal(nodes)
