@@ -35,24 +35,29 @@ class Clicks:
     def wait(self, nodes):
         for node in nodes:
             wait_until(f"{node.config['node_id']} to count {self.count}",
-                       lambda: node.total(self.begin, now_ms() + 60_000) >= self.count, 90, 0.1)
+                       lambda: node.total(self.begin, now_ms() + 60_000) >= self.count, 120, 0.1)
             check_equal("counted", node.total(self.begin, now_ms() + 60_000), self.count)
 
 
-def trim(context, nodes, clicks):
-    """Until each log of these nodes has lost its beginning."""
+def ends(node):
+    """Of each log: where it ends."""
+    return [item["last_offset"] for item in node.get("/v1/log/raw-clicks").json()["data"]]
+
+
+def trim(context, nodes, clicks, beyond=(1, 1)):
+    """Until each log of these nodes begins beyond these offsets."""
     def trimmed(node):
         marked = context.run("retention", "--now", "--config", str(node.config_path))
         check_equal(f"retention --now: {marked.stderr}", marked.returncode, 0)
         wait_until("the node to take the marker", lambda: not os.path.exists(node.data_dir / "retention.now"))
         first = [item["first_offset"] for item in node.get("/v1/log/raw-clicks").json()["data"]]
-        return all(offset > 1 for offset in first)
+        return all(offset > end + 1 for offset, end in zip(first, beyond))
 
     for _ in range(5):
         clicks.send(nodes[0], 20_000)
     clicks.wait(nodes)
     for node in nodes:
-        wait_until(f"{node.config['node_id']} to drop what is old", lambda: trimmed(node), 60, 0.3)
+        wait_until(f"{node.config['node_id']} to drop what is old", lambda: trimmed(node), 120, 0.3)
 
 
 def states_taken(node):
@@ -62,7 +67,7 @@ def states_taken(node):
 def wait_voting(nodes):
     wait_until("all vote everywhere", lambda: all(
         sorted(partition["voters"]) == ["n1", "n2", "n3"] and not partition["learners"]
-        for partition in cluster(nodes[0])["partitions"]), 60)
+        for partition in cluster(nodes[0])["partitions"]), 120)
 
 
 def test_three_nodes_away_too_long(context):
@@ -73,15 +78,17 @@ def test_three_nodes_away_too_long(context):
     wait_led(nodes)
     clicks.send(nodes[0], 10_000)
     clicks.wait(nodes)
+    known = ends(nodes[2])
     nodes[2].kill()
-    trim(context, nodes[:2], clicks)
+    trim(context, nodes[:2], clicks, known)
     for _ in range(3):
         nodes[2].start()
         nodes[2].kill()
     nodes[2].start()
-    wait_until("it has taken both states", lambda: states_taken(nodes[2]) >= 1, 60)
     clicks.wait(nodes)
     wait_equal(nodes)
+    first = [item["first_offset"] for item in nodes[2].get("/v1/log/raw-clicks").json()["data"]]
+    check(all(offset > end + 1 for offset, end in zip(first, known)), f"its logs begin at {first}")
     check(all(partition["catching_up"] is None for partition in cluster(nodes[2])["partitions"]), "it is there")
     # What was counted before the state was taken is known to who has taken it.
     nodes[0].kill()
