@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/random.h"
+
 namespace clickmill::cluster {
 namespace {
 
@@ -41,6 +43,20 @@ TEST_CASE("state: an offer is read as it was written, and a damaged one is none"
     CHECK_FALSE(decode_state_offer(std::string_view(bytes).substr(0, length)));
   CHECK_FALSE(decode_state_offer(bytes + "x"));
   CHECK_FALSE(decode_state_offer("\x02" + bytes.substr(1)));
+}
+
+TEST_CASE("state: whatever is made of an offer or a question, reading it ends", "[cluster]") {
+  Random random(1);
+  StateQuestion question;
+  question.cursor = "where";
+  for (int i = 0; i < 20'000; ++i) {
+    std::string bytes = random.one_in(2) ? encode(some_offer()) : encode(question);
+    for (uint64_t changes = 1 + random.below(3); changes > 0; --changes)
+      bytes[random.below(bytes.size())] = static_cast<char>(random.next());
+    if (random.one_in(4)) bytes.resize(random.below(bytes.size()));
+    ignore(decode_state_offer(bytes), "either will do");
+    ignore(decode_state_question(bytes), "either will do");
+  }
 }
 
 TEST_CASE("state: questions for one are read as they were written", "[cluster]") {

@@ -6,7 +6,7 @@ import re
 from harness import NoAnswer, check, check_equal, now_ms, wait_until
 
 AD = {"ad_id": "one", "advertiser_id": "adv_1", "ad_format": "banner", "redirect_url": "https://example.com/one"}
-MEMBERS = {"partition", "leader", "voters", "learners", "term", "committed_offset", "applied_offset", "log_time", "low_water", "digest"}
+MEMBERS = {"partition", "leader", "voters", "learners", "term", "committed_offset", "applied_offset", "log_time", "low_water", "digest", "catching_up"}
 
 
 def cluster(node):

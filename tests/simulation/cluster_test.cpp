@@ -384,6 +384,33 @@ TEST_CASE("cluster: a node that was away longer than the others' logs reach back
   }
 }
 
+TEST_CASE("cluster: who gives a state keeps its log behind it until its taker has had the time",
+          "[simulation][cluster]") {
+  SimCluster cluster(3, {.short_logs = true});
+  Clients clients(3);
+  uint64_t identity = 0;
+  for (size_t i = 0; i < 3; ++i) REQUIRE_FALSE(cluster.open(i));
+  pass_hours(cluster, clients, 3, identity);
+  cluster.wipe(2);
+  pass_hours(cluster, clients, 2, identity);
+  REQUIRE_FALSE(cluster.open(2));
+  for (int step = 0; step < 6'000 && cluster.states_taken() < 2; ++step)
+    REQUIRE_FALSE(cluster.step());
+  REQUIRE(cluster.states_taken() == 2);
+  const auto held_from = [&](size_t giver, uint32_t id) {
+    return cluster.node(giver).machine().peers()->states().held_from(PartitionId(id));
+  };
+  for (uint32_t id = 0; id < 2; ++id) {
+    const Offset behind = cluster.node(2).partitions()[id]->log().first();
+    CHECK((held_from(0, id) == behind || held_from(1, id) == behind));
+  }
+  cluster.clock.advance_ms(11 * kMinuteMs);
+  for (int step = 0; step < 20; ++step) REQUIRE_FALSE(cluster.step());
+  for (size_t giver = 0; giver < 2; ++giver) {
+    for (uint32_t id = 0; id < 2; ++id) CHECK_FALSE(held_from(giver, id));
+  }
+}
+
 TEST_CASE("cluster: a partition whose state is damaged, and whose log is short, takes another's",
           "[simulation][cluster]") {
   for (uint64_t seed = 0; seed < 4; ++seed) {
@@ -438,6 +465,7 @@ TEST_CASE("cluster: lives of nodes that are away for hours, while logs are short
   const uint64_t lives = count == nullptr ? 20 : std::stoull(count);
   uint64_t acknowledged = 0;
   uint64_t states = 0;
+  uint64_t interrupted = 0;
   for (uint64_t seed = begin; seed < begin + lives; ++seed) {
     Life life(seed, {.short_logs = true});
     life.stay_away();
@@ -446,10 +474,12 @@ TEST_CASE("cluster: lives of nodes that are away for hours, while logs are short
     REQUIRE_FALSE(problem);
     acknowledged += life.clients().acknowledged().size();
     states += life.cluster().states_taken();
+    interrupted += life.cluster().states_interrupted();
   }
-  CAPTURE(acknowledged, states);
+  CAPTURE(acknowledged, states, interrupted);
   CHECK(acknowledged > lives * 300);
   CHECK(states > lives);
+  CHECK(interrupted > lives / 4);
 }
 
 }  // namespace

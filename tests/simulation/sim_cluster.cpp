@@ -110,9 +110,18 @@ std::optional<std::string> SimCluster::open(size_t at) {
   return std::nullopt;
 }
 
+void SimCluster::note_states(size_t at) {
+  engine::Machine& machine = nodes_[at].sim->machine();
+  states_taken_ += machine.peers()->states_taken().taken.value();
+  states_interrupted_ += machine.peers()->states().frozen();
+  for (const auto& partition : machine.owned().partitions) {
+    if (partition->state().gear.bytes != 0) ++states_interrupted_;
+  }
+}
+
 void SimCluster::die(size_t at, bool power_loss) {
   network_.attach(at, nullptr, 0);
-  if (alive(at)) states_taken_ += nodes_[at].sim->machine().peers()->states_taken().taken.value();
+  if (alive(at)) note_states(at);
   nodes_[at].sim->die(power_loss);
 }
 

@@ -70,6 +70,8 @@ class SimCluster {
   uint32_t ads() const { return options_.partitions; }
   /// By all nodes that lived until now.
   uint64_t states_taken() const;
+  /// Of states on their way, how often a node died that took one, or gave one.
+  uint64_t states_interrupted() const { return states_interrupted_; }
   uint64_t elections() const { return leaders_.size(); }
   uint64_t committed() const;
 
@@ -99,6 +101,7 @@ class SimCluster {
   std::optional<std::string> watch_log(size_t at, const cluster::GroupMember& group);
   std::optional<std::string> watch_ads(size_t at);
   void note_ads(const log::Entry& entry);
+  void note_states(size_t at);
   std::optional<std::string> why_not_settled() const;
 
   const Options options_;
@@ -110,7 +113,8 @@ class SimCluster {
   std::vector<std::map<Offset, Told>> ledger_;        ///< by group, by an entry's end
   std::vector<std::map<Offset, log::Entry>> clicks_;  ///< the entries of the same that hold some
   uint64_t states_taken_ = 0;                         ///< by nodes that died
-  std::map<std::string, uint64_t> urls_;              ///< of ads that were committed: when
+  uint64_t states_interrupted_ = 0;
+  std::map<std::string, uint64_t> urls_;  ///< of ads that were committed: when
   std::map<std::pair<uint32_t, Term>, size_t> leaders_;
 };
 
