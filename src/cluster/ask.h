@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -70,13 +71,21 @@ Result<std::vector<Answer>> ask(Owned& owned, const std::vector<PartitionId>& id
   const auto gathering = std::make_shared<Gathering>();
   gathering->answers.resize(ids.size());
   gathering->missing = ids.size();
-  for (size_t i = 0; i < ids.size(); ++i) {
-    Partition* partition = owned.partitions[ids[i].value()].get();
-    const bool posted = owned.worker_of(ids[i]).try_post([gathering, i, partition, question] {
-      Answer answer = question(*partition);
+  // One message to each worker: waking it costs more than most answers do.
+  std::map<Worker*, std::vector<size_t>> places;
+  for (size_t i = 0; i < ids.size(); ++i) places[&owned.worker_of(ids[i])].push_back(i);
+  for (auto& [worker, asked] : places) {
+    std::vector<std::pair<size_t, Partition*>> partitions;
+    for (const size_t i : asked) partitions.emplace_back(i, owned.partitions[ids[i].value()].get());
+    const bool posted = worker->try_post([gathering, partitions = std::move(partitions), question] {
+      std::vector<Answer> answers;
+      answers.reserve(partitions.size());
+      for (const auto& [i, partition] : partitions) answers.push_back(question(*partition));
       std::lock_guard lock(gathering->mutex);
-      gathering->answers[i] = std::move(answer);
-      if (--gathering->missing == 0) gathering->done.notify_one();
+      for (size_t k = 0; k < answers.size(); ++k)
+        gathering->answers[partitions[k].first] = std::move(answers[k]);
+      gathering->missing -= answers.size();
+      if (gathering->missing == 0) gathering->done.notify_one();
     });
     if (!posted) return Error(Errc::busy, "too many queries wait");
   }

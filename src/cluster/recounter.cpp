@@ -199,6 +199,8 @@ Result<Recounter::Comparison> Recounter::compare(PartitionId partition, int64_t 
   scan.ad_id = request_.ad_id;
   scan.from_ms = from_ms;
   scan.to_ms = to_ms;
+  store::copy_rows(comparison.stored.version.frozen, scan, comparison.rows);
+  comparison.stored.version.frozen.clear();
   const auto& parts = (*comparison.stored.version.parts)[static_cast<size_t>(store::Table::minute)];
   TRY(store::read_rows(parts, scan, comparison.rows, options_.rows_most));
   comparison.stored.version.parts.reset();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <unordered_set>
 
 namespace clickmill::query {
 namespace {
@@ -38,6 +37,19 @@ Plan bridge_gaps(const Plan& pieces) {
   return out;
 }
 
+/// Neighbours as one, whatever their tables: what is summed needs no buckets.
+Plan stretches_of(const Plan& plan) {
+  Plan out;
+  for (const Piece& piece : plan) {
+    if (!out.empty() && out.back().to_ms == piece.from_ms) {
+      out.back().to_ms = piece.to_ms;
+    } else {
+      out.push_back(piece);
+    }
+  }
+  return out;
+}
+
 /// The piece that holds the instant; null when none does.
 const Piece* piece_at(const Plan& plan, int64_t at_ms) {
   const auto after = std::upper_bound(plan.begin(), plan.end(), at_ms,
@@ -64,8 +76,6 @@ store::RowView view_of(const store::Row& row, const store::Scan& wanted, store::
 }  // namespace
 
 Rows::Rows(std::span<const store::Version> versions) : versions_(versions) {
-  // A part that holds rows of several partitions may stand in the list of each.
-  std::unordered_set<std::string_view> seen;
   passed_ms_ = as_of_ms_ = std::numeric_limits<int64_t>::max();
   for (const store::Version& version : versions) {
     const int64_t log_ms = version.log_time.value();
@@ -74,9 +84,16 @@ Rows::Rows(std::span<const store::Version> versions) : versions_(versions) {
     if (!version.parts) continue;
     for (size_t table = 0; table < store::kTables; ++table) {
       for (const auto& part : (*version.parts)[table]) {
-        if (seen.insert(part->meta().name).second) parts_[table].push_back(part.get());
+        parts_[table].push_back(part.get());
       }
     }
+  }
+  // A part that holds rows of several partitions may stand in the list of each.
+  for (auto& parts : parts_) {
+    if (versions.size() < 2) break;
+    const auto by_number = [](const store::Part* part) { return part->number(); };
+    std::ranges::sort(parts, {}, by_number);
+    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
   }
   if (versions.empty()) {
     passed_ms_ = std::numeric_limits<int64_t>::min();
@@ -84,8 +101,20 @@ Rows::Rows(std::span<const store::Version> versions) : versions_(versions) {
   }
 }
 
+template <typename Show>
+void Rows::each_frozen(store::Scan& wanted, const Plan& plan, const Show& show) const {
+  for (const Piece& piece : plan) {
+    wanted.from_ms = piece.from_ms;
+    wanted.to_ms = piece.to_ms;
+    for (const store::Version& version : versions_) {
+      for (const auto& frozen : version.frozen) show(*frozen, piece.table);
+    }
+  }
+}
+
 template <typename ShowPart>
 Status Rows::each_part(store::Scan& wanted, const Plan& plan, const ShowPart& show) const {
+  wanted.keep = true;
   for (const Piece& piece : plan) {
     // No click is older than 1970, though a bucket of a zone may begin before it.
     wanted.from_ms = std::max<int64_t>(piece.from_ms, 0);
@@ -109,28 +138,55 @@ void Rows::each_head_row(const store::Scan& wanted, const Plan& plan, const Show
   }
 }
 
-Status Rows::scan(store::Scan wanted, const Plan& plan, const Visit& visit) const {
+void Rows::each_part_number(const std::function<void(uint64_t, int64_t, int64_t)>& show) const {
+  for (const auto& table : parts_) {
+    for (const store::Part* part : table) {
+      const store::PartMeta& meta = part->meta();
+      show(part->number(), meta.min_bucket_ms,
+           meta.max_bucket_ms + store::bucket_ms(meta.table) - 1);
+    }
+  }
+}
+
+Status Rows::scan_parts(const store::Scan& from, const Plan& plan,
+                        const store::Visit& visit) const {
+  store::Scan wanted = from;
   // Coarse rows first: sketches grow dense early, and fine ones are then quick to merge.
   for (const auto table : kCoarseFirst) {
     const Plan pieces = pieces_of(plan, table);
     const Plan bridged = bridge_gaps(pieces);
     const bool gaps = bridged.size() < pieces.size();
     const store::Visit show = [&](const store::RowView& view) {
-      if (!gaps || piece_at(pieces, view.bucket_ms) != nullptr) visit(view, nullptr);
+      if (!gaps || piece_at(pieces, view.bucket_ms) != nullptr) visit(view);
     };
     TRY(each_part(wanted, bridged,
                   [&](const store::Part& part) { return part.scan(wanted, show); }));
   }
+  return {};
+}
+
+Status Rows::scan(const store::Scan& wanted, const Plan& plan, const Visit& visit) const {
+  TRY(scan_parts(wanted, plan, [&](const store::RowView& view) { visit(view, nullptr); }));
+  scan_memory(wanted, plan, visit);
+  return {};
+}
+
+void Rows::scan_memory(const store::Scan& from, const Plan& plan, const Visit& visit) const {
+  store::Scan wanted = from;
+  each_frozen(wanted, plan, [&](const store::MemoryRows& frozen, store::Table table) {
+    frozen.scan(table, wanted, visit);
+  });
   each_head_row(wanted, plan, [&](const store::Row& row, store::Table table) {
     visit(view_of(row, wanted, table), &row.visitors);
   });
-  return {};
 }
 
 Status Rows::sum(store::Scan wanted, const Plan& plan, const store::VisitSum& visit) const {
   each_head_row(wanted, plan, [&](const store::Row& row, store::Table) {
     visit({row.advertiser_id, row.ad_id, 1, row.counts.clicks, row.counts.devices});
   });
+  each_frozen(wanted, stretches_of(plan),
+              [&](const store::MemoryRows& frozen, store::Table) { frozen.sum(wanted, visit); });
   return each_part(wanted, plan, [&](const store::Part& part) { return part.sum(wanted, visit); });
 }
 
@@ -140,6 +196,13 @@ Status Rows::scan_any(store::Scan wanted, const store::Visit& visit) const {
       if (matches(row, wanted)) visit(view_of(row, wanted, kCoarseFirst.front()));
     }
   }
+  const Plan always_minutes{{store::Table::minute, 0, std::numeric_limits<int64_t>::max()}};
+  each_frozen(wanted, always_minutes, [&](const store::MemoryRows& frozen, store::Table table) {
+    frozen.scan(table, wanted, [&](store::RowView view, const sketch::Hll*) {
+      view.bucket_ms = floor_to(view.bucket_ms, store::bucket_ms(kCoarseFirst.front()));
+      visit(view);
+    });
+  });
   bool any = false;
   const auto show = [&](const store::RowView& view) {
     any = true;

@@ -14,18 +14,24 @@ class Rows {
  public:
   explicit Rows(std::span<const store::Version> versions);
 
-  /// Rows of a part have their sketch in `view.visitors`, rows of a head in the second
+  /// Rows of a part have their sketch in `view.visitors`, those in memory in the second
   /// argument (null for those of parts).
-  using Visit = std::function<void(const store::RowView& view, const sketch::Hll* visitors)>;
+  using Visit = store::MemoryRows::Visit;
   /// Every row that the plan and the scan's ids and columns ask for, once; the scan's own
   /// times are ignored. A head row stands in for hours and days too: it is shown as the
   /// plan's table would hold it.
-  Status scan(store::Scan wanted, const Plan& plan, const Visit& visit) const;
+  Status scan(const store::Scan& wanted, const Plan& plan, const Visit& visit) const;
+  /// Those of them that stand in parts, and the others.
+  Status scan_parts(const store::Scan& wanted, const Plan& plan, const store::Visit& visit) const;
+  void scan_memory(const store::Scan& wanted, const Plan& plan, const Visit& visit) const;
   /// The same as sums, several for one ad: by part, piece and head row.
   Status sum(store::Scan wanted, const Plan& plan, const store::VisitSum& visit) const;
   /// Rows of any time: of parts those of the coarsest table that has some, and of heads
   /// as days.
   Status scan_any(store::Scan wanted, const store::Visit& visit) const;
+
+  /// Each part's number, and the first and last instants of its rows.
+  void each_part_number(const std::function<void(uint64_t, int64_t, int64_t)>& show) const;
 
   /// Log time of every version has passed that instant and its grace.
   bool passed(int64_t end_ms) const { return end_ms <= passed_ms_; }
@@ -35,6 +41,8 @@ class Rows {
  private:
   template <typename ShowPart>
   Status each_part(store::Scan& wanted, const Plan& plan, const ShowPart& show) const;
+  template <typename Show>
+  void each_frozen(store::Scan& wanted, const Plan& plan, const Show& show) const;
   template <typename ShowRow>
   void each_head_row(const store::Scan& wanted, const Plan& plan, const ShowRow& show) const;
 

@@ -122,6 +122,7 @@ Result<TopAnswer> aggregate_top(const TopRequest& request,
 
 store::Scan head_scan(const TopRequest& request) {
   store::Scan scan = scan_of(request);
+  scan.folded = true;
   scan.from_ms = request.from_ms;
   scan.to_ms = request.to_ms;
   return scan;

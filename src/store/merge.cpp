@@ -10,17 +10,6 @@
 namespace clickmill::store {
 namespace {
 
-Row to_row(const RowView& view) {
-  Row row;
-  row.advertiser_id = view.advertiser_id;
-  row.ad_id = view.ad_id;
-  row.bucket_ms = view.bucket_ms;
-  row.counts.clicks = view.clicks;
-  row.counts.devices = view.devices;
-  row.counts.countries.assign(view.countries, view.countries + view.countries_size);
-  return row;
-}
-
 struct KeysBetween {
   PartKey first;
   PartKey last;
@@ -38,7 +27,7 @@ Status read_part(const Part& part, const Scan& scan, std::vector<Row>& rows, siz
       parsed = Error(Errc::invalid, "more than " + std::to_string(rows_most) + " rows");
       return;
     }
-    rows.push_back(to_row(view));
+    rows.push_back(row_of(view));
     parsed = rows.back().visitors.merge_serialized(view.visitors);
   };
   if (keys == nullptr) TRY(part.scan(whole, take));
@@ -78,6 +67,17 @@ void fold_equal(std::vector<Row>& rows) {
 }
 
 }  // namespace
+
+Row row_of(const RowView& view) {
+  Row row;
+  row.advertiser_id = view.advertiser_id;
+  row.ad_id = view.ad_id;
+  row.bucket_ms = view.bucket_ms;
+  row.counts.clicks = view.clicks;
+  row.counts.devices = view.devices;
+  row.counts.countries.assign(view.countries, view.countries + view.countries_size);
+  return row;
+}
 
 bool apart(const PartMeta& meta, const Scan& scan) {
   return meta.max_bucket_ms < scan.from_ms || meta.min_bucket_ms >= scan.to_ms;

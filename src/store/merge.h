@@ -12,6 +12,8 @@
 
 namespace clickmill::store {
 
+/// All that a view shows but the visitors.
+Row row_of(const RowView& view);
 /// Whether no row of the part can lie in the scan's time.
 bool apart(const PartMeta& meta, const Scan& scan);
 /// Adds the matching rows of parts to `rows`, with all their columns. Errc::invalid when

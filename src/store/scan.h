@@ -20,6 +20,11 @@ struct Scan {
   bool countries = false;
   bool visitors = false;
   bool estimates = false;  ///< unique_estimate; implied by visitors
+  bool keep = false;       ///< what it decodes is kept in memory, for who asks next
+  /// Of rows that are still written to: one to an ad, with its newest minute and all clicks.
+  bool folded = false;
+  /// Of those likewise: rows of other times too, without countries and visitors.
+  bool outside = false;
 };
 /// What rows of a part are sorted by, before their time.
 struct PartKey {

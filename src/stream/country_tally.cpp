@@ -41,10 +41,14 @@ void CountryTally::insert(size_t at, uint64_t entry) {
 std::vector<std::pair<click::Country, uint64_t>> CountryTally::counts() const {
   std::vector<std::pair<click::Country, uint64_t>> out;
   out.reserve(size_);
+  counts(out);
+  return out;
+}
+
+void CountryTally::counts(std::vector<std::pair<click::Country, uint64_t>>& out) const {
   for (const uint64_t entry : entries()) {
     out.emplace_back(static_cast<click::Country>(entry >> kClickBits), entry & kClicks);
   }
-  return out;
 }
 
 }  // namespace clickmill::stream

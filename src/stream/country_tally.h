@@ -17,6 +17,8 @@ class CountryTally {
   void add(click::Country country, uint64_t clicks = 1);
   /// Sorted by code, as store::Counts has them.
   std::vector<std::pair<click::Country, uint64_t>> counts() const;
+  /// Appends them.
+  void counts(std::vector<std::pair<click::Country, uint64_t>>& out) const;
   /// On the heap.
   size_t memory_bytes() const { return capacity_ * sizeof(uint64_t); }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -84,27 +85,56 @@ void Head::mark(int64_t minute_ms, size_t number, MinuteRows::Row& row) {
 }
 
 std::vector<store::Row> Head::matching(const store::Scan& scan) const {
+  if (scan.folded) return folded(scan);
   std::vector<store::Row> out;
-  if (frozen_) add_matching(*frozen_, scan, out);
-  add_matching(minutes_, scan, out);
-  return out;
-}
-
-void Head::add_matching(const Minutes& minutes, const store::Scan& scan,
-                        std::vector<store::Row>& out) {
-  const auto end = minutes.lower_bound(scan.to_ms);
-  for (auto at = minutes.lower_bound(scan.from_ms); at != end; ++at) {
+  const bool outside = scan.outside && !scan.ad_id.empty();
+  const uint64_t ad_hash = MinuteRows::hash_of(scan.ad_id);
+  const auto end = outside ? minutes_.end() : minutes_.lower_bound(scan.to_ms);
+  for (auto at = outside ? minutes_.begin() : minutes_.lower_bound(scan.from_ms); at != end; ++at) {
     const auto& [minute_ms, minute] = *at;
+    const bool inside = minute_ms >= scan.from_ms && minute_ms < scan.to_ms;
     const auto take = [&, ms = minute_ms](const MinuteRows::Row& row) {
       if (!scan.advertiser_id.empty() && row.advertiser_id() != scan.advertiser_id) return;
-      out.push_back(row.copy(ms, scan.countries, scan.visitors));
+      out.push_back(row.copy(ms, inside && scan.countries, inside && scan.visitors));
     };
     if (scan.ad_id.empty()) {
       for (size_t i = 0; i < minute.size(); ++i) take(minute[i]);
     } else {
-      for (const size_t number : minute.find(scan.ad_id)) take(minute[number]);
+      minute.each(ad_hash, scan.ad_id, take);
     }
   }
+  return out;
+}
+
+/// Every ad of a partition stands in most of its minutes: one row to each is soon copied.
+std::vector<store::Row> Head::folded(const store::Scan& scan) const {
+  MinuteRows places;  // finds an ad's place in `out`; its own rows stay empty
+  std::vector<store::Row> out;
+  const auto end = minutes_.lower_bound(scan.to_ms);
+  for (auto at = minutes_.lower_bound(scan.from_ms); at != end; ++at) {
+    const auto& [minute_ms, minute] = *at;
+    for (size_t i = 0; i < minute.size(); ++i) {
+      const MinuteRows::Row& row = minute[i];
+      if (!scan.advertiser_id.empty() && row.advertiser_id() != scan.advertiser_id) continue;
+      const size_t place =
+          places.find_or_add(MinuteRows::hash_of(row.ad_id()), row.ad_id(), row.advertiser_id());
+      if (place == out.size()) {
+        out.push_back(row.copy(minute_ms, scan.countries, false));
+        continue;
+      }
+      store::Row& sum = out[place];
+      sum.bucket_ms = minute_ms;
+      if (scan.countries) {
+        sum.counts.merge(row.copy(minute_ms, true, false).counts);
+        continue;
+      }
+      for (size_t d = 0; d < click::kDevices; ++d) {
+        sum.counts.devices[d] += row.devices[d];
+        sum.counts.clicks += row.devices[d];
+      }
+    }
+  }
+  return out;
 }
 
 size_t Head::rows_before(int64_t minute_ms) const {
@@ -129,20 +159,23 @@ int64_t Head::oldest_minute() const {
 size_t Head::memory_bytes() const {
   size_t bytes = (dirty_.capacity() + in_flight_.capacity()) * sizeof(dirty_[0]);
   for (const auto& [minute_ms, minute] : minutes_) bytes += minute.memory_bytes();
-  if (!frozen_) return bytes;
-  for (const auto& [minute_ms, minute] : *frozen_) bytes += minute.memory_bytes();
+  for (const auto& frozen : frozen_) {
+    for (const auto& [minute_ms, minute] : frozen->minutes()) bytes += minute.memory_bytes();
+  }
   return bytes;
 }
 
-std::vector<store::Row> sorted_rows(const Head::Minutes& minutes) {
+std::vector<store::Row> sorted_rows(const Head::Frozen& frozen) {
   struct RowAt {
     const MinuteRows::Row* row;
     int64_t minute_ms;
   };
   // Sorted before they are copied: a row is large, and a sort moves it often.
   std::vector<RowAt> rows_at;
-  for (const auto& [minute_ms, minute] : minutes) {
-    for (size_t i = 0; i < minute.size(); ++i) rows_at.push_back({&minute[i], minute_ms});
+  for (const auto& rows : frozen) {
+    for (const auto& [minute_ms, minute] : rows->minutes()) {
+      for (size_t i = 0; i < minute.size(); ++i) rows_at.push_back({&minute[i], minute_ms});
+    }
   }
   std::sort(rows_at.begin(), rows_at.end(), [](const RowAt& a, const RowAt& b) {
     if (const int order = a.row->advertiser_id().compare(b.row->advertiser_id()); order != 0) {
@@ -153,41 +186,54 @@ std::vector<store::Row> sorted_rows(const Head::Minutes& minutes) {
   });
   std::vector<store::Row> rows;
   rows.reserve(rows_at.size());
-  for (const RowAt& at : rows_at) rows.push_back(at.row->copy(at.minute_ms, true, true));
+  for (const RowAt& at : rows_at) {
+    store::Row row = at.row->copy(at.minute_ms, true, true);
+    if (!rows.empty() && store::same_key(rows.back(), row)) {
+      rows.back().merge(row);
+    } else {
+      rows.push_back(std::move(row));
+    }
+  }
   return rows;
 }
 
 void Head::freeze_before(int64_t minute_ms) {
-  CM_ASSERT(frozen_ == nullptr && in_flight_.empty());
   const auto end = minutes_.lower_bound(minute_ms);
   if (end == minutes_.begin()) return;
-  frozen_rows_ = rows_before(minute_ms);
-  rows_ -= frozen_rows_;
-  auto frozen = std::make_shared<Minutes>();
-  while (minutes_.begin() != end) frozen->insert(frozen->end(), minutes_.extract(minutes_.begin()));
-  frozen_ = std::move(frozen);
+  Minutes closed;
+  while (minutes_.begin() != end) closed.insert(closed.end(), minutes_.extract(minutes_.begin()));
+  const auto frozen = std::make_shared<const FrozenRows>(std::move(closed));
+  rows_ -= frozen->size();
+  frozen_rows_ += frozen->size();
+  frozen_.push_back(frozen);
   last_rows_ = nullptr;
-  std::erase_if(dirty_, [&](const auto& item) { return item.first < minute_ms; });
+  for (RowNumbers* const numbers : {&dirty_, &in_flight_})
+    std::erase_if(*numbers, [&](const auto& item) { return item.first < minute_ms; });
   removed_before_ = std::max(removed_before_, minute_ms);
 }
 
-uint64_t Head::frozen_bytes() const {
-  return frozen_ ? frozen_->size() * kMinuteBytes + frozen_rows_ * kRowBytes : 0;
+uint64_t Head::frozen_bytes(size_t skipped) const {
+  uint64_t bytes = 0;
+  for (size_t i = skipped; i < frozen_.size(); ++i)
+    bytes += frozen_[i]->minutes().size() * kMinuteBytes + frozen_[i]->size() * kRowBytes;
+  return bytes;
 }
 
-void Head::drop_frozen() {
-  frozen_.reset();
-  frozen_rows_ = 0;
+void Head::drop_frozen(size_t first) {
+  CM_ASSERT(first <= frozen_.size());
+  for (size_t i = 0; i < first; ++i) frozen_rows_ -= frozen_[i]->size();
+  frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(first));
 }
 
 void Head::checkpoint(state::Batch& batch) {
   CM_ASSERT(in_flight_.empty());
-  if (removed_before_ > 0) {
+  removing_before_ = std::exchange(removed_before_, 0);
+  if (removing_before_ > 0) {
     std::string from;
     append_key_u32(from, slot_.value());
     std::string to = from;
     append_key_u64(from, 0);
-    append_key_u64(to, static_cast<uint64_t>(removed_before_));
+    append_key_u64(to, static_cast<uint64_t>(removing_before_));
     // Before the puts: a straggler's row for a removed minute may follow among them.
     batch.remove_range(state::kRowsSpace, std::move(from), std::move(to));
   }
@@ -204,7 +250,7 @@ void Head::checkpoint(state::Batch& batch) {
 
 void Head::checkpoint_committed() {
   in_flight_.clear();
-  removed_before_ = 0;
+  removing_before_ = 0;
 }
 
 void Head::checkpoint_failed() {
@@ -212,6 +258,7 @@ void Head::checkpoint_failed() {
     mark(minute_ms, number, rows_of(minute_ms)[number]);
   }
   in_flight_.clear();
+  removed_before_ = std::max(removed_before_, std::exchange(removing_before_, 0));
 }
 
 }  // namespace clickmill::stream

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,6 +14,7 @@
 #include "state/store.h"
 #include "store/row.h"
 #include "store/scan.h"
+#include "stream/frozen_rows.h"
 #include "stream/minute_rows.h"
 
 namespace clickmill::stream {
@@ -29,7 +29,9 @@ namespace clickmill::stream {
 /// committed. Thread: worker; frozen rows any.
 class Head {
  public:
-  using Minutes = std::map<int64_t, MinuteRows>;
+  using Minutes = FrozenRows::Minutes;
+  /// In the order in which they were frozen. Rows of one key may stand in several.
+  using Frozen = std::vector<std::shared_ptr<const FrozenRows>>;
   explicit Head(state::Slot slot) : slot_(slot) {}
   /// Reads the rows of the last checkpoint.
   Status load(state::Store& store);
@@ -47,7 +49,8 @@ class Head {
   void add(const Click& click);
   /// Says that the click will be added soon.
   void prefetch(const Click& click) const;
-  /// Rows that match; counts.countries and visitors only when the scan wants them.
+  /// Copies of rows that match and are not frozen; counts.countries and visitors only when the
+  /// scan wants them. Cost: looks at every row of the scan's minutes, of one ad at every minute.
   std::vector<store::Row> matching(const store::Scan& scan) const;
   size_t row_count() const { return rows_ + frozen_rows_; }
   /// Rows of minutes before `minute_ms`, here and below without the frozen ones.
@@ -61,14 +64,14 @@ class Head {
   size_t memory_bytes() const;
 
   /// Freezes the rows of minutes before `minute_ms`; the next checkpoint removes them
-  /// in the state store. None may be frozen already.
+  /// in the state store, and must name a part that has all that are frozen when it begins.
+  /// Cost: moves the minutes, and visits the rows that changed since the last checkpoint.
   void freeze_before(int64_t minute_ms);
-  /// Null: none.
-  std::shared_ptr<const Minutes> frozen() const { return frozen_; }
-  /// Bytes that they hold, about.
-  uint64_t frozen_bytes() const;
-  /// They stand in a part now.
-  void drop_frozen();
+  const Frozen& frozen() const { return frozen_; }
+  /// Bytes that they hold, about, leaving out the first `skipped`.
+  uint64_t frozen_bytes(size_t skipped) const;
+  /// The first of them stand in a part now.
+  void drop_frozen(size_t first);
   /// Adds what changed since the last one that was committed.
   void checkpoint(state::Batch& batch);
   void checkpoint_committed();
@@ -78,8 +81,7 @@ class Head {
  private:
   MinuteRows& rows_of(int64_t minute_ms);
   void mark(int64_t minute_ms, size_t number, MinuteRows::Row& row);
-  static void add_matching(const Minutes& minutes, const store::Scan& scan,
-                           std::vector<store::Row>& out);
+  std::vector<store::Row> folded(const store::Scan& scan) const;
   std::string key_of(const store::Row& row) const;
 
   const state::Slot slot_;
@@ -91,12 +93,13 @@ class Head {
   RowNumbers dirty_;      // changed since the last checkpoint()
   RowNumbers in_flight_;  // in the batch of the last checkpoint(), until it is committed
   size_t rows_ = 0;
-  std::shared_ptr<const Minutes> frozen_;
+  Frozen frozen_;
   size_t frozen_rows_ = 0;
-  int64_t removed_before_ = 0;  // the state store doesn't know yet
+  int64_t removed_before_ = 0;   // the state store doesn't know yet
+  int64_t removing_before_ = 0;  // it is told by the last checkpoint(), until that is committed
 };
 
-/// Copies of all rows, sorted as parts want them. Thread: any.
-std::vector<store::Row> sorted_rows(const Head::Minutes& minutes);
+/// Copies of all rows, sorted as parts want them, those of one key summed. Thread: any.
+std::vector<store::Row> sorted_rows(const Head::Frozen& frozen);
 
 }  // namespace clickmill::stream

@@ -82,19 +82,6 @@ const char* MinuteRows::keep(std::string_view ad_id, std::string_view advertiser
   return at;
 }
 
-std::vector<size_t> MinuteRows::find(std::string_view ad_id) const {
-  std::vector<size_t> numbers;
-  if (slots_.empty()) return numbers;
-  const uint64_t ad_hash = hash_of(ad_id);
-  for (size_t at = start_of(ad_hash); slots_[at].row != 0; at = (at + 1) & (slots_.size() - 1)) {
-    const size_t number = slots_[at].row - 1;
-    if (slots_[at].tag == static_cast<uint32_t>(ad_hash) && rows_[number].ad_id() == ad_id) {
-      numbers.push_back(number);
-    }
-  }
-  return numbers;
-}
-
 size_t MinuteRows::memory_bytes() const {
   size_t bytes = slots_.capacity() * sizeof(Slot) + rows_.size() * sizeof(Row) + texts_total_;
   for (const Row& row : rows_) bytes += row.countries.memory_bytes() + row.visitors.memory_bytes();

@@ -38,8 +38,15 @@ class MinuteRows {
   /// Number of the ad's row, which is made if it isn't there.
   size_t find_or_add(uint64_t ad_hash, std::string_view ad_id, std::string_view advertiser_id);
   void prefetch(uint64_t ad_hash) const;
-  /// Numbers of an ad's rows: of several advertisers if it moved.
-  std::vector<size_t> find(std::string_view ad_id) const;
+  /// Shows an ad's rows: of several advertisers if it moved.
+  template <typename Show>
+  void each(uint64_t ad_hash, std::string_view ad_id, const Show& show) const {
+    if (slots_.empty()) return;
+    for (size_t at = start_of(ad_hash); slots_[at].row != 0; at = (at + 1) & (slots_.size() - 1)) {
+      const Row& row = rows_[slots_[at].row - 1];
+      if (slots_[at].tag == static_cast<uint32_t>(ad_hash) && row.ad_id() == ad_id) show(row);
+    }
+  }
   Row& operator[](size_t number) { return rows_[number]; }
   const Row& operator[](size_t number) const { return rows_[number]; }
   size_t size() const { return rows_.size(); }

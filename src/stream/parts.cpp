@@ -150,20 +150,24 @@ std::string Parts::next_name(store::Table table) {
   return name_of_part(slot_, (*next_part_)++, table);
 }
 
-std::shared_ptr<Parts::Flush> Parts::begin_flush(std::shared_ptr<const Head::Minutes> minutes) {
+std::shared_ptr<Parts::Flush> Parts::begin_flush(Head::Frozen frozen) {
   auto flush = std::make_shared<Flush>();
   flush->disk_ = &disk_;
   flush->directory_ = directory_;
   for (size_t table = 0; table < store::kTables; ++table) {
     flush->names_[table] = next_name(static_cast<store::Table>(table));
   }
-  flush->minutes_ = std::move(minutes);
+  flush->frozen_ = std::move(frozen);
   return flush;
+}
+
+void Parts::forget_flush(const Flush& flush) {
+  for (const auto& meta : flush.metas_) replaced_.push_back(directory_ + "/" + meta.name);
 }
 
 Status Parts::Flush::run() {
   if (!parts_.empty()) return {};
-  auto done = write(sorted_rows(*minutes_));
+  auto done = write(sorted_rows(frozen_));
   if (done) return done;
   parts_.clear();
   metas_.clear();

@@ -59,6 +59,8 @@ class Parts {
     /// Writes and syncs the parts, files and folder, unless an earlier call has. An
     /// error leaves no file.
     Status run();
+    /// How many of the head's frozen rows, from the first on, it takes.
+    size_t frozen() const { return frozen_.size(); }
     /// Of what run() has written.
     const std::vector<store::PartMeta>& metas() const { return metas_; }
 
@@ -69,7 +71,7 @@ class Parts {
     FileSystem* disk_ = nullptr;
     std::string directory_;
     std::array<std::string, store::kTables> names_;
-    std::shared_ptr<const Head::Minutes> minutes_;
+    Head::Frozen frozen_;
     std::vector<store::PartMeta> metas_;
     std::vector<std::shared_ptr<const store::Part>> parts_;
   };
@@ -109,7 +111,9 @@ class Parts {
   Status open(const std::vector<store::PartMeta>& metas, uint64_t next_part,
               bool keep_damaged = false);
   /// Begins to make a minute part of the rows, and hour and day parts of the same.
-  std::shared_ptr<Flush> begin_flush(std::shared_ptr<const Head::Minutes> minutes);
+  std::shared_ptr<Flush> begin_flush(Head::Frozen frozen);
+  /// Another one is begun instead. No run() is under way, and it may have written its parts.
+  void forget_flush(const Flush& flush);
   /// Takes in what a successful run() has written.
   void take_flush(const Flush& flush);
   /// Begins to rewrite what stands here and what `flush`, if any, makes of more rows.

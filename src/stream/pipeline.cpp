@@ -89,6 +89,7 @@ Status Pipeline::apply(const log::Entry& entry) {
                                               partition_.value(), entry.first.value(), entry.kind));
   }
   end_entry(entry);
+  freeze_many();
   return {};
 }
 
@@ -185,7 +186,7 @@ Result<std::shared_ptr<RepairJob>> Pipeline::begin_repair(const log::Entry& entr
   owner_.check();
   CM_ASSERT(entry.first > state_.applied);
   Repair repair = TRY(decode_repair(entry.payload));
-  if (head_.frozen()) return Error(Errc::busy, "a repair waits for a checkpoint");
+  if (flush_) return Error(Errc::busy, "a repair waits for a checkpoint");
   state_.horizon.advance(entry.append_ms);
   freeze_closed();
   return std::make_shared<RepairJob>(entry.first, std::move(repair), closed_before(),
@@ -197,8 +198,7 @@ Result<std::shared_ptr<RepairJob>> Pipeline::begin_repair(const log::Entry& entr
 Status Pipeline::end_repair(const log::Entry& entry, const RepairJob& job) {
   owner_.check();
   if (!parts_.take_rewrite(job.rewrite())) return Error(Errc::busy, "its parts were merged");
-  head_.drop_frozen();
-  flush_.reset();
+  if (const auto flush = std::exchange(flush_, nullptr)) head_.drop_frozen(flush->frozen());
   for (uint32_t index = 0; const Change& change : job.changes()) {
     changes_.add({entry.append_ms, entry.first, index++}, change, state_.horizon.age_ms());
   }
@@ -274,6 +274,7 @@ int64_t Pipeline::closed_before() const {
 }
 
 bool Pipeline::flush_is_due() const {
+  if (!head_.frozen().empty()) return true;
   const int64_t bound = closed_before();
   if (head_.oldest_minute() >= bound) return false;
   const int64_t log_time = state_.horizon.log_time().value();
@@ -284,14 +285,32 @@ bool Pipeline::flush_is_due() const {
 uint64_t Pipeline::unsaved_bytes() const {
   const uint64_t bytes =
       dedup_->unsaved_bytes() + review_.pending_bytes() + changes_.pending_bytes();
-  return bytes + (flush_is_due() ? head_.bytes_before(closed_before()) : 0);
+  if (!flush_is_due()) return bytes;
+  return bytes + head_.bytes_before(closed_before()) +
+         head_.frozen_bytes(flush_ ? flush_->frozen() : 0);
 }
 
-/// To be flushed.
+/// To be flushed, all that is frozen together.
 void Pipeline::freeze_closed() {
   head_.freeze_before(closed_before());
   last_flush_log_ms_ = state_.horizon.log_time().value();
-  if (head_.frozen()) flush_ = parts_.begin_flush(head_.frozen());
+  if (!head_.frozen().empty()) flush_ = parts_.begin_flush(head_.frozen());
+}
+
+/// A checkpoint failed. The next one removes whatever is frozen in the state store, so all of
+/// it must be in its part.
+void Pipeline::flush_again() {
+  if (flush_->frozen() == head_.frozen().size()) return;
+  parts_.forget_flush(*flush_);
+  flush_ = parts_.begin_flush(head_.frozen());
+}
+
+/// What a question must look through on the worker stays this small: frozen rows are read
+/// elsewhere.
+void Pipeline::freeze_many() {
+  const int64_t bound = closed_before();
+  if (head_.oldest_minute() >= bound || head_.rows_before(bound) < options_.flush_rows) return;
+  head_.freeze_before(bound);
 }
 
 Status Pipeline::fill(state::Batch& batch) {
@@ -306,8 +325,11 @@ Result<std::shared_ptr<Commit>> Pipeline::begin_checkpoint() {
   owner_.check();
   fail_point("checkpoint.begin");
   TRY(dedup_->load());
-  // Those that a failed checkpoint has frozen go first.
-  if (!head_.frozen() && flush_is_due()) freeze_closed();
+  if (flush_) {
+    flush_again();
+  } else if (flush_is_due()) {
+    freeze_closed();
+  }
   Commit::Work work{slot_, store_, files_, state_, {}, flush_, parts_.take_replaced()};
   work.record.parts = parts_.metas();
   work.record.next_part = parts_.next_part();
@@ -333,15 +355,15 @@ Status Pipeline::end_checkpoint(Commit& commit) {
   changes_.checkpoint_committed();
   if (const auto flush = std::exchange(flush_, nullptr)) {
     parts_.take_flush(*flush);
-    head_.drop_frozen();
+    head_.drop_frozen(flush->frozen());
   }
   checkpointed_ = commit.work_.record.applied;
   fail_point("checkpoint.done");
   return {};
 }
 
-/// The rows stay frozen and keep the names of their part, so that the next commit holds
-/// all of this one, whether or not this one reached the disk.
+/// The rows stay frozen and go into the next commit's part, so that it holds all of this one,
+/// whether or not this one reached the disk.
 void Pipeline::give_up_checkpoint(Commit& commit) {
   dedup_->checkpoint_failed();
   head_.checkpoint_failed();
@@ -359,6 +381,7 @@ Status Pipeline::checkpoint() {
 store::Version Pipeline::version(const store::Scan& scan) const {
   store::Version version;
   version.head = head_.matching(scan);
+  version.frozen.assign(head_.frozen().begin(), head_.frozen().end());
   version.parts = parts_.snapshot();
   version.log_time = state_.horizon.log_time();
   version.low_water = state_.horizon.low_water(state_.settings.stale_after_hours);

@@ -46,7 +46,7 @@ class Pipeline {
   struct Options {
     uint64_t seed = 0;                     ///< the data's secret seed
     std::string store_directory;           ///< of part files
-    size_t flush_rows = 1024;              ///< closed head rows that make a part
+    size_t flush_rows = 1024;              ///< closed head rows that make a part, and are frozen
     int64_t flush_age_ms = kHourMs;        ///< log time after which closed rows make a part
     dedup::TableImages* images = nullptr;  ///< of the id tables; borrowed, null: none are kept
     /// Parts that can't be opened don't keep the rest from it; they answer their damage.
@@ -89,14 +89,15 @@ class Pipeline {
   Status checkpoint();
   Offset checkpointed() const { return checkpointed_; }
   /// Whether a checkpoint would have nothing to do.
-  bool saved() const {
-    return state_.applied == checkpointed_ && !head_.frozen() && !flush_is_due();
-  }
+  bool saved() const { return state_.applied == checkpointed_ && !flush_ && !flush_is_due(); }
   /// Memory that a checkpoint would give back, about: ids, flagged clicks, and
   /// closed rows if they are to be flushed.
   uint64_t unsaved_bytes() const;
   /// What a checkpoint under way holds, about.
-  uint64_t in_flight_bytes() const { return dedup_->in_flight_bytes() + 2 * head_.frozen_bytes(); }
+  uint64_t in_flight_bytes() const {
+    return dedup_->in_flight_bytes() +
+           2 * (head_.frozen_bytes(0) - head_.frozen_bytes(flush_ ? flush_->frozen() : 0));
+  }
   /// Log hours before it are in no durable state of this partition.
   LogHour oldest_durable_hour() const { return dedup_->oldest_durable_hour(); }
 
@@ -148,6 +149,8 @@ class Pipeline {
   void note_digest();
   bool flush_is_due() const;
   void freeze_closed();
+  void freeze_many();
+  void flush_again();
   Status fill(state::Batch& batch);
   int64_t closed_before() const;
 
@@ -166,7 +169,7 @@ class Pipeline {
   Review review_;
   Changes changes_;
   int64_t last_flush_log_ms_ = 0;
-  std::shared_ptr<Parts::Flush> flush_;  // of the head's frozen rows
+  std::shared_ptr<Parts::Flush> flush_;  // of the head's first frozen rows; null: not begun
 
   // Of the entry being applied.
   ClickBatch batch_;

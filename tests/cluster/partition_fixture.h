@@ -145,7 +145,8 @@ class PartitionFixture {
     store::Scan scan;
     scan.to_ms = INT64_MAX;
     scan.countries = scan.visitors = true;
-    const auto version = partition_->pipeline().version(scan);
+    auto version = partition_->pipeline().version(scan);
+    store::copy_rows(version.frozen, scan, version.head);
     uint64_t clicks = 0;
     for (const auto& row : version.head) clicks += row.counts.clicks;
     for (const auto& part : (*version.parts)[0]) {

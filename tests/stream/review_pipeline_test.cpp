@@ -110,6 +110,7 @@ class Stream {
     auto rows = store::read_merged((*version.parts)[0], 0);
     REQUIRE(rows);
     rows->insert(rows->end(), version.head.begin(), version.head.end());
+    store::copy_rows(version.frozen, scan, *rows);
     return *std::move(rows);
   }
   Counts counts() const {

@@ -39,7 +39,11 @@ inline StoredRows rows_of(const store::Version& version, store::Table table) {
     row.counts.merge(counts);
     row.visitors.merge(visitors);
   };
-  for (const auto& row : version.head) {
+  store::Scan all;
+  all.to_ms = std::numeric_limits<int64_t>::max();
+  auto head = version.head;
+  store::copy_rows(version.frozen, all, head);
+  for (const auto& row : head) {
     add(row.bucket_ms, row.advertiser_id, row.ad_id, row.counts, row.visitors);
   }
   const auto parts = store::read_merged((*version.parts)[static_cast<size_t>(table)],
