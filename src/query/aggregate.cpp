@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "click/parse.h"
+#include "query/bucket_sums.h"
 #include "query/rows.h"
 #include "query/unique_users.h"
 #include "sketch/estimate.h"
@@ -128,7 +129,8 @@ Result<ClicksAnswer> aggregate_clicks(const ClicksRequest& request,
   wanted.estimates = wants_visitors(request);
   std::vector<uint32_t> rows_of(starts.size());
   NewestAdvertiser newest;
-  TRY(rows.scan(wanted, plan, [&](const store::RowView& view, const sketch::Hll*) {
+  const SummedRows summed(rows, TRY(sum_buckets(request, rows, wanted, index)));
+  TRY(summed.scan(wanted, plan, [&](const store::RowView& view, const sketch::Hll*) {
     const size_t i = index.of(view.bucket_ms);
     rows_of[i] += sketch::may_be_older(view.unique_estimate) ? 2 : 1;
     newest.see(view);
@@ -137,7 +139,7 @@ Result<ClicksAnswer> aggregate_clicks(const ClicksRequest& request,
   }));
   for (const Bucket& bucket : answer.data) add_bucket(bucket, answer.total);
   if (wants_visitors(request)) {
-    TRY(fill_unique_users(rows, ids_of(request), plan, request.deleted_before, index, rows_of,
+    TRY(fill_unique_users(summed, ids_of(request), plan, request.deleted_before, index, rows_of,
                           answer));
   }
   TRY(name_advertiser(request, rows, newest, answer));
@@ -153,10 +155,7 @@ store::Scan head_scan(const ClicksRequest& request) {
   scan.from_ms = request.from_ms;
   scan.to_ms = request.to_ms;
   // An ad that has rows is known, whenever they are; one ad's rows are few.
-  if (!request.ad_id.empty()) {
-    scan.from_ms = 0;
-    scan.to_ms = std::numeric_limits<int64_t>::max();
-  }
+  scan.outside = !request.ad_id.empty();
   scan.countries = wants_countries(request);
   scan.visitors = wants_visitors(request);
   scan.estimates = scan.visitors;

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "query/answer.h"
+#include "query/bucket_sums.h"
 #include "query/buckets.h"
-#include "query/rows.h"
 
 namespace clickmill::query {
 
@@ -15,7 +15,7 @@ namespace clickmill::query {
 /// 2 where its one row's estimate can't be used. None is above its clicks, and the total
 /// not below a bucket (invariant 7).
 /// Memory: the sketches of a few thousand buckets at a time.
-Status fill_unique_users(const Rows& rows, const store::Scan& ids, const Plan& plan,
+Status fill_unique_users(const SummedRows& rows, const store::Scan& ids, const Plan& plan,
                          const store::TableTimes& deleted, BucketIndex& index,
                          const std::vector<uint32_t>& rows_of, ClicksAnswer& answer);
 

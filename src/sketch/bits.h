@@ -1,11 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
-
-#include "base/bytes.h"
 
 namespace clickmill::sketch {
 
@@ -40,7 +40,8 @@ class BitWriter {
 /// gives 0 and makes the reader fail for good.
 class BitReader {
  public:
-  explicit BitReader(std::string_view bytes) : cursor_(bytes) {}
+  explicit BitReader(std::string_view bytes)
+      : next_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   uint64_t bits(unsigned count) {
     refill();
@@ -54,7 +55,7 @@ class BitReader {
     for (;;) {
       refill();
       if (held_ == 0) return fail();
-      const auto ones = static_cast<unsigned>(std::countr_one(pending_));
+      const auto ones = std::min(static_cast<unsigned>(std::countr_one(pending_)), held_);
       value += ones;
       if (ones < held_) {
         skip(ones + 1);
@@ -71,11 +72,24 @@ class BitReader {
   bool ok() const { return !failed_; }
 
  private:
-  // At most 63 bits are held, so that no shift reaches 64.
+  // At most 63 bits are held, so that no shift reaches 64. Above them may stand bits that
+  // come again with the next refill.
   void refill() {
-    for (; held_ <= 55 && !cursor_.empty(); held_ += 8) {
-      pending_ |= static_cast<uint64_t>(cursor_.u8()) << held_;
+    if (held_ > 55) return;
+    if (end_ - next_ >= 8) {
+      pending_ |= load_u64(next_) << held_;
+      next_ += (63 - held_) / 8;
+      held_ |= 56;
+      return;
     }
+    for (; held_ <= 55 && next_ != end_; held_ += 8) {
+      pending_ |= static_cast<uint64_t>(static_cast<uint8_t>(*next_++)) << held_;
+    }
+  }
+  static uint64_t load_u64(const char* from) {
+    uint64_t value = 0;
+    std::memcpy(&value, from, 8);
+    return value;
   }
   void skip(unsigned count) {
     pending_ >>= count;
@@ -83,10 +97,13 @@ class BitReader {
   }
   uint64_t fail() {
     failed_ = true;
-    return cursor_.fail();
+    next_ = end_;
+    pending_ = held_ = 0;
+    return 0;
   }
 
-  ByteCursor cursor_;
+  const char* next_;
+  const char* end_;
   uint64_t pending_ = 0;
   unsigned held_ = 0;
   bool failed_ = false;

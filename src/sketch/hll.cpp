@@ -51,11 +51,15 @@ void Hll::merge(const Hll& other) {
   }
 }
 
-Status Hll::merge_serialized(std::string_view bytes) {
-  if (bytes.empty()) return {};
+Result<bool> is_dense(std::string_view bytes) {
   const uint8_t head = ByteCursor(bytes).u8();
   if (head >> 4 != kVersion) return Error(Errc::corrupt, "sketch: unknown version");
-  if ((head & 0x0f) == 0) {
+  return (head & 0x0f) == 0;
+}
+
+Status Hll::merge_serialized(std::string_view bytes) {
+  if (bytes.empty()) return {};
+  if (TRY(is_dense(bytes))) {
     Registers registers;
     TRY(decode_dense(bytes, registers));
     merge_dense(registers);

@@ -54,6 +54,9 @@ class Hll {
   /// Merges serialized bytes into this one without a temporary sketch.
   /// After an error this one is as it was.
   Status merge_serialized(std::string_view bytes);
+  /// What it holds: registers, or (null) entries.
+  const Registers* dense() const { return dense_.get(); }
+  std::span<const Entry> sparse() const { return sparse_; }
   /// Heap bytes held, for memory accounting.
   size_t memory_bytes() const;
   friend bool operator==(const Hll& a, const Hll& b) { return a.equals(b); }
@@ -68,5 +71,8 @@ class Hll {
   std::vector<Entry> sparse_;
   std::unique_ptr<Registers> dense_;
 };
+
+/// Which of the two forms serialized bytes, which are not empty, have.
+Result<bool> is_dense(std::string_view bytes);
 
 }  // namespace clickmill::sketch

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "sketch/bits.h"
 #include "sketch/version.h"
 

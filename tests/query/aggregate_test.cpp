@@ -498,7 +498,7 @@ TEST_CASE("aggregate: the head is asked for what the request needs", "[query]") 
   auto request = request_of("ad_id=ad_1" + range);
   auto scan = head_scan(request);
   REQUIRE(scan.ad_id == "ad_1");
-  REQUIRE(scan.from_ms == 0);
+  REQUIRE(scan.outside);
   REQUIRE(scan.visitors);
   REQUIRE_FALSE(scan.countries);
   request = request_of("advertiser_id=adv_1&country=DE" + range);
