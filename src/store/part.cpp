@@ -1,11 +1,13 @@
 #include "store/part.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <map>
 #include <numeric>
 
 #include "base/checksum.h"
+#include "store/block_cache.h"
 #include "store/key_dictionary.h"
 #include "store/part_format.h"
 
@@ -110,25 +112,35 @@ class FilePart final : public Part {
   /// Bytes and columns of the blocks being read; one per scan.
   struct Reading {
     Wanted wanted{};
+    bool keep = false;
+    Wanted missing{};  ///< what must be read of the group of blocks
+    using Kept = std::array<BlockCache::Values, kRegions>;
+    std::vector<Kept> kept;  ///< what need not be, of each
     std::array<std::string, kRegions> bytes;
     std::array<uint64_t, kRegions> begins{};
     BlockColumns columns;
   };
   using VisitBlock = std::function<void(const BlockEntry&, const BlockColumns&)>;
+  /// For one that is kept with all that is wanted.
+  using VisitKept = std::function<void(const BlockEntry&, const Reading::Kept&)>;
 
   Status check_piece(const Piece& piece, std::string_view bytes, const char* what) const;
   Buckets buckets_of(const Scan& scan) const;
   std::vector<uint32_t> blocks_of(KeyRange keys, Buckets buckets) const;
   Status scan_keys(const std::vector<KeyRange>& ranges, const Scan& scan, const Visit& visit) const;
-  Status read_blocks(const std::vector<uint32_t>& blocks, Reading& reading,
-                     const VisitBlock& visit) const;
-  size_t group_end(const std::vector<uint32_t>& blocks, size_t begin, const Wanted& wanted) const;
+  Status read_blocks(const std::vector<uint32_t>& blocks, Reading& reading, const VisitBlock& visit,
+                     const VisitKept& visit_kept) const;
+  Wanted look_for(uint32_t block, Reading& reading) const;
+  size_t begin_group(const std::vector<uint32_t>& blocks, size_t begin, Reading& reading) const;
   Status read_group(const BlockEntry& first, const BlockEntry& last, Reading& reading) const;
   bool decode_region(Region region, const BlockEntry& block, std::string_view bytes,
                      BlockColumns& columns) const;
-  Status decode_block(uint32_t index, Reading& reading) const;
+  Status decode_block(uint32_t index, const Reading::Kept& kept, Reading& reading) const;
+  Status decode_read(uint32_t index, Region region, Reading& reading) const;
   void show_rows(const BlockEntry& block, const BlockColumns& columns, KeyRange keys,
                  Buckets buckets, const Wanted& wanted, const Visit& visit) const;
+  void show_kept(const BlockEntry& block, const Reading::Kept& kept, KeyRange keys, Buckets buckets,
+                 const Visit& visit) const;
 
   PartMeta meta_;
   // Shared by all scans: they only read at positions, which File allows together.
@@ -197,17 +209,33 @@ std::vector<uint32_t> FilePart::blocks_of(KeyRange keys, Buckets buckets) const 
   return out;
 }
 
-/// End of the run of neighbours from `begin` on that is read at once.
-size_t FilePart::group_end(const std::vector<uint32_t>& blocks, size_t begin,
-                           const Wanted& wanted) const {
+/// What is kept of the block goes to the end of `reading.kept`; gives what isn't.
+Wanted FilePart::look_for(uint32_t block, Reading& reading) const {
+  auto& kept = reading.kept.emplace_back();
+  Wanted missing = reading.wanted;
+  if (!reading.keep) return missing;
+  for (const auto region : {Region::counts, Region::estimates, Region::countries}) {
+    const auto r = static_cast<size_t>(region);
+    if (!missing[r]) continue;
+    kept[r] = BlockCache::of_process().find(number(), block, region);
+    missing[r] = kept[r] == nullptr;
+  }
+  return missing;
+}
+
+/// Begins the run of neighbours from `begin` on that is read at once; gives its end.
+size_t FilePart::begin_group(const std::vector<uint32_t>& blocks, size_t begin,
+                             Reading& reading) const {
+  reading.kept.clear();
   uint64_t bytes = 0;
   size_t end = begin;
-  while (end < blocks.size() && blocks[end] == blocks[begin] + (end - begin)) {
+  for (; end < blocks.size() && blocks[end] == blocks[begin] + (end - begin); ++end) {
+    const Wanted missing = look_for(blocks[end], reading);
+    if (end == begin) reading.missing = missing;
     for (size_t r = 0; r < kRegions; ++r) {
-      if (wanted[r]) bytes += blocks_[blocks[end]].sizes[r];
+      if (missing[r]) bytes += blocks_[blocks[end]].sizes[r];
     }
-    if (end > begin && bytes > kReadBytes) break;
-    ++end;
+    if (end > begin && (bytes > kReadBytes || missing != reading.missing)) break;
   }
   return end;
 }
@@ -215,7 +243,7 @@ size_t FilePart::group_end(const std::vector<uint32_t>& blocks, size_t begin,
 Status FilePart::read_group(const BlockEntry& first, const BlockEntry& last,
                             Reading& reading) const {
   for (size_t r = 0; r < kRegions; ++r) {
-    if (!reading.wanted[r]) continue;
+    if (!reading.missing[r]) continue;
     const uint64_t begin = first.positions[r];
     const uint64_t end = last.positions[r] + last.sizes[r];
     TRY(read_exactly(*file_, begin, end - begin, reading.bytes[r]));
@@ -237,33 +265,52 @@ bool FilePart::decode_region(Region region, const BlockEntry& block, std::string
   return false;
 }
 
-Status FilePart::decode_block(uint32_t index, Reading& reading) const {
-  const BlockEntry& block = blocks_[index];
+Status FilePart::decode_block(uint32_t index, const Reading::Kept& kept, Reading& reading) const {
   for (size_t r = 0; r < kRegions; ++r) {
     if (!reading.wanted[r]) continue;
-    const auto bytes = std::string_view(reading.bytes[r])
-                           .substr(block.positions[r] - reading.begins[r], block.sizes[r]);
-    const auto what = [&] { return "block " + std::to_string(index) + ": " + kRegionNames[r]; };
-    const uint32_t checksum = region_checksum(bytes);
-    if (checksum != block.checksums[r]) {
-      return corrupt(
-          *file_, block.positions[r],
-          what() + ": checksum " + hex(checksum) + ", stored " + hex(block.checksums[r]));
-    }
-    if (!decode_region(static_cast<Region>(r), block, bytes, reading.columns)) {
-      return corrupt(*file_, block.positions[r], what() + ": format");
+    const auto region = static_cast<Region>(r);
+    if (kept[r]) {
+      unpack_region(region, blocks_[index], *kept[r], reading.columns);
+    } else {
+      TRY(decode_read(index, region, reading));
     }
   }
   return {};
 }
 
+Status FilePart::decode_read(uint32_t index, Region region, Reading& reading) const {
+  const BlockEntry& block = blocks_[index];
+  const auto r = static_cast<size_t>(region);
+  const auto bytes = std::string_view(reading.bytes[r])
+                         .substr(block.positions[r] - reading.begins[r], block.sizes[r]);
+  const auto what = [&] { return "block " + std::to_string(index) + ": " + kRegionNames[r]; };
+  const uint32_t checksum = region_checksum(bytes);
+  if (checksum != block.checksums[r]) {
+    return corrupt(*file_, block.positions[r],
+                   what() + ": checksum " + hex(checksum) + ", stored " + hex(block.checksums[r]));
+  }
+  if (!decode_region(region, block, bytes, reading.columns)) {
+    return corrupt(*file_, block.positions[r], what() + ": format");
+  }
+  if (reading.keep && region != Region::visitors) {
+    BlockCache::of_process().put(number(), index, region,
+                                 pack_region(region, block, reading.columns));
+  }
+  return {};
+}
+
 Status FilePart::read_blocks(const std::vector<uint32_t>& blocks, Reading& reading,
-                             const VisitBlock& visit) const {
+                             const VisitBlock& visit, const VisitKept& visit_kept) const {
   for (size_t begin = 0; begin < blocks.size();) {
-    const size_t end = group_end(blocks, begin, reading.wanted);
+    const size_t end = begin_group(blocks, begin, reading);
     TRY(read_group(blocks_[blocks[begin]], blocks_[blocks[end - 1]], reading));
-    for (; begin < end; ++begin) {
-      TRY(decode_block(blocks[begin], reading));
+    const bool all_kept = reading.missing == Wanted{};
+    for (size_t i = 0; begin < end; ++begin, ++i) {
+      if (all_kept) {
+        visit_kept(blocks_[blocks[begin]], reading.kept[i]);
+        continue;
+      }
+      TRY(decode_block(blocks[begin], reading.kept[i], reading));
       visit(blocks_[blocks[begin]], reading.columns);
     }
   }
@@ -296,16 +343,70 @@ void FilePart::show_rows(const BlockEntry& block, const BlockColumns& columns, K
   }
 }
 
+/// Shows the numbers of the rows of those keys and buckets.
+template <typename Show>
+void each_kept_row(const BlockEntry& block, const KeptCounts& counts, KeyRange keys,
+                   Buckets buckets, const Show& show) {
+  if (block.first_key != block.last_key) {
+    for (size_t row = 0; row < block.rows; ++row) {
+      const uint32_t key = counts.key(row);
+      if (key >= keys.begin && key < keys.end && buckets.holds(counts.bucket(row))) show(row);
+    }
+    return;
+  }
+  // Of one key: in the order of time.
+  size_t row = 0;
+  for (size_t end = block.rows; row < end;) {
+    const size_t middle = (row + end) / 2;
+    if (counts.bucket(middle) < buckets.from) {
+      row = middle + 1;
+    } else {
+      end = middle;
+    }
+  }
+  for (; row < block.rows && counts.bucket(row) < buckets.to; ++row) show(row);
+}
+
+void FilePart::show_kept(const BlockEntry& block, const Reading::Kept& kept, KeyRange keys,
+                         Buckets buckets, const Visit& visit) const {
+  const int64_t unit = bucket_ms(meta_.table);
+  const KeptCounts counts(block, *kept[0]);
+  const auto& estimates = kept[static_cast<size_t>(Region::estimates)];
+  const auto& countries = kept[static_cast<size_t>(Region::countries)];
+  std::vector<CountryCount> of_row;
+  RowView view;
+  each_kept_row(block, counts, keys, buckets, [&](size_t row) {
+    view.advertiser_id = keys_.advertiser_id(counts.key(row));
+    view.ad_id = keys_.ad_id(counts.key(row));
+    view.bucket_ms = static_cast<int64_t>(counts.bucket(row)) * unit;
+    view.clicks = counts.clicks(row);
+    for (size_t d = 0; d < click::kDevices; ++d) view.devices[d] = counts.device(d, row);
+    if (estimates) view.unique_estimate = (*estimates)[row];
+    if (countries) {
+      of_row.clear();
+      append_kept_countries(block, *countries, row, of_row);
+      view.countries = of_row.data();
+      view.countries_size = of_row.size();
+    }
+    visit(view);
+  });
+}
+
 Status FilePart::scan_keys(const std::vector<KeyRange>& ranges, const Scan& scan,
                            const Visit& visit) const {
   const Buckets buckets = buckets_of(scan);
   Reading reading;
   reading.wanted = {true, scan.estimates || scan.visitors, scan.countries, scan.visitors};
+  reading.keep = scan.keep;
   for (const KeyRange keys : ranges) {
-    TRY(read_blocks(blocks_of(keys, buckets), reading,
-                    [&](const BlockEntry& block, const BlockColumns& columns) {
-                      show_rows(block, columns, keys, buckets, reading.wanted, visit);
-                    }));
+    TRY(read_blocks(
+        blocks_of(keys, buckets), reading,
+        [&](const BlockEntry& block, const BlockColumns& columns) {
+          show_rows(block, columns, keys, buckets, reading.wanted, visit);
+        },
+        [&](const BlockEntry& block, const Reading::Kept& kept) {
+          show_kept(block, kept, keys, buckets, visit);
+        }));
   }
   return {};
 }
@@ -335,6 +436,7 @@ Status FilePart::sum(const Scan& scan, const VisitSum& visit) const {
   const Buckets buckets = buckets_of(scan);
   Reading reading;
   reading.wanted = {true, false, false, false};
+  reading.keep = scan.keep;
   for (const KeyRange keys : keys_.find(scan.advertiser_id, scan.ad_id)) {
     std::vector<AdSum> sums(keys.end - keys.begin);
     std::vector<uint32_t> blocks = blocks_of(keys, buckets);
@@ -344,13 +446,24 @@ Status FilePart::sum(const Scan& scan, const VisitSum& visit) const {
       add_block(block, sums[block.first_key - keys.begin]);
       return true;
     });
-    TRY(read_blocks(blocks, reading, [&](const BlockEntry& block, const BlockColumns& columns) {
-      for (uint32_t i = 0; i < block.rows; ++i) {
-        const uint32_t key = columns.keys[i];
-        if (key < keys.begin || key >= keys.end || !buckets.holds(columns.buckets[i])) continue;
-        add_row(columns, i, sums[key - keys.begin]);
-      }
-    }));
+    TRY(read_blocks(
+        blocks, reading,
+        [&](const BlockEntry& block, const BlockColumns& columns) {
+          for (uint32_t i = 0; i < block.rows; ++i) {
+            const uint32_t key = columns.keys[i];
+            if (key < keys.begin || key >= keys.end || !buckets.holds(columns.buckets[i])) continue;
+            add_row(columns, i, sums[key - keys.begin]);
+          }
+        },
+        [&](const BlockEntry& block, const Reading::Kept& kept) {
+          const KeptCounts counts(block, *kept[0]);
+          each_kept_row(block, counts, keys, buckets, [&](size_t row) {
+            AdSum& sum = sums[counts.key(row) - keys.begin];
+            ++sum.rows;
+            sum.clicks += counts.clicks(row);
+            for (size_t d = 0; d < click::kDevices; ++d) sum.devices[d] += counts.device(d, row);
+          });
+        }));
     for (uint32_t key = keys.begin; key < keys.end; ++key) {
       AdSum& sum = sums[key - keys.begin];
       if (sum.rows == 0) continue;
@@ -367,7 +480,9 @@ Status FilePart::verify() const {
   reading.wanted.fill(true);
   std::vector<uint32_t> all(blocks_.size());
   std::iota(all.begin(), all.end(), 0U);
-  return read_blocks(all, reading, [](const BlockEntry&, const BlockColumns&) {});
+  return read_blocks(
+      all, reading, [](const BlockEntry&, const BlockColumns&) {},
+      [](const BlockEntry&, const Reading::Kept&) {});
 }
 
 }  // namespace
@@ -391,6 +506,17 @@ Result<CountryOrder> Part::countries() const {
       clicks[view.countries[i].first] += view.countries[i].second;
   }));
   return CountryOrder::of_clicks(clicks);
+}
+
+uint64_t Part::next_number() {
+  static std::atomic<uint64_t> next{1};
+  return next++;
+}
+
+Result<PartMeta> Part::read_meta(FileSystem& files, const std::string& directory,
+                                 const std::string& name) {
+  const auto file = TRY(files.open(directory + "/" + name, FileSystem::Open::read));
+  return meta_of(TRY(read_ending(*file)), name);
 }
 
 Result<std::shared_ptr<const Part>> Part::open(FileSystem& files, const std::string& directory,

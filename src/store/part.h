@@ -29,10 +29,15 @@ class Part {
   /// Errc::corrupt names file and byte.
   static Result<std::shared_ptr<const Part>> open(FileSystem& files, const std::string& directory,
                                                   const PartMeta& meta);
+  /// What the file says of itself, for who has no list.
+  static Result<PartMeta> read_meta(FileSystem& files, const std::string& directory,
+                                    const std::string& name);
   /// Stands for a part that can't be read: whatever asks for rows that it may hold is
   /// answered with the error.
   static std::shared_ptr<const Part> damaged(const PartMeta& meta, const Error& why);
   virtual const PartMeta& meta() const = 0;
+  /// None else that this process has opened has it.
+  uint64_t number() const { return number_; }
   /// Visits matching rows in key order.
   virtual Status scan(const Scan& scan, const Visit& visit) const = 0;
   /// The same of the keys from `first` to `last` alone. Cost, unless overridden: all of scan().
@@ -46,6 +51,10 @@ class Part {
   virtual Status sum(const Scan& scan, const VisitSum& visit) const = 0;
   /// Reads all of it: every checksum, every column.
   virtual Status verify() const { return {}; }
+
+ private:
+  static uint64_t next_number();
+  const uint64_t number_ = next_number();
 };
 
 }  // namespace clickmill::store
