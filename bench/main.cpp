@@ -11,9 +11,11 @@
 
 #include "dedup_bench.h"
 #include "freshness.h"
+#include "history.h"
 #include "load.h"
 #include "log_bench.h"
 #include "options.h"
+#include "questions.h"
 #include "stream_bench.h"
 #include "verify.h"
 
@@ -151,6 +153,28 @@ Status run_stream(int count, const char* const* arguments) {
   return run_stream_bench(options);
 }
 
+Status run_history(int count, const char* const* arguments) {
+  HistoryOptions options;
+  TRY(parse_directory_options("history", count, arguments, options.directory,
+                              {{"--rows", 1, 100'000'000, into(options.rows)},
+                               {"--ads", 1, 100'000, into(options.ads)},
+                               {"--clicks", 1, 100, into(options.clicks)},
+                               {"--until", 0, 1ULL << 40, into(options.until_s)},
+                               {"--seed", 0, UINT64_MAX, into(options.seed)}}));
+  if (options.until_s == 0) options.until_s = static_cast<uint64_t>(now_ms()) / 1000 - 300;
+  return write_history(options);
+}
+
+Status run_questions(int count, const char* const* arguments) {
+  QuestionsOptions options;
+  TRY(parse_directory_options("questions", count, arguments, options.directory,
+                              {{"--port", 1, 65'535, into(options.port)},
+                               {"--clients", 1, 256, into(options.clients)},
+                               {"--milliseconds", 1, 60'000, into(options.milliseconds)},
+                               {"--pid", 0, 1ULL << 32, into(options.pid)}}));
+  return ask_questions(options);
+}
+
 int report_failure(const Error& error) {
   fmt::print(stderr, "clickmill-bench: {}\n", error.text());
   return 2;
@@ -162,8 +186,11 @@ int report_failure(const Error& error) {
 int main(int count, char** arguments) {
   using namespace clickmill::bench;
   using Benchmark = clickmill::Status (*)(int, const char* const*);
-  const std::pair<std::string_view, Benchmark> benchmarks[] = {
-      {"dedup", run_dedup}, {"log", run_log}, {"stream", run_stream}};
+  const std::pair<std::string_view, Benchmark> benchmarks[] = {{"dedup", run_dedup},
+                                                               {"history", run_history},
+                                                               {"log", run_log},
+                                                               {"questions", run_questions},
+                                                               {"stream", run_stream}};
   for (const auto& [name, run_benchmark] : benchmarks) {
     if (count < 2 || name != arguments[1]) continue;
     auto done = run_benchmark(count - 2, arguments + 2);

@@ -139,6 +139,10 @@ std::string usage() {
       "clickmill-bench stream --directory DIR [--clicks N] [--ids N] [--ads N] [--rate R] [--batch "
       "N] "
       "[--checkpoint N]: the stream alone\n"
+      "clickmill-bench history --directory DIR [--rows N] [--ads N] [--clicks N] [--until S] "
+      "[--seed N]:\n"
+      "    a year of clicks into files for an import; questions --directory DIR [--port N]\n"
+      "    [--clients N] [--milliseconds N] [--pid N]: asks DIR/questions.tsv (bench/query.sh)\n"
       "Exits 0 when every answered click was counted exactly once, 1 when not, 2 when it could not "
       "run.\n",
       kConnectionsMax, kSecondsMax, kAdsMax);

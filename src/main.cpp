@@ -28,6 +28,7 @@
 #include "tools/recount_command.h"
 #include "tools/recover.h"
 #include "tools/recover_clock.h"
+#include "tools/store_command.h"
 
 namespace clickmill {
 namespace {
@@ -210,6 +211,12 @@ int restore(const std::vector<std::string>& arguments) {
   return tools::restore_command(arguments, to(stdout), to(stderr));
 }
 
+int store(const std::vector<std::string>& arguments) {
+  return tools::store_command(
+      arguments, [](const std::string& line) { std::fputs((line + "\n").c_str(), stdout); },
+      [](const std::string& line) { std::fputs((line + "\n").c_str(), stderr); });
+}
+
 int recover(const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments[0] == "--clock") return recover_clock(arguments);
   if (arguments.size() != 3 || arguments[0] != "--force-quorum" || arguments[1] != "--config") {
@@ -244,6 +251,7 @@ constexpr Command kCommands[] = {
     {"serve", serve},
     {"check-config", check_config},
     {"log", tools::log_command},
+    {"store", store},
     {"retention", tools::retention_command},
     {"recover", recover},
     {"recount", recount},

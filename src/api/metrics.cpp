@@ -1,6 +1,9 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "api/context.h"
+#include "base/checksum.h"
 #include "base/query_params.h"
 #include "query/aggregate.h"
 #include "query/counts.h"
@@ -61,6 +64,33 @@ http::Response answer_top(const Context& context, const http::Principal& who,
                        http::json_response(query::render_top(request, answer)));
 }
 
+/// What of the answer says something: all of it but `as_of`, which goes on by itself.
+std::string tag_of(std::string_view body) {
+  constexpr std::string_view kAsOf = "\"as_of\":\"";
+  const size_t at = body.rfind(kAsOf);
+  const size_t rest = at == std::string_view::npos ? at : body.find('"', at + kAsOf.size());
+  const uint64_t before = xxh64_of(body.substr(0, at));
+  return fmt::format("W/\"{:016x}\"",
+                     rest == std::string_view::npos ? before : xxh64_of(body.substr(rest), before));
+}
+
+/// Who asks again for what hasn't changed is told just that. It may be kept, by nobody else,
+/// and must be asked for again each time.
+http::Response with_tag(const http::Request& request, http::Response response) {
+  if (response.status != 200) return response;
+  const std::string tag = tag_of(response.body);
+  response.headers.emplace_back("ETag", tag);
+  response.headers.emplace_back("Cache-Control", "private, no-cache");
+  for (const std::string_view known : http::header_items(request, "If-None-Match")) {
+    if (known != "*" && known != tag && known != tag.substr(2)) continue;
+    response.status = 304;
+    response.body.clear();
+    response.content_type.clear();
+    break;
+  }
+  return response;
+}
+
 /// Parsing reads zone files and walks the buckets: like the answer it is no work for an
 /// io thread, whose other connections are users that wait for their redirect.
 template <typename Parse, typename Work>
@@ -76,7 +106,7 @@ void run_query(Context& context, http::RequestPtr request, http::Responder respo
              const auto at_least = cluster::parse_position(position, context.partitions);
              if (at_least && given_by != 0 && given_by != own) return lost_position();
              if (!at_least) return http::problem(400, "it is none that an answer gave", kPosition);
-             return work(std::get<0>(parsed), *at_least);
+             return with_tag(*request, work(std::get<0>(parsed), *at_least));
            });
 }
 

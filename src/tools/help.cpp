@@ -110,6 +110,21 @@ const std::vector<Command>& commands() {
        "its log itself.",
        {kConfig, kData, kPartition},
        {{"0", "no damage"}, {"1", "damage, listed on stdout"}, kCouldNotRun}},
+      {"store dump",
+       "print the rows of all parts as NDJSON",
+       {"[--config FILE | DIR]"},
+       "Prints a row a line: of minutes, hours and days, part by part. Rows of one bucket may "
+       "stand\n"
+       "in several parts, what is newer than the last flush in none. The node must be stopped.",
+       {kConfig, kData},
+       {kRan, {"1", "some of it is damaged; stderr says what"}, kCouldNotRun}},
+      {"store verify",
+       "check every byte of the parts, changing none",
+       {"[--config FILE | DIR]"},
+       "Names file and byte of what is damaged. The node must be stopped; it rebuilds what is\n"
+       "damaged from its log, where that reaches back, once somebody asks for it.",
+       {kConfig, kData},
+       {{"0", "no damage"}, {"1", "damage, listed on stdout"}, kCouldNotRun}},
       {"retention",
        "the clock is right: delete what is too old",
        {"--now [--config FILE | DIR]"},

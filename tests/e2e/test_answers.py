@@ -150,3 +150,31 @@ def test_own_rows(context):
     fresh = asked(node, "key-b", "/v1/metrics/clicks", ad_id="fresh", granularity="total", **parameters)
     check_equal("fresh for key-b", (fresh.status, fresh.json()["total"]["click_count"]), (200, 0))
     check_equal("fresh for key-a", asked(node, "key-a", "/v1/metrics/clicks", ad_id="fresh", **parameters).status, 404)
+
+
+def test_unchanged_answer(context):
+    """who asks for counts again is told when nothing has changed, and what has"""
+    node = context.node()
+    node.upload_ads([ad("ad_e", "adv_e")])
+    begin = now_ms() // DAY_MS * DAY_MS - 3 * DAY_MS
+    backfill(node, [{"click_id": "c-1", "ad_id": "ad_e", "timestamp_ms": begin}])
+    node.wait_total(begin, begin + DAY_MS, 1)
+    paths = (f"/v1/metrics/clicks?ad_id=ad_e&from={begin}&to={begin + DAY_MS}&granularity=1h",
+             f"/v1/metrics/clicks?ad_id=ad_e&from={begin}&to={begin + DAY_MS}&granularity=1h&format=csv",
+             f"/v1/metrics/top?from={begin}&to={begin + DAY_MS}")
+    tags = {}
+    for path in paths:
+        first = node.request("GET", path)
+        check_equal("kept by nobody else, asked for again", first.headers["cache-control"], "private, no-cache")
+        tags[path] = first.headers["etag"]
+        # as_of goes on with every click anywhere, and is no change.
+        for known in (tags[path], f'"other", {tags[path]}', tags[path].removeprefix("W/")):
+            again = node.request("GET", path, headers={"If-None-Match": known})
+            check_equal(f"{path}, {known}", (again.status, again.body, again.headers["etag"]), (304, b"", tags[path]))
+        check_equal("unknown tag", node.request("GET", path, headers={"If-None-Match": '"x"'}).status, 200)
+    backfill(node, [{"click_id": "c-2", "ad_id": "ad_e", "timestamp_ms": begin}])
+    node.wait_total(begin, begin + DAY_MS, 2)
+    for path in paths:
+        changed = node.request("GET", path, headers={"If-None-Match": tags[path]})
+        check_equal(path, changed.status, 200)
+        check(changed.headers["etag"] != tags[path], f"{path}: another answer has the same tag")

@@ -39,7 +39,7 @@ def test_help_of_each_command(context):
     """every command says its usage, options and exit codes, and every option of its usage is explained"""
     names = own_commands(context)
     check({"serve", "check-config", "recount", "log dump", "log verify", "retention", "recover",
-           "backup", "backup verify", "restore"} <= set(names), names)
+           "backup", "backup verify", "restore", "store dump", "store verify"} <= set(names), names)
     for name in names:
         shown = context.run(*name.split(), "--help")
         check_equal(f"{name} --help: exit code", shown.returncode, 0)

@@ -248,6 +248,9 @@ def ask_counts(described):
     check(top["data"][0]["click_count"] >= 5, top)
     ask(200, "get", "/v1/metrics/top?minutes=60&device_type=mobile")
     ask(400, "get", "/v1/metrics/top")
+    past = f"from={now_ms() - 9 * 86_400_000}&to={now_ms() - 8 * 86_400_000}"
+    for path in (f"/v1/metrics/clicks?ad_id=ad_1&{past}&granularity=1d", f"/v1/metrics/top?{past}"):
+        ask(304, "get", path, If_None_Match=ask(200, "get", path).headers["etag"])
 
 
 def ask_review(described):
