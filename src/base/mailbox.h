@@ -2,15 +2,19 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "base/wakes.h"
+
 namespace clickmill {
 
 /// Bounded queue from any threads to one. Full means try_push answers false,
 /// never a wait: whoever sends decides what to do with its message then.
+/// Who sends under LaterWakes wakes the consumer at the end of that.
 /// Thread: try_push, push_always, close any; take one consumer.
 template <typename T>
 class Mailbox {
@@ -24,7 +28,7 @@ class Mailbox {
       queue_.push_back(std::move(message));
       if (queue_.size() > 1) return true;
     }
-    ready_.notify_one();
+    LaterWakes::wake(bell_);
     return true;
   }
 
@@ -37,7 +41,7 @@ class Mailbox {
       queue_.push_back(std::move(message));
       if (queue_.size() > 1) return true;
     }
-    ready_.notify_one();
+    LaterWakes::wake(bell_);
     return true;
   }
 
@@ -47,7 +51,7 @@ class Mailbox {
   bool take(std::vector<T>& out, TimePoint deadline) {
     out.clear();
     std::unique_lock lock(mutex_);
-    ready_.wait_until(lock, deadline, [&] { return closed_ || !queue_.empty(); });
+    bell_->rung.wait_until(lock, deadline, [&] { return closed_ || !queue_.empty(); });
     out.swap(queue_);
     return !(closed_ && out.empty());
   }
@@ -57,7 +61,7 @@ class Mailbox {
       std::lock_guard lock(mutex_);
       closed_ = true;
     }
-    ready_.notify_all();
+    bell_->rung.notify_all();
   }
 
   size_t size() const {
@@ -66,9 +70,13 @@ class Mailbox {
   }
 
  private:
+  struct Bell final : Sleeper {
+    void wake() override { rung.notify_one(); }
+    std::condition_variable rung;
+  };
   const size_t capacity_;
   mutable std::mutex mutex_;
-  std::condition_variable ready_;
+  const std::shared_ptr<Bell> bell_ = std::make_shared<Bell>();
   std::vector<T> queue_;
   bool closed_ = false;
 };

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/logging.h"
 #include "base/random.h"
+#include "base/wakes.h"
 
 namespace clickmill::log {
 namespace {
@@ -116,8 +117,10 @@ Status Journal::append(Append&& record) {
     if (stopping_) return Error(Errc::closed, "journal is stopping");
     if (!may_queue(record.lane, bytes)) return Error(Errc::busy, "journal queue is full");
     lane_bytes_[lane] += bytes;
-    queued_total_.fetch_add(bytes, std::memory_order_relaxed);
+    const uint64_t before = queued_total_.fetch_add(bytes, std::memory_order_relaxed);
     lanes_[lane].push_back(std::move(record));
+    if (before < options_.linger_bytes && before + bytes >= options_.linger_bytes)
+      enough_.notify_one();
     // Whoever found the lane empty has woken the thread, or the lane waits for room.
     if (lanes_[lane].size() > 1) return {};
   }
@@ -169,6 +172,7 @@ void Journal::stop() {
     stopping_ = true;
   }
   work_.notify_one();
+  enough_.notify_one();
   files_.end_preparing();
   if (thread_.joinable()) thread_.join();
   files_.stop_preparing();
@@ -185,10 +189,12 @@ void Journal::run() {
   note_durable_when_idle();
 }
 
-void Journal::linger() const {
+void Journal::linger() {
   const int64_t since_last_us = (clock_.system().monotonic_ns() - last_sync_ns_) / 1000;
   if (since_last_us >= options_.linger_us || queued_bytes() >= options_.linger_bytes) return;
-  std::this_thread::sleep_for(std::chrono::microseconds(options_.linger_us - since_last_us));
+  std::unique_lock lock(mutex_);
+  enough_.wait_for(lock, std::chrono::microseconds(options_.linger_us - since_last_us),
+                   [&] { return stopping_ || queued_bytes() >= options_.linger_bytes; });
 }
 
 /// False when it is time to stop and nothing waits any more.
@@ -407,6 +413,7 @@ void Journal::complete_unsynced() {
   noted_durable_ = false;
   auto groups = std::exchange(unsynced_, {});
   for (Group& group : groups) {
+    const LaterWakes once_a_group;
     for (Append& append : group.appends) {
       if (append.waiter) append.waiter->durable(group.position, std::move(append.payload));
     }

@@ -72,11 +72,11 @@ class Journal {
     uint64_t reserve_bytes = 0;         ///< of that, or of the disk, which clicks leave to the rest
     /// A start goes on in the newest file when less of it is written; else in a new one.
     uint64_t continue_bytes = 0;
-    /// Under load a sync with less than linger_bytes to write waits so long for
-    /// company: fewer, fuller groups for a delay that nobody notices. A record
+    /// Under load a sync waits until so long after the last one for company, or until there are
+    /// linger_bytes to write: fewer, fuller groups for a delay that nobody notices. A record
     /// that comes after a quiet moment never waits.
-    int64_t linger_us = 300;
-    uint64_t linger_bytes = 16 << 10;
+    int64_t linger_us = 1'000;
+    uint64_t linger_bytes = 10 << 10;
   };
   enum class Health : uint8_t { ok, no_room, failing };
 
@@ -151,7 +151,7 @@ class Journal {
 
   void run();
   bool wait_for_work();
-  void linger() const;
+  void linger();
   bool may_queue(Lane lane, uint64_t bytes) const;
   uint64_t held_bytes(Lane lane) const;
   bool may_write(size_t lane) const;
@@ -201,6 +201,7 @@ class Journal {
   // empties whole: a mailbox with three classes and a byte bound. Innermost lock.
   std::mutex mutex_;
   std::condition_variable work_;
+  std::condition_variable enough_;  ///< of what linger() waits for
   std::array<std::deque<Append>, kLanes> lanes_;
   std::array<uint64_t, kLanes> lane_bytes_{};
   bool stopping_ = false;

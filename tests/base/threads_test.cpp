@@ -7,6 +7,7 @@
 #include "base/mailbox.h"
 #include "base/node_clock.h"
 #include "base/task_pool.h"
+#include "base/wakes.h"
 
 namespace clickmill {
 namespace {
@@ -122,6 +123,51 @@ TEST_CASE("node clock: time never goes back, and starts no earlier than it is ra
   CHECK(clock.now() == ArrivalMs(1'000'500));
   wall.set_wall_ms(1'000'501);
   CHECK(clock.now() == ArrivalMs(1'000'501));
+}
+
+namespace {
+
+struct CountedSleeper final : Sleeper {
+  void wake() override { ++woken; }
+  int woken = 0;
+};
+
+}  // namespace
+
+TEST_CASE("later wakes: each sleeper is woken once, at the end of the outermost", "[base]") {
+  const auto one = std::make_shared<CountedSleeper>();
+  const auto other = std::make_shared<CountedSleeper>();
+  {
+    const LaterWakes outer;
+    LaterWakes::wake(one);
+    {
+      const LaterWakes inner;
+      LaterWakes::wake(one);
+      LaterWakes::wake(other);
+    }
+    CHECK(one->woken == 0);
+    CHECK(other->woken == 0);
+  }
+  CHECK(one->woken == 1);
+  CHECK(other->woken == 1);
+  LaterWakes::wake(one);
+  CHECK(one->woken == 2);
+}
+
+TEST_CASE("mailbox: what is sent under later wakes is taken at their end", "[base]") {
+  Mailbox<int> mailbox(10);
+  std::vector<int> taken;
+  std::thread taker([&] {
+    std::vector<int> some;
+    while (taken.size() < 3 && mailbox.take(some, far_off()))
+      taken.insert(taken.end(), some.begin(), some.end());
+  });
+  {
+    const LaterWakes at_the_end;
+    for (int i = 0; i < 3; ++i) CHECK(mailbox.push_always(std::move(i)));
+  }
+  taker.join();
+  CHECK(taken.size() == 3);
 }
 
 }  // namespace clickmill
