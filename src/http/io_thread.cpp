@@ -3,18 +3,14 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <exception>
 
 #include "base/logging.h"
+#include "base/wakes.h"
 
 namespace clickmill::http {
 namespace {
-
-namespace asio = boost::asio;
 
 thread_local const AnswerBox* box_of_this_thread = nullptr;
 
@@ -29,13 +25,15 @@ int64_t monotonic_ms() {
 bool AnswerBox::here() const { return box_of_this_thread == this; }
 void AnswerBox::run_here() { box_of_this_thread = this; }
 
-void AnswerBox::push(const std::shared_ptr<AnswerBox>& box, std::shared_ptr<Connection> connection,
-                     Response&& response) {
-  Item item{std::move(connection), std::move(response)};
-  std::lock_guard lock(box->mutex_);
-  if (box->context_ == nullptr) return;
-  box->waiting_.push_back(std::move(item));
-  if (box->waiting_.size() == 1) asio::post(*box->context_, [box] { box->deliver(); });
+void AnswerBox::push(std::shared_ptr<Connection> connection, Response&& response) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    waiting_.push_back({std::move(connection), std::move(response)});
+    // Whoever found it empty wakes the thread, or will.
+    if (waiting_.size() > 1) return;
+  }
+  LaterWakes::wake(loop_);
 }
 
 void AnswerBox::deliver() {
@@ -57,7 +55,7 @@ void AnswerBox::deliver() {
 void AnswerBox::close() {
   std::vector<Item> dropped;
   std::lock_guard lock(mutex_);
-  context_ = nullptr;
+  closed_ = true;
   dropped.swap(waiting_);
 }
 
@@ -78,65 +76,54 @@ Shared::Shared(Metrics& of_node, uint32_t idle_ms)
   by_class[0] = by_class[1] = by_class[5];
 }
 
-class IoThread::Sweeper {
- public:
-  Sweeper(asio::io_context& context, uint32_t idle_timeout_ms)
-      : period_(std::clamp<uint32_t>(idle_timeout_ms / 4, 10, 1'000)),
-        work(context.get_executor()),
-        timer_(context) {}
-  void arm(IoThread& thread) {
-    timer_.expires_after(period_);
-    timer_.async_wait([&thread, this](const boost::system::error_code& ec) {
-      if (ec) return;
-      thread.sweep();
-      arm(thread);
-    });
-  }
-
- private:
-  std::chrono::milliseconds period_;
-  asio::executor_work_guard<asio::io_context::executor_type> work;
-  asio::steady_timer timer_;
-};
-
 IoThread::IoThread(unsigned index, Shared& shared)
     : index_(index),
       shared_(shared),
-      context_(std::make_unique<asio::io_context>(1)),
-      sweeper_(std::make_unique<Sweeper>(*context_, shared.idle_timeout_ms)),
-      answers_(std::make_shared<AnswerBox>(*context_)),
-      now_ms_(monotonic_ms()) {}
+      sweep_period_(std::clamp<uint32_t>(shared.idle_timeout_ms / 4, 10, 1'000)),
+      loop_(std::make_shared<EventLoop>()),
+      answers_(std::make_shared<AnswerBox>(loop_)),
+      now_ms_(monotonic_ms()) {
+  loop_->set_on_wake([this] { answers_->deliver(); });
+}
 
 IoThread::~IoThread() {
   join();
   // Whoever still has to answer may do so at any later time.
   answers_->close();
+  loop_->forget();
 }
 
 void IoThread::start() {
-  sweeper_->arm(*this);
+  arm_sweep();
   thread_ = std::thread([this] { run(); });
+}
+
+void IoThread::arm_sweep() {
+  loop_->after(sweep_period_, [this] {
+    arm_sweep();
+    sweep();
+  });
 }
 
 void IoThread::run() {
   ::pthread_setname_np(::pthread_self(), ("io-" + std::to_string(index_)).c_str());
   answers_->run_here();
-  while (!context_->stopped()) {
+  while (!loop_->stopped()) {
     try {
-      context_->run();
+      loop_->run();
     } catch (const std::exception& escaped) {
       log_error("http", std::string("a task on an io thread failed: ") + escaped.what());
     }
   }
 }
 
-void IoThread::post(std::function<void()> task) { asio::post(*context_, std::move(task)); }
+void IoThread::post(std::function<void()> task) { loop_->post(std::move(task)); }
 
 void IoThread::join() {
   if (!thread_.joinable()) return;
   post([this] {
     close_all();
-    context_->stop();
+    loop_->stop();
   });
   thread_.join();
 }

@@ -12,25 +12,22 @@
 
 #include "base/metrics.h"
 #include "http/connection.h"
+#include "http/event_loop.h"
 #include "http/message.h"
-
-namespace boost::asio {
-class io_context;
-}
 
 namespace clickmill::http {
 
 /// Answers on their way from any thread to an io thread. Only the first of a
-/// batch wakes the thread, so many answers at once cost one wake-up.
+/// batch wakes the thread (LaterWakes), so many answers at once cost one wake-up.
 /// Outlives its thread in the hands of unanswered requests: then it drops them.
 /// Thread: push any; the rest io or after its end.
-/// The mutex guards the queue, and the io_context's life against close().
-/// A Mailbox would need a thread that waits on it; an io thread waits in epoll.
+/// The mutex guards the queue between them. A Mailbox would need a thread that waits on it; an
+/// io thread waits in epoll.
 class AnswerBox {
  public:
-  explicit AnswerBox(boost::asio::io_context& context) : context_(&context) {}
-  static void push(const std::shared_ptr<AnswerBox>& box, std::shared_ptr<Connection> connection,
-                   Response&& response);
+  explicit AnswerBox(std::shared_ptr<EventLoop> loop) : loop_(std::move(loop)) {}
+  void push(std::shared_ptr<Connection> connection, Response&& response);
+  void deliver();
   void close();
   /// Whether the caller runs on the box's thread.
   bool here() const;
@@ -41,11 +38,11 @@ class AnswerBox {
     std::shared_ptr<Connection> connection;
     Response response;
   };
-  void deliver();
+  const std::shared_ptr<EventLoop> loop_;
   std::mutex mutex_;
   std::vector<Item> waiting_;
-  std::vector<Item> delivering_;      ///< io thread only
-  boost::asio::io_context* context_;  ///< null once closed
+  bool closed_ = false;
+  std::vector<Item> delivering_;  ///< io thread only
 };
 
 int64_t monotonic_ms();
@@ -62,11 +59,11 @@ struct Shared {
   Counter& tls_handshakes_failed;
   /// A connection has gone; called on its io thread.
   std::function<void()> on_closed;
-  /// Runs BodyStream::next, which may be slow.
-  boost::asio::io_context* streams = nullptr;
+  /// Runs BodyStream::next, which may be slow, on another thread.
+  std::function<void(std::function<void()>)> on_stream_thread;
 };
 
-/// One thread, its io_context and its connections, with one coarse timer for
+/// One thread, its event loop and its connections, with one coarse timer for
 /// all their deadlines. Thread: construct, start, join on one; post any; the rest io.
 class IoThread {
  public:
@@ -78,7 +75,7 @@ class IoThread {
   /// Closes everything and ends the thread; returns when it has ended.
   void join();
 
-  boost::asio::io_context& context() { return *context_; }
+  const std::shared_ptr<EventLoop>& loop() { return loop_; }
   Shared& shared() { return shared_; }
   const std::shared_ptr<AnswerBox>& answers() const { return answers_; }
   /// Monotonic, as of the last sweep.
@@ -94,8 +91,8 @@ class IoThread {
   void close_idle(int64_t idle_ms);
 
  private:
-  class Sweeper;
   void run();
+  void arm_sweep();
   void close_all();
   void sweep();
   void close_expired(int64_t now_ms);
@@ -103,8 +100,8 @@ class IoThread {
 
   const unsigned index_;
   Shared& shared_;
-  std::unique_ptr<boost::asio::io_context> context_;
-  std::unique_ptr<Sweeper> sweeper_;
+  const std::chrono::milliseconds sweep_period_;
+  const std::shared_ptr<EventLoop> loop_;
   std::shared_ptr<AnswerBox> answers_;
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
   int64_t now_ms_ = 0;

@@ -29,7 +29,7 @@ std::vector<std::string_view> header_items(const Request& request, std::string_v
 }
 
 Responder::~Responder() {
-  if (!send_) return;
+  if (!*this) return;
   try {
     (*this)(problem(500, "the request was dropped without an answer"));
   } catch (...) {

@@ -54,6 +54,13 @@ struct Response {
   std::unique_ptr<BodyStream> stream;  ///< when set, sent chunked after `body`
 };
 
+/// Who asked, and gets one answer. Thread: any.
+class Asker {
+ public:
+  virtual ~Asker() = default;
+  virtual void respond(Response&& response) = 0;
+};
+
 /// Sends the answer to one request. Movable; call it once, from any thread.
 /// Destroyed without a call it answers 500, so that no connection hangs.
 class Responder {
@@ -61,9 +68,12 @@ class Responder {
   using Send = std::function<void(Response&&)>;
   Responder() = default;
   explicit Responder(Send send) : send_(std::move(send)) {}
-  Responder(Responder&& other) noexcept : send_(std::exchange(other.send_, nullptr)) {}
+  explicit Responder(std::shared_ptr<Asker> asker) : asker_(std::move(asker)) {}
+  Responder(Responder&& other) noexcept
+      : send_(std::exchange(other.send_, nullptr)), asker_(std::move(other.asker_)) {}
   Responder& operator=(Responder&& other) noexcept {
     std::swap(send_, other.send_);
+    std::swap(asker_, other.asker_);
     return *this;
   }
   Responder(const Responder&) = delete;
@@ -71,12 +81,14 @@ class Responder {
   ~Responder();
 
   void operator()(Response&& response) {
-    if (auto send = std::exchange(send_, nullptr)) send(std::move(response));
+    if (const auto asker = std::exchange(asker_, nullptr)) asker->respond(std::move(response));
+    if (const auto send = std::exchange(send_, nullptr)) send(std::move(response));
   }
-  explicit operator bool() const { return send_ != nullptr; }
+  explicit operator bool() const { return asker_ != nullptr || send_ != nullptr; }
 
  private:
   Send send_;
+  std::shared_ptr<Asker> asker_;  ///< in its place: without an allocation
 };
 
 /// Answers one request, now or later. Called on an io thread: it must not block.

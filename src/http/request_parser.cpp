@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "http/plain_head.h"
 
 namespace clickmill::http {
 namespace {
@@ -62,7 +63,7 @@ class ReceivedRequest final : public Request {
   std::string_view header(std::string_view name) const override {
     for (const Field& field : fields_) {
       if (field.name_size == name.size() && same_without_case(name_of(field), name)) {
-        return std::string_view(text_).substr(field.at + field.name_size, field.value_size);
+        return value_of(field);
       }
     }
     return {};
@@ -71,7 +72,7 @@ class ReceivedRequest final : public Request {
     std::vector<std::string_view> lines;
     for (const Field& field : fields_) {
       if (field.name_size != name.size() || !same_without_case(name_of(field), name)) continue;
-      lines.push_back(std::string_view(text_).substr(field.at + field.name_size, field.value_size));
+      lines.push_back(value_of(field));
     }
     return lines;
   }
@@ -80,6 +81,7 @@ class ReceivedRequest final : public Request {
     method = Method::other;
     path = query = body = {};
     text_.clear();
+    target_at_ = target_size_ = 0;
     fields_.clear();
     drop_large();
     bytes_.clear();
@@ -103,14 +105,30 @@ class ReceivedRequest final : public Request {
     target_size_ = target.size();
   }
   void add_field(std::string_view name, std::string_view value) {
-    fields_.push_back({static_cast<uint32_t>(text_.size()), static_cast<uint32_t>(name.size()),
-                       static_cast<uint32_t>(value.size())});
+    const auto at = static_cast<uint32_t>(text_.size());
+    const auto name_size = static_cast<uint32_t>(name.size());
+    fields_.push_back({at, name_size, at + name_size, static_cast<uint32_t>(value.size())});
     text_ += name;
     text_ += value;
   }
+  /// A whole header section as it came, whose fields lie within it. False: as set_views().
+  bool set_plain(const PlainHead& head, std::string_view section) {
+    method = head.method;
+    text_ = section;
+    target_at_ = static_cast<size_t>(head.target.data() - section.data());
+    target_size_ = head.target.size();
+    const auto place = [&](std::string_view part) {
+      return static_cast<uint32_t>(part.data() - section.data());
+    };
+    for (const PlainHead::Field& field : head.fields()) {
+      fields_.push_back({place(field.name), static_cast<uint32_t>(field.name.size()),
+                         place(field.value), static_cast<uint32_t>(field.value.size())});
+    }
+    return set_views();
+  }
   /// Once all text is in, so that the views stay valid. False: no target we serve.
   bool set_views() {
-    std::string_view target = std::string_view(text_).substr(0, target_size_);
+    std::string_view target = std::string_view(text_).substr(target_at_, target_size_);
     if (target.empty()) return false;
     if (target.front() != '/' && target != "*") {
       // The absolute form, which every server must understand (RFC 9112, 3.2.2).
@@ -130,8 +148,9 @@ class ReceivedRequest final : public Request {
 
  private:
   struct Field {
-    uint32_t at;  ///< in text_; the value follows the name
+    uint32_t name_at;  ///< in text_
     uint32_t name_size;
+    uint32_t value_at;
     uint32_t value_size;
   };
   void give_back() {
@@ -140,10 +159,14 @@ class ReceivedRequest final : public Request {
     budget_bytes_ = 0;
   }
   std::string_view name_of(const Field& field) const {
-    return std::string_view(text_).substr(field.at, field.name_size);
+    return std::string_view(text_).substr(field.name_at, field.name_size);
+  }
+  std::string_view value_of(const Field& field) const {
+    return std::string_view(text_).substr(field.value_at, field.value_size);
   }
   std::string ip_;
-  std::string text_;  ///< target, then names and values
+  std::string text_;  ///< the section as it came; or target, then names and values
+  size_t target_at_ = 0;
   size_t target_size_ = 0;
   std::vector<Field> fields_;
   std::string bytes_;
@@ -233,7 +256,11 @@ class Reader final : public beast::http::basic_parser<true> {
     if (length) request_.bytes().reserve(std::min<uint64_t>(*length, kReserveBytesMax));
   }
   size_t on_body_impl(beast::string_view body, error_code&) override {
-    request_.bytes().append(body.data(), body.size());
+    std::string& bytes = request_.bytes();
+    // Once that much of it has come, the rest is believed to come as well.
+    if (bytes.size() + body.size() > bytes.capacity() && bytes.size() >= kReserveBytesMax / 2)
+      bytes.reserve(content_length().value_or(0));
+    bytes.append(body.data(), body.size());
     return body.size();
   }
   void on_chunk_header_impl(uint64_t size, beast::string_view, error_code& ec) override {
@@ -271,17 +298,40 @@ class RequestParser::Impl {
         peer_ip(std::move(ip)),
         request(std::make_shared<ReceivedRequest>(peer_ip)) {}
 
-  void begin() {
+  /// Takes a request that has come as a whole and has nothing unusual. False: it is Beast's.
+  bool take_plain(std::string_view bytes, size_t& used) {
+    PlainHead head;
+    if (!head.read(bytes) || head.bytes > kHeaderBytesMax) return false;
+    if (head.body_bytes > limits.usual || bytes.size() - head.bytes < head.body_bytes) return false;
+    make_request();
+    if (!request->set_plain(head, bytes.substr(0, head.bytes))) return false;
+    const auto& paths = limits.large_paths;
+    if (std::find(paths.begin(), paths.end(), request->path) != paths.end()) return false;
+    request->body_bytes_max = limits.usual;
+    request->bytes().assign(bytes.substr(head.bytes, head.body_bytes));
+    request->finish();
+    used += head.bytes + head.body_bytes;
+    plain = true;
+    plain_keep_alive = head.keep_alive;
+    return true;
+  }
+
+  void make_request() {
     if (request.use_count() == 1) {
       after_last_holder();
       request->clear();
     } else {
       request = std::make_shared<ReceivedRequest>(peer_ip);
     }
+  }
+
+  void begin() {
+    make_request();
     reader.emplace(*request, limits);
   }
 
   void next() {
+    plain = false;
     reader.reset();
     // Whoever works on it still gives its body back; an idle connection holds none.
     if (request->is_large()) {
@@ -325,6 +375,8 @@ class RequestParser::Impl {
   std::string peer_ip;
   std::shared_ptr<ReceivedRequest> request;
   std::optional<Reader> reader;
+  bool plain = false;  ///< the request was taken without a reader
+  bool plain_keep_alive = false;
   error_code error;
 };
 
@@ -338,6 +390,7 @@ RequestParser::Outcome RequestParser::parse(std::string_view bytes, size_t& used
     // Some clients end a body with a line break too many (RFC 9112, 2.2).
     while (used < bytes.size() && (bytes[used] == '\r' || bytes[used] == '\n')) ++used;
     if (used == bytes.size()) return Outcome::need_more;
+    if (impl_->take_plain(bytes.substr(used), used)) return Outcome::complete;
     impl_->begin();
   }
   return impl_->put(bytes, used);
@@ -348,13 +401,18 @@ void RequestParser::set_peer_ip(std::string peer_ip) {
   impl_->peer_ip = std::move(peer_ip);
   impl_->request = std::make_shared<ReceivedRequest>(impl_->peer_ip);
 }
-bool RequestParser::started() const { return impl_->reader.has_value(); }
-bool RequestParser::header_done() const { return started() && impl_->reader->header_done; }
-bool RequestParser::expects_continue() const {
-  return header_done() && impl_->reader->expects_continue;
+bool RequestParser::started() const { return impl_->plain || impl_->reader.has_value(); }
+bool RequestParser::header_done() const {
+  return impl_->plain || (impl_->reader && impl_->reader->header_done);
 }
-bool RequestParser::keep_alive() const { return header_done() && impl_->reader->keep_alive(); }
-int RequestParser::http_minor() const { return started() ? impl_->reader->minor : 1; }
+bool RequestParser::expects_continue() const {
+  return impl_->reader && impl_->reader->header_done && impl_->reader->expects_continue;
+}
+bool RequestParser::keep_alive() const {
+  if (impl_->plain) return impl_->plain_keep_alive;
+  return header_done() && impl_->reader->keep_alive();
+}
+int RequestParser::http_minor() const { return impl_->reader ? impl_->reader->minor : 1; }
 Method RequestParser::method() const { return started() ? impl_->request->method : Method::other; }
 uint64_t RequestParser::body_bytes() const { return impl_->request->bytes().size(); }
 RequestPtr RequestParser::request() const { return impl_->request; }

@@ -88,7 +88,7 @@ Response method_not_allowed(const std::vector<Method>& known) {
 }  // namespace
 
 void Router::add(Method method, std::string_view pattern, RouteHandler handler) {
-  Route route{{}, method, std::move(handler), nullptr};
+  Route route{{}, {}, method, std::move(handler), nullptr};
   if (metrics_ != nullptr) {
     route.requests =
         &metrics_->counter("clickmill_http_route_requests_total", "HTTP requests by route.",
@@ -96,10 +96,18 @@ void Router::add(Method method, std::string_view pattern, RouteHandler handler) 
                                        method_name(method), pattern));
   }
   for_each_segment(pattern, [&](std::string_view s) { route.segments.emplace_back(s); });
+  if (std::none_of(route.segments.begin(), route.segments.end(), is_name)) route.literal = pattern;
   routes_.push_back(std::move(route));
 }
 
 void Router::handle(RequestPtr request, Responder respond) const {
+  // No other pattern is better than one without names, and nothing in it is escaped.
+  for (const Route& route : routes_) {
+    if (route.literal.empty() || route.literal != request->path) continue;
+    if (!serves(route.method, request->method)) continue;
+    if (route.requests != nullptr) route.requests->add();
+    return route.handler(std::move(request), {}, std::move(respond));
+  }
   auto path = decoded_segments(request->path);
   if (!path) return respond(problem(400, "the path has a malformed percent escape"));
   const Route* best = nullptr;

@@ -29,6 +29,7 @@ class Router {
 
  private:
   struct Route {
+    std::string literal;  ///< the pattern; empty when it has names
     std::vector<std::string> segments;
     Method method;
     RouteHandler handler;

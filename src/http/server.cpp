@@ -2,15 +2,14 @@
 
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cerrno>
 #include <condition_variable>
 #include <cstring>
@@ -19,9 +18,11 @@
 #include <iterator>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/logging.h"
+#include "base/task_pool.h"
 #include "http/io_thread.h"
 #include "http/tcp_connection.h"
 
@@ -96,10 +97,10 @@ void refuse_new(int listener) {
 class Server::Impl {
  public:
   Impl(Options options, Metrics& metrics)
-      : options_(options),
-        shared_(metrics, options.idle_timeout_ms),
-        streams_work_(streams_.get_executor()) {
-    shared_.streams = &streams_;
+      : options_(options), shared_(metrics, options.idle_timeout_ms) {
+    shared_.on_stream_thread = [this](std::function<void()> task) {
+      ignore(streams_->submit(std::move(task)), "it is refused at the end only, when all close");
+    };
     shared_.on_closed = [this] { on_closed(); };
     for (unsigned i = 0; i < std::max(options.io_threads, 1U); ++i) {
       threads_.push_back(std::make_unique<IoThread>(i, shared_));
@@ -110,7 +111,7 @@ class Server::Impl {
   Result<std::string> listen(Listener listener) {
     auto wanted = TRY(parse_host_port(listener.address));
     auto endpoint = TRY(resolve(wanted, listener.address));
-    auto gate = std::make_unique<Gate>(first().context());
+    auto gate = std::make_unique<Gate>(*this, listening_);
     error_code ec;
     gate->acceptor.open(endpoint.protocol(), ec);
     if (!ec) gate->acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
@@ -119,7 +120,6 @@ class Server::Impl {
     if (!ec) gate->acceptor.non_blocking(true, ec);
     if (!ec) endpoint = gate->acceptor.local_endpoint(ec);
     if (ec) return Error(Errc::io, "cannot listen on " + listener.address + ": " + ec.message());
-    gate->site.v6 = endpoint.address().is_v6();
     gate->site.limits = {listener.max_body_bytes, std::move(listener.large_body_paths),
                          listener.large_body_bytes, std::move(listener.refuse_large), budget_};
     gate->name = listener.name;
@@ -136,20 +136,16 @@ class Server::Impl {
 
   void start() {
     started_ = true;
-    for (unsigned i = 0; i < kStreamThreads; ++i) {
-      stream_threads_.emplace_back([this, i] { run_streams(i); });
-    }
+    // Each connection has one task at most.
+    streams_ = std::make_unique<TaskPool>("query", kStreamThreads, SIZE_MAX);
     for (auto& thread : threads_) thread->start();
     first().post([this] { resume(); });
   }
 
   void every(uint32_t interval_ms, std::function<void()> task) {
-    auto periodic = std::make_shared<Periodic>(Periodic{asio::steady_timer(first().context()),
-                                                        std::chrono::milliseconds(interval_ms),
-                                                        std::move(task)});
-    first().post([this, periodic] {
-      periodics_.push_back(periodic);
-      arm(*periodic);
+    first().post([this, interval = std::chrono::milliseconds(interval_ms),
+                  task = std::make_shared<const std::function<void()>>(std::move(task))] {
+      repeat(interval, task);
     });
   }
 
@@ -194,27 +190,25 @@ class Server::Impl {
       all_gone_.wait_for(lock, std::chrono::milliseconds(drain_ms), [this] { return open_ == 0; });
     }
     for (auto& thread : threads_) thread->join();
-    streams_.stop();
-    for (auto& thread : stream_threads_) thread.join();
+    streams_->stop();
   }
 
  private:
   /// What a further connection waits for.
   enum class Waits : uint8_t { nothing, connections, descriptors };
-  struct Gate {
-    explicit Gate(asio::io_context& context) : acceptor(context), retry(context) {}
+  struct Gate final : EventLoop::Source {
+    Gate(Impl& of_server, asio::io_context& context) : server(of_server), acceptor(context) {}
+    void on_events(uint32_t) override {
+      server.stop_waiting(*this);
+      server.accept_some(*this);
+    }
+    Impl& server;
     Site site;
     std::string name;
     std::atomic<Waits> waits{Waits::nothing};
     uint32_t connections_most = 0;
     tcp::acceptor acceptor;
-    asio::steady_timer retry;
     bool waiting = false;
-  };
-  struct Periodic {
-    asio::steady_timer timer;
-    std::chrono::milliseconds interval;
-    std::function<void()> task;
   };
 
   IoThread& first() { return *threads_.front(); }
@@ -232,7 +226,7 @@ class Server::Impl {
     error_code ec;
     const auto address = asio::ip::make_address(wanted.host, ec);
     if (!ec) return tcp::endpoint(address, wanted.port);
-    tcp::resolver resolver(first().context());
+    tcp::resolver resolver(listening_);
     const auto found = resolver.resolve(wanted.host, std::to_string(wanted.port), ec);
     if (ec || found.empty()) {
       return Error(Errc::io, "cannot listen on " + text + ": " + ec.message());
@@ -240,24 +234,24 @@ class Server::Impl {
     return found.begin()->endpoint();
   }
 
-  void run_streams(unsigned index) {
-    ::pthread_setname_np(::pthread_self(), ("query-" + std::to_string(index)).c_str());
-    streams_.run();
-  }
-
   // Accepting, on the first io thread; connections go to all threads in turn.
 
+  /// Tries at once: where nobody waits any more, no event would tell so.
   void resume() {
-    for (auto& gate : gates_) await(*gate);
+    for (auto& gate : gates_) {
+      if (!gate->waiting) accept_some(*gate);
+    }
   }
 
   void await(Gate& gate) {
     if (gate.waiting || draining_) return;
-    gate.waiting = true;
-    gate.acceptor.async_wait(tcp::acceptor::wait_read, [this, &gate](error_code ec) {
-      gate.waiting = false;
-      if (!ec) accept_some(gate);
-    });
+    gate.waiting = first().loop()->watch(gate.acceptor.native_handle(), EPOLLIN, gate);
+    if (!gate.waiting) pause(gate, errno);
+  }
+
+  void stop_waiting(Gate& gate) {
+    if (!std::exchange(gate.waiting, false)) return;
+    first().loop()->unwatch(gate.acceptor.native_handle(), gate);
   }
 
   void accept_some(Gate& gate) {
@@ -336,10 +330,7 @@ class Server::Impl {
   }
 
   void try_later(Gate& gate) {
-    gate.retry.expires_after(kAcceptPause);
-    gate.retry.async_wait([this, &gate](error_code ec) {
-      if (!ec) await(gate);
-    });
+    first().loop()->after(kAcceptPause, [this, &gate] { await(gate); });
   }
 
   void on_closed() {
@@ -354,17 +345,16 @@ class Server::Impl {
   void gates_close() {
     error_code ignored;
     for (auto& gate : gates_) {
-      gate->retry.cancel();
+      stop_waiting(*gate);
       gate->acceptor.close(ignored);
     }
   }
 
-  void arm(Periodic& periodic) {
-    periodic.timer.expires_after(periodic.interval);
-    periodic.timer.async_wait([this, &periodic](error_code ec) {
-      if (ec) return;
-      arm(periodic);
-      periodic.task();
+  void repeat(std::chrono::milliseconds interval,
+              const std::shared_ptr<const std::function<void()>>& task) {
+    first().loop()->after(interval, [this, interval, task] {
+      repeat(interval, task);
+      (*task)();
     });
   }
 
@@ -373,14 +363,12 @@ class Server::Impl {
   const std::shared_ptr<BodyBudget> budget_ =
       std::make_shared<BodyBudget>(options_.large_bodies_bytes);
   Shared shared_;
-  asio::io_context streams_;
-  asio::executor_work_guard<asio::io_context::executor_type> streams_work_;
+  std::unique_ptr<TaskPool> streams_;
+  asio::io_context listening_;  ///< of the listeners' sockets; never run
   std::vector<std::unique_ptr<IoThread>> threads_;
-  std::vector<std::thread> stream_threads_;
   std::vector<std::unique_ptr<Gate>> gates_;
-  std::vector<std::shared_ptr<Periodic>> periodics_;  ///< first io thread
-  size_t next_thread_ = 0;                            ///< first io thread
-  bool draining_ = false;                             ///< first io thread
+  size_t next_thread_ = 0;  ///< first io thread
+  bool draining_ = false;   ///< first io thread
   bool started_ = false;
   bool stopped_ = false;
   std::atomic<uint32_t> open_{0};

@@ -23,7 +23,7 @@
 namespace clickmill::http {
 
 /// The io threads and the listeners on them (Boost.Beast, HTTP/1.1, keep-alive,
-/// pipelining answered in order). Each thread has its own io_context; a
+/// pipelining answered in order). Each thread has its own event loop; a
 /// connection stays on the thread that accepted it.
 ///
 /// Bounds: header section 16 KiB (431), body per listener (413 before it is

@@ -1,16 +1,9 @@
 #include "http/tcp_connection.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
+#include <sys/epoll.h>
 
 #include <algorithm>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <cerrno>
 #include <chrono>
 #include <exception>
 #include <limits>
@@ -19,18 +12,18 @@
 
 #include "base/logging.h"
 #include "http/proxy_protocol.h"
+#include "http/socket.h"
+#include "http/streaming.h"
 #include "http/wire.h"
 
 namespace clickmill::http {
 namespace {
 
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
-
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 constexpr size_t kReadBytes = 4 * 1024;
 constexpr size_t kBodyReadBytes = 64 * 1024;
+/// So that one connection doesn't keep the others of its thread waiting.
+constexpr int kReadsInARow = 16;
 /// Larger buffers are given back when they are empty.
 constexpr size_t kKeptBytes = 64 * 1024;
 /// Answers to pipelined requests are gathered up to here, then written.
@@ -44,27 +37,10 @@ constexpr int64_t kFreshMs = 500;
 constexpr int64_t kLingerMs = 2'000;
 constexpr uint64_t kLingerBytes = 32 * 1024 * 1024;
 
-/// A body in the making, shared with the thread that asks for the next piece:
-/// the connection may close meanwhile.
-struct Streaming {
-  std::unique_ptr<BodyStream> source;
-  std::string piece;
-  bool more = true;
-  bool failed = false;
-  bool chunked = true;
-
-  void pull() {
-    try {
-      piece.clear();
-      more = source->next(piece);
-    } catch (const std::exception& escaped) {
-      log_error("http", std::string("a streamed answer failed: ") + escaped.what());
-      failed = true;
-    }
-  }
-};
-
-class TcpConnection final : public Connection, public std::enable_shared_from_this<TcpConnection> {
+class TcpConnection final : public Connection,
+                            public EventLoop::Source,
+                            public Asker,
+                            public std::enable_shared_from_this<TcpConnection> {
  public:
   TcpConnection(IoThread& thread, Site& site, int fd, std::string peer_ip)
       : thread_(thread),
@@ -72,22 +48,28 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
         answers_(thread.answers()),
         awaits_proxy_(site.expects_proxy_header && site.expects_proxy_header(peer_ip)),
         peer_ip_(awaits_proxy_ ? peer_ip : std::string()),
-        parser_(site.limits, std::move(peer_ip)) {
-    socket_.emplace(thread.context());
-    error_code ec;
-    socket_->assign(site.v6 ? tcp::v6() : tcp::v4(), fd, ec);
-    if (ec) ::close(fd);
-    failed_to_open_ = static_cast<bool>(ec);
-  }
+        socket_(fd),
+        parser_(site.limits, std::move(peer_ip)) {}
 
   void start() {
     thread_.add(shared_from_this());
-    if (failed_to_open_) return close();
-    const int on = 1;
-    ::setsockopt(socket_->native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    // Edge-triggered: one call for the connection's life instead of one for every wait.
+    constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    if (!thread_.loop()->watch(socket_.descriptor(), kEvents, *this)) return close();
     await_client();
     if (const auto tls = site_.tls()) tls_.emplace(*tls);
     advance();
+  }
+
+  void on_events(uint32_t events) override {
+    const auto self = shared_from_this();
+    constexpr uint32_t kEnds = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    if ((events & (EPOLLIN | kEnds)) != 0) readable_ = true;
+    if ((events & kEnds) != 0) ends_ = true;
+    if (writing_ && (events & (EPOLLOUT | kEnds)) != 0) send_rest();
+    if (closed_ || writing_ || !readable_) return;
+    if (lingering_) return discard();
+    if (std::exchange(waits_for_bytes_, false)) advance();
   }
 
   void answer(Response&& response) override {
@@ -114,26 +96,35 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     closed_ = true;
     deadline_ms_ = kNever;
     const auto self = shared_from_this();
-    // Now, not in the destructor: that may run on any thread, even after the io_context's end.
-    socket_.reset();
+    // Now, not in the destructor: that may run on any thread, and much later.
+    thread_.loop()->unwatch(socket_.descriptor(), *this);
+    socket_.close();
     --site_.open;
     thread_.remove(*this);
+  }
+
+  /// Thread: any. Answers of other connections' handlers take the queue as well:
+  /// directly, one connection's handler would run inside another's.
+  void respond(Response&& response) override {
+    if (answers_->here() && in_handler_) return answer(std::move(response));
+    answers_->push(shared_from_this(), std::move(response));
   }
 
  private:
   /// Where the connection's end is the body's end, only a reset says that something is missing.
   void reset() {
-    error_code ec;
-    socket_->set_option(asio::socket_base::linger(true, 0), ec);
-    // The destructor would take the option back.
-    socket_->close(ec);
+    thread_.loop()->unwatch(socket_.descriptor(), *this);
+    socket_.reset();
     close();
   }
 
   /// Takes requests from the buffer and hands them out, until one has to wait:
   /// for its answer, for more bytes, or for the client to read what was written.
   void advance() {
-    if (awaits_proxy_ && !closed_ && !take_proxy_header()) return;
+    reads_left_ = kReadsInARow;
+    while (awaits_proxy_ && !closed_) {
+      if (!take_proxy_header() && (closed_ || !read_more())) return;
+    }
     while (!closed_ && !busy_ && !writing_ && !lingering_) {
       if (last_answer_) return finish();
       if (out_.size() >= kGatherBytes) {
@@ -143,7 +134,10 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
       size_t used = 0;
       const auto outcome = parser_.parse(buffered(), used);
       in_.consume(used);
-      if (outcome == RequestParser::Outcome::need_more) return read_more();
+      if (outcome == RequestParser::Outcome::need_more) {
+        if (!read_more()) return;
+        continue;
+      }
       if (outcome == RequestParser::Outcome::failed) {
         refuse();
       } else {
@@ -154,13 +148,10 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     flush();
   }
 
-  /// False: the rest of it must come first, or it was wrong.
+  /// False: the rest of it must come first, or it was wrong and the connection is closed.
   bool take_proxy_header() {
     auto header = read_proxy_header(buffered());
-    if (header.outcome == ProxyHeader::Outcome::need_more) {
-      read_more();
-      return false;
-    }
+    if (header.outcome == ProxyHeader::Outcome::need_more) return false;
     if (header.outcome == ProxyHeader::Outcome::failed) {
       // Whoever sent it speaks another protocol, in which no answer of ours is one.
       thread_.shared().proxy_headers_refused.add();
@@ -187,10 +178,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     return !closed_ && !busy_ && !writing_ && !lingering_ && !parser_.started() && out_.empty() &&
            encrypted_.empty() && in_.size() == 0;
   }
-  bool arrived() const {
-    error_code ec;
-    return socket_->available(ec) != 0;
-  }
+  bool arrived() const { return socket_.has_arrived(); }
 
   std::string_view buffered() const {
     return {static_cast<const char*>(in_.cdata().data()), in_.size()};
@@ -202,9 +190,7 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     in_handler_ = true;
     handed_out_ = std::chrono::steady_clock::now();
     try {
-      site_.handler(parser_.request(), Responder([self = shared_from_this()](Response&& response) {
-                      self->respond(std::move(response));
-                    }));
+      site_.handler(parser_.request(), Responder(std::shared_ptr<Asker>(shared_from_this())));
     } catch (const std::exception& escaped) {
       // Its Responder has answered 500 on the way out.
       log_error("http", std::string("a handler failed: ") + escaped.what());
@@ -212,13 +198,6 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
       log_error("http", "a handler failed with something that is no exception");
     }
     in_handler_ = false;
-  }
-
-  /// Thread: any. Answers of other connections' handlers take the queue as well:
-  /// directly, one connection's handler would run inside another's.
-  void respond(Response&& response) {
-    if (answers_->here() && in_handler_) return answer(std::move(response));
-    AnswerBox::push(answers_, shared_from_this(), std::move(response));
   }
 
   void refuse() {
@@ -274,11 +253,11 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
   void pull() {
     deadline_ms_ = kNever;
-    asio::post(*thread_.shared().streams,
-               [self = shared_from_this(), state = streaming_, &context = thread_.context()] {
-                 state->pull();
-                 asio::post(context, [self] { self->on_piece(); });
-               });
+    thread_.shared().on_stream_thread(
+        [self = shared_from_this(), state = streaming_, loop = thread_.loop()] {
+          state->pull();
+          loop->post([self] { self->on_piece(); });
+        });
   }
 
   void on_piece() {
@@ -306,33 +285,53 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
 
   // Reading.
 
-  void read_more() {
+  /// True: more bytes have come. False: they will come later, or never.
+  bool read_more() {
     if (parser_.expects_continue() && !continue_sent_) {
       continue_sent_ = true;
       out_ += "HTTP/1.1 100 Continue\r\n\r\n";
     }
     flush();
-    if (closed_ || writing_ || reading_) return;
-    if (thread_.draining() && answered_ && idle()) return close();
+    if (closed_ || writing_) return false;
+    if (thread_.draining() && answered_ && idle()) {
+      close();
+      return false;
+    }
     if (in_.size() == 0 && in_.capacity() > kKeptBytes && !parser_.header_done()) in_ = {};
     await_request();
-    reading_ = true;
-    const auto room = in_.prepare(parser_.header_done() ? kBodyReadBytes : kReadBytes);
-    socket_->async_read_some(room, [self = shared_from_this(), room](error_code ec, size_t size) {
-      self->on_read(ec, {static_cast<const char*>(room.data()), size});
+    if (readable_ && reads_left_-- > 0) return receive();
+    waits_for_bytes_ = true;
+    if (readable_) go_on_later();
+    return false;
+  }
+
+  /// The socket still has bytes, for which no further event comes.
+  void go_on_later() {
+    thread_.post([self = shared_from_this()] {
+      if (!self->closed_) self->on_events(EPOLLIN);
     });
   }
 
-  void on_read(error_code ec, std::string_view bytes) {
-    reading_ = false;
-    if (closed_) return;
-    if (ec) return close();
-    if (!tls_ || awaits_proxy_) {
-      in_.commit(bytes.size());
-    } else if (!decrypt(bytes)) {
-      return;
-    }
-    advance();
+  /// As read_more().
+  bool receive() {
+    const auto room = in_.prepare(parser_.header_done() ? kBodyReadBytes : kReadBytes);
+    size_t size = 0;
+    if (!receive_into(room.data(), room.size(), size)) return false;
+    const std::string_view bytes(static_cast<const char*>(room.data()), size);
+    if (tls_ && !awaits_proxy_) return decrypt(bytes);
+    in_.commit(bytes.size());
+    return true;
+  }
+
+  /// False: none have come yet, and an event will tell, or the connection is closed.
+  bool receive_into(void* room, size_t most, size_t& size) {
+    const auto got = socket_.receive(room, most, size);
+    if (got == Socket::Got::end) close();
+    waits_for_bytes_ = got == Socket::Got::nothing_yet;
+    // The socket is empty now, and what comes later is an event, but for the end that has
+    // been told already.
+    if (waits_for_bytes_ || (size < most && !ends_)) readable_ = false;
+    return got == Socket::Got::bytes;
   }
 
   /// Adds what the bytes say to in_. False: they end the connection.
@@ -379,28 +378,26 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     if (ready.empty()) return;
     sending_.swap(ready);
     sent_ = 0;
-    // Mostly the socket takes all at once; this saves a turn through the event loop.
-    const ssize_t size = ::send(socket_->native_handle(), sending_.data(), sending_.size(),
-                                MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return close();
-    sent_ = size > 0 ? static_cast<size_t>(size) : 0;
+    // Mostly the socket takes all at once.
+    if (!send_some()) return;
     if (sent_ == sending_.size()) return sending_done();
     writing_ = true;
-    send_rest();
+    await_client();
+  }
+
+  /// As much as the socket takes. False: the connection is closed.
+  bool send_some() {
+    const auto sent = socket_.send(std::string_view(sending_).substr(sent_));
+    if (!sent) close();
+    sent_ += sent.value_or(0);
+    return sent.has_value();
   }
 
   void send_rest() {
-    await_client();
-    socket_->async_write_some(
-        asio::buffer(sending_.data() + sent_, sending_.size() - sent_),
-        [self = shared_from_this()](error_code ec, size_t size) { self->on_sent(ec, size); });
-  }
-
-  void on_sent(error_code ec, size_t size) {
-    if (closed_) return;
-    if (ec) return close();
-    sent_ += size;
-    if (sent_ < sending_.size()) return send_rest();
+    const size_t before = sent_;
+    if (!send_some()) return;
+    if (sent_ > before) await_client();
+    if (sent_ < sending_.size()) return;
     writing_ = false;
     sending_done();
     if (busy_) deadline_ms_ = kNever;
@@ -426,23 +423,21 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
     // Closing with bytes unread makes the kernel send a reset.
     lingering_ = true;
     deadline_ms_ = thread_.now_ms() + kLingerMs;
-    error_code ec;
-    socket_->shutdown(tcp::socket::shutdown_send, ec);
-    if (ec) return close();
+    if (!socket_.end_sending()) return close();
     in_.clear();
     discard();
   }
 
   void discard() {
-    socket_->async_read_some(in_.prepare(kReadBytes),
-                             [self = shared_from_this()](error_code ec, size_t size) {
-                               if (self->closed_) return;
-                               self->discarded_bytes_ += size;
-                               if (ec || self->discarded_bytes_ > kLingerBytes) {
-                                 return self->close();
-                               }
-                               self->discard();
-                             });
+    for (int reads = 0; reads < kReadsInARow; ++reads) {
+      const auto room = in_.prepare(kReadBytes);
+      size_t size = 0;
+      if (!receive_into(room.data(), room.size(), size)) return;
+      discarded_bytes_ += size;
+      if (discarded_bytes_ > kLingerBytes) return close();
+      if (!readable_) return;
+    }
+    go_on_later();
   }
 
   IoThread& thread_;  ///< not to be touched once closed
@@ -450,8 +445,8 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   const std::shared_ptr<AnswerBox> answers_;
   bool awaits_proxy_;  ///< the PROXY header has not come yet
   const int64_t opened_ms_ = monotonic_ms();
-  const std::string peer_ip_;          ///< while it hasn't; else the parser's business
-  std::optional<tcp::socket> socket_;  ///< empty once closed
+  const std::string peer_ip_;  ///< while it hasn't; else the parser's business
+  Socket socket_;
   boost::beast::flat_buffer in_;
   RequestParser parser_;
   std::optional<TlsStream> tls_;
@@ -465,12 +460,14 @@ class TcpConnection final : public Connection, public std::enable_shared_from_th
   int64_t request_since_ms_ = kNever;
   uint64_t body_mark_ = 0;
   uint64_t discarded_bytes_ = 0;
-  bool failed_to_open_ = false;
-  bool busy_ = false;        ///< a request is with its handler, or its body is streaming
-  bool answered_ = false;    ///< at least one request
-  bool in_handler_ = false;  ///< this thread is inside the handler of this connection
-  bool reading_ = false;
-  bool writing_ = false;
+  bool busy_ = false;             ///< a request is with its handler, or its body is streaming
+  bool answered_ = false;         ///< at least one request
+  bool in_handler_ = false;       ///< this thread is inside the handler of this connection
+  bool readable_ = false;         ///< the socket may have bytes
+  bool ends_ = false;             ///< the client has closed its side, or the connection failed
+  bool waits_for_bytes_ = false;  ///< and goes on when an event tells of them
+  int reads_left_ = 0;            ///< of this turn
+  bool writing_ = false;          ///< waits for the client to read
   bool continue_sent_ = false;
   bool last_answer_ = false;  ///< the connection ends after what is in out_
   bool request_unread_ = false;

@@ -34,7 +34,6 @@ struct Site {
     tls_ = std::move(tls);
   }
   Histogram* answer_took = nullptr;  ///< from a whole request to its answer
-  bool v6 = false;
   std::atomic<uint32_t> open{0};  ///< connections
 
  private:
