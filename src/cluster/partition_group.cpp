@@ -21,6 +21,8 @@ constexpr int64_t kClockAheadMs = 10'000;
 constexpr int64_t kHearAllNs = 5'000'000'000;
 // Without a leader a start answers with what it has.
 constexpr int64_t kContactNs = 10'000'000'000;
+// Without its sender, about.
+constexpr size_t kBatchHeaderBytes = 16;
 // Offsets by which what is applied may trail.
 constexpr uint64_t kNearly = 100'000;
 
@@ -302,7 +304,10 @@ Status Partition::append_clicks(Batch& batch) {
     const uint64_t first = log_->last().value() + 1;
     const uint64_t room = log::kBlockOffsets - first % log::kBlockOffsets;
     const size_t end = done + std::min<size_t>(room, batch.records.size() - done);
+    size_t bytes = kBatchHeaderBytes + batch.sender.size();
+    for (size_t i = done; i < end; ++i) bytes += batch.records[i].size();
     std::string payload;
+    payload.reserve(bytes);
     click::encode_batch_header({batch.sender, batch.again, batch.low_water}, payload);
     for (size_t i = done; i < end; ++i) payload += batch.records[i];
     TRY(append_entry(click::EntryKind::clicks, static_cast<uint32_t>(end - done),

@@ -42,7 +42,9 @@ Result<std::pair<uint64_t, Batch>> decode_batch(std::string_view bytes) {
   batch.newest = ArrivalMs(cursor.svarint());
   const uint64_t count = cursor.varint();
   if (count > kRecordsMost) cursor.fail();
-  for (uint64_t i = 0; i < count && cursor.ok(); ++i) batch.records.emplace_back(cursor.bytes());
+  std::vector<std::string> records;
+  for (uint64_t i = 0; i < count && cursor.ok(); ++i) records.emplace_back(cursor.bytes());
+  batch.records = std::move(records);
   if (!cursor.done()) return Error(Errc::invalid, "a batch of clicks is malformed");
   return std::pair(id, std::move(batch));
 }

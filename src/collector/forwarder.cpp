@@ -1,6 +1,7 @@
 #include "collector/forwarder.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace clickmill::collector {
 namespace {
@@ -64,6 +65,7 @@ void Forwarder::take_next(PartitionId partition) {
   }
   if (!taken) return;
   Lane& lane = lane_of(partition);
+  lane.records = std::exchange(taken->records, {});
   lane.taken = *std::move(taken);
   lane.holding = true;
   lane.sent_before = false;
@@ -79,7 +81,7 @@ void Forwarder::send(PartitionId partition, Lane& lane) {
   // Below these clicks: they are held by the spool until they are committed.
   batch.low_water = spool_.low_water(partition);
   batch.newest = lane.taken.newest;
-  batch.records = lane.taken.records;
+  batch.records = lane.records;
   lane.sent_before = true;
   lane.under_way = true;
   router_.send(partition, std::move(batch),
@@ -91,6 +93,7 @@ void Forwarder::on_answer(PartitionId partition, Status status) {
   lane.under_way = false;
   if (status) {
     lane.holding = false;
+    lane.records = {};
     spool_.committed(partition, lane.taken);
     // A full batch, or people who wait: what is behind it has gathered already.
     if (lane.taken.more || (options_.soon && lane.wanted)) take_next(partition);

@@ -46,7 +46,8 @@ class Forwarder {
 
  private:
   struct Lane {
-    Spool::Taken taken;
+    Spool::Taken taken;  ///< without its records
+    cluster::SharedRecords records;
     bool sent_before = false;
     bool under_way = false;
     bool holding = false;

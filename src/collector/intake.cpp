@@ -94,7 +94,7 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
   const click::DeviceHints hints = parsed.user_agent ? click::DeviceHints() : connection.hints;
   click.device = parsed.device ? *parsed.device : click::device_of(click.user_agent, hints);
   std::string record;
-  record.reserve(256);
+  record.reserve(192 + click.user_agent.size() + click.referrer.size() + click.user_id.size());
   click::encode_record(click, record);
   const PartitionId partition = click::partition_of(click.ad_id, options_.partitions);
   return spool_.append(partition, std::move(record), !parsed.timestamp_ms, lane, std::move(answer));

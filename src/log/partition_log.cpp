@@ -28,6 +28,9 @@ void encode_entry(const Entry& entry, std::string& out) {
 
 namespace {
 
+/// At most: three varints of 64 bits, one of 32, a byte.
+constexpr size_t kEntryHeadBytes = 36;
+
 /// All but the payload, which is the rest.
 Result<Entry> decode_entry_head(ByteCursor& cursor) {
   Entry entry;
@@ -258,6 +261,7 @@ Status PartitionLog::write(const Entry& entry, RecordKind kind) {
   Append record;
   record.kind = kind;
   record.partition = id_;
+  record.payload.reserve(entry.payload.size() + kEntryHeadBytes);
   encode_entry(entry, record.payload);
   record.waiter = std::make_shared<EntryWaiter>(*this, kind, entry);
   return journal_.append(std::move(record));

@@ -110,6 +110,7 @@ class PartitionFixture {
   Batch batch(size_t clicks) {
     const ArrivalMs now = clock_.now();
     Batch out{"n1", false, now, now, {}};
+    std::vector<std::string> records;
     for (size_t i = 0; i < clicks; ++i) {
       const std::string click_id = "c-" + std::to_string(sent_++);
       click::ClickView click;
@@ -118,8 +119,9 @@ class PartitionFixture {
       click.advertiser_id = "adv_1";
       click.timestamp_ms = EventMs(now.value());
       click.received_ms = now;
-      click::encode_record(click, out.records.emplace_back());
+      click::encode_record(click, records.emplace_back());
     }
+    out.records = std::move(records);
     return out;
   }
   /// An entry that no stream can apply.

@@ -80,7 +80,7 @@ TEST_CASE("partition: a decision that was durable when all was killed is applied
   late.received_ms = ArrivalMs(now);
   std::string record;
   click::encode_record(late, record);
-  fixture.partition_->submit({"n1", false, ArrivalMs(now), ArrivalMs(now), {record}},
+  fixture.partition_->submit({"n1", false, ArrivalMs(now), ArrivalMs(now), std::vector{record}},
                              [](const Status&) {});
   fixture.settle();
   const Offset click = fixture.partition_->pipeline().applied();
