@@ -20,6 +20,13 @@ void LineReport::reject(size_t line, std::string field, std::string detail) {
   if (list_.size() > kListed) list_.erase(std::prev(list_.end()));
 }
 
+void LineReport::add(LineReport&& part) {
+  accepted_ += part.accepted_;
+  rejected_ += part.rejected_;
+  list_.merge(part.list_);
+  while (list_.size() > kListed) list_.erase(std::prev(list_.end()));
+}
+
 std::string LineReport::to_json() const { return json(""); }
 
 std::string LineReport::to_json_with_reason(std::string_view rule) const {

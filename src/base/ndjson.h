@@ -27,6 +27,8 @@ class LineReport {
  public:
   void accept(size_t lines = 1) { accepted_ += lines; }
   void reject(size_t line, std::string field, std::string detail);
+  /// What another part of the same upload tells; none of its lines stands here.
+  void add(LineReport&& part);
   size_t accepted() const { return accepted_; }
   size_t rejected() const { return rejected_; }
   std::string to_json() const;

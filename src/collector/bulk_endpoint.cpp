@@ -20,6 +20,8 @@ constexpr int64_t kPatienceMs = 10'000;
 constexpr size_t kResumedMost = 8;
 /// So that one body leaves room for the questions of others.
 constexpr size_t kAskedMost = 1024;
+/// Less is not worth a thread of its own.
+constexpr size_t kPartBytesLeast = 512 << 10;
 
 bool blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
@@ -80,21 +82,41 @@ class BulkEndpoint::Answer final : public ClickAnswer {
   std::string body_;
 };
 
-/// One body on its way. Its lines are looked at by one thread at a time.
+/// One upload, of which the last part to end tells all.
 struct BulkEndpoint::Body {
-  using Line = std::pair<size_t, std::string_view>;  ///< number and text
+  void end_part(LineReport&& part) {
+    std::string told;
+    {
+      const std::lock_guard lock(mutex);
+      report.add(std::move(part));
+      if (--parts_left > 0) return;
+      told = report.to_json_with_reason(kRule);
+    }
+    answer->all_taken(std::move(told));
+  }
 
   http::RequestPtr request;
   std::string decoded;  ///< of a compressed request
   bool backfill = false;
   std::shared_ptr<Answer> answer;
+  std::mutex mutex;  // guards what the parts tell at their end
   LineReport report;
+  size_t parts_left = 0;
+};
+
+/// A stretch of a body's lines. They are looked at by one thread at a time.
+struct BulkEndpoint::Part {
+  using Line = std::pair<size_t, std::string_view>;  ///< number and text
+
+  std::shared_ptr<Body> body;
+  LineReport report;
+  size_t asked_most = kAskedMost;
   /// Ads asked for. Each is answered into a place of its own; the last one goes on.
   std::map<std::string, Intake::Target, std::less<>> asked;
   bool all_answered = false;
   std::atomic<size_t> unanswered{0};
 
-  /// The next line to look at, as often as asked until done_with_line(): those of the body,
+  /// The next line to look at, as often as asked until done_with_line(): those of the part,
   /// then those that were put off, once the ads are known.
   std::optional<Line> line() {
     while (!rest.empty()) {
@@ -119,6 +141,28 @@ struct BulkEndpoint::Body {
   size_t next_put_off = 0;
 };
 
+std::vector<std::shared_ptr<BulkEndpoint::Part>> BulkEndpoint::cut(
+    const std::shared_ptr<Body>& body, std::string_view text, size_t parts_most) {
+  const size_t count = std::clamp<size_t>(text.size() / kPartBytesLeast, 1, parts_most);
+  std::vector<std::shared_ptr<Part>> parts;
+  size_t number = 1;
+  for (size_t left = count; left > 0; --left) {
+    const size_t end = left == 1 ? std::string_view::npos : text.find('\n', text.size() / left);
+    const std::string_view stretch = text.substr(0, std::min(end, text.size() - 1) + 1);
+    auto part = std::make_shared<Part>();
+    part->body = body;
+    part->asked_most = kAskedMost / count;
+    part->rest = stretch;
+    part->number = number;
+    text.remove_prefix(stretch.size());
+    if (left > 1) number += static_cast<size_t>(std::count(stretch.begin(), stretch.end(), '\n'));
+    parts.push_back(std::move(part));
+    if (text.empty()) break;
+  }
+  body->parts_left = parts.size();
+  return parts;
+}
+
 std::optional<click::FieldError> BulkEndpoint::parse_line(std::string_view line, bool backfill,
                                                           click::ParsedClick& click) {
   if (auto error = click::parse_json(line, true, click)) return error;
@@ -131,43 +175,44 @@ std::optional<click::FieldError> BulkEndpoint::parse_line(std::string_view line,
 }
 
 /// Where the line's ad leads; empty when the line is put off until that is known.
-std::optional<Intake::Target> BulkEndpoint::target_of(Body& body, size_t number,
+std::optional<Intake::Target> BulkEndpoint::target_of(Part& part, size_t number,
                                                       std::string_view line,
                                                       const std::string& ad_id) {
-  if (body.all_answered) return body.asked.find(ad_id)->second;
+  if (part.all_answered) return part.asked.find(ad_id)->second;
   if (auto target = intake_.known_target(ad_id)) return target;
-  if (body.asked.size() >= kAskedMost && body.asked.find(ad_id) == body.asked.end())
+  if (part.asked.size() >= part.asked_most && part.asked.find(ad_id) == part.asked.end())
     return intake_.pending_target();
-  body.asked.try_emplace(ad_id);
-  body.put_off.emplace_back(number, line);
+  part.asked.try_emplace(ad_id);
+  part.put_off.emplace_back(number, line);
   return std::nullopt;
 }
 
-BulkEndpoint::Fate BulkEndpoint::take_line(Body& body, size_t number, std::string_view line) {
+BulkEndpoint::Fate BulkEndpoint::take_line(Part& part, size_t number, std::string_view line) {
   click::ParsedClick click;
-  if (auto error = parse_line(line, body.backfill, click)) {
-    body.report.reject(number, std::move(error->field), std::move(error->detail));
+  if (auto error = parse_line(line, part.body->backfill, click)) {
+    part.report.reject(number, std::move(error->field), std::move(error->detail));
     return Fate::looked_at;
   }
-  const auto target = target_of(body, number, line, click.ad_id);
+  const auto target = target_of(part, number, line, click.ad_id);
   if (!target) return Fate::looked_at;
-  if (!target->url.empty()) return spool(body, click, *target);
+  if (!target->url.empty()) return spool(part, click, *target);
   const char* const why =
       target->ad_pending ? "the configuration service does not say whether there is such an ad; "
                            "send this line again later: "
                          : "no such ad: ";
-  body.report.reject(number, "ad_id", why + click.ad_id);
+  part.report.reject(number, "ad_id", why + click.ad_id);
   return Fate::looked_at;
 }
 
-BulkEndpoint::Fate BulkEndpoint::spool(Body& body, const click::ParsedClick& click,
+BulkEndpoint::Fate BulkEndpoint::spool(Part& part, const click::ParsedClick& click,
                                        const Intake::Target& target) {
+  Body& body = *part.body;
   // Before it is spooled: the journal may tell of it before spool() returns.
   body.answer->expect_one();
   const uint8_t flags = body.backfill ? click::kBackfill : 0;
   const auto taken = intake_.spool(click, {}, target, flags, log::Lane::bulk, body.answer);
   if (taken) {
-    body.report.accept();
+    part.report.accept();
     return Fate::looked_at;
   }
   body.answer->forget_one();
@@ -178,7 +223,8 @@ BulkEndpoint::Fate BulkEndpoint::spool(Body& body, const click::ParsedClick& cli
 
 void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Responder respond) {
   auto body = std::make_shared<Body>();
-  if (auto refused = http::decode_body(*request, body->decoded, body->rest))
+  std::string_view text;
+  if (auto refused = http::decode_body(*request, body->decoded, text))
     return respond(*std::move(refused));
   body->answer = std::make_shared<Answer>(durability_, std::move(respond));
   body->backfill = backfill;
@@ -189,27 +235,33 @@ void BulkEndpoint::handle(http::RequestPtr request, bool backfill, http::Respond
   } else {
     deadlines_.add(deadline, body->answer);
   }
-  go_on(body);
+  const auto parts = cut(body, text, parts_most_);
+  std::vector<std::shared_ptr<Part>> here{parts.front()};
+  for (size_t i = 1; i < parts.size(); ++i) {
+    if (!in_pool_([this, part = parts[i]] { go_on(part); })) here.push_back(parts[i]);
+  }
+  for (const auto& part : here) go_on(part);
 }
 
-void BulkEndpoint::go_on(const std::shared_ptr<Body>& body) {
+void BulkEndpoint::go_on(const std::shared_ptr<Part>& part) {
+  Body& body = *part->body;
   // Once one was refused the sender has to send them all again anyway.
-  while (!body->answer->answered()) {
-    const auto line = body->line();
-    if (!line && !body->all_answered && !body->put_off.empty()) return ask(body);
-    if (!line) return body->answer->all_taken(body->report.to_json_with_reason(kRule));
-    if (take_line(*body, line->first, line->second) == Fate::no_room) return wait_for_room(body);
-    body->done_with_line();
+  while (!body.answer->answered()) {
+    const auto line = part->line();
+    if (!line && !part->all_answered && !part->put_off.empty()) return ask(part);
+    if (!line) return body.end_part(std::move(part->report));
+    if (take_line(*part, line->first, line->second) == Fate::no_room) return wait_for_room(part);
+    part->done_with_line();
   }
 }
 
-void BulkEndpoint::wait_for_room(const std::shared_ptr<Body>& body) {
+void BulkEndpoint::wait_for_room(const std::shared_ptr<Part>& part) {
   std::lock_guard lock(mutex_);
-  waiting_for_room_.push_back(body);
+  waiting_for_room_.push_back(part);
 }
 
 void BulkEndpoint::resume_some() {
-  std::deque<std::shared_ptr<Body>> resumed;
+  std::deque<std::shared_ptr<Part>> resumed;
   {
     std::lock_guard lock(mutex_);
     while (!waiting_for_room_.empty() && resumed.size() < kResumedMost) {
@@ -217,19 +269,19 @@ void BulkEndpoint::resume_some() {
       waiting_for_room_.pop_front();
     }
   }
-  for (const auto& body : resumed) {
-    if (!in_pool_([this, body] { go_on(body); })) body->answer->refuse();
+  for (const auto& part : resumed) {
+    if (!in_pool_([this, part] { go_on(part); })) part->body->answer->refuse();
   }
 }
 
-void BulkEndpoint::ask(const std::shared_ptr<Body>& body) {
-  body->unanswered = body->asked.size();
-  for (auto& [ad_id, place] : body->asked) {
-    intake_.ask_target(ad_id, [this, body, &place = place](const Intake::Target& target) {
+void BulkEndpoint::ask(const std::shared_ptr<Part>& part) {
+  part->unanswered = part->asked.size();
+  for (auto& [ad_id, place] : part->asked) {
+    intake_.ask_target(ad_id, [this, part, &place = place](const Intake::Target& target) {
       place = target;
-      if (body->unanswered.fetch_sub(1) != 1) return;
-      body->all_answered = true;
-      if (!in_pool_([this, body] { go_on(body); })) body->answer->refuse();
+      if (part->unanswered.fetch_sub(1) != 1) return;
+      part->all_answered = true;
+      if (!in_pool_([this, part] { go_on(part); })) part->body->answer->refuse();
     });
   }
 }

@@ -29,7 +29,8 @@ void RunningNode::open_api() {
       metrics_);
   bulk_ = std::make_unique<collector::BulkEndpoint>(
       *intake_, machine_->clock(), durability,
-      [this](std::function<void()> task) { return pools_->bulk.submit(std::move(task)); });
+      [this](std::function<void()> task) { return pools_->bulk.submit(std::move(task)); },
+      threads_of(config_));
   context_ = std::make_unique<api::Context>(api::Context{
       .clock = clock_,
       .metrics = metrics_,

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -191,6 +192,51 @@ TEST_CASE("collector: bulk that overfills its lane goes on as the journal takes 
   CHECK(node.answers[1].body.starts_with("{\"accepted\":2000,\"rejected_count\":0,"));
   CHECK(node.recorded() == 2001);
   CHECK(node.dropped() == 0);
+}
+
+TEST_CASE("collector: a large body is looked at in parts and answered as one", "[collector]") {
+  Endpoints node;
+  // Run after handle() has returned, the last one first.
+  std::vector<std::function<void()>> tasks;
+  BulkEndpoint bulk(
+      *node.intake, *node.node_clock, Durability::synced,
+      [&](std::function<void()> task) {
+        tasks.push_back(std::move(task));
+        return true;
+      },
+      4);
+  std::string text;
+  size_t lines = 0;
+  std::string want = "\"rejected\":[";
+  for (; text.size() < (3 << 20); ++lines) {
+    if (lines % 900 != 5) {
+      text += click_json(node.next_id++, lines % 900) + (lines % 7 == 0 ? "\r\n" : "\n");
+      continue;
+    }
+    if (lines > 5) want += ',';
+    want += "{\"line\":" + std::to_string(lines + 1) +
+            ",\"field\":\"ad_id\",\"detail\":\"it is required\"}";
+    text += "{}\n";
+  }
+  text.pop_back();
+  bulk.handle(std::make_shared<SentRequest>(http::Method::post, text), false, node.responder());
+  CHECK(tasks.size() == 3);
+  for (int i = 0; i < 1'000 && node.answers.empty(); ++i) {
+    while (!tasks.empty()) {
+      const auto task = std::move(tasks.back());
+      tasks.pop_back();
+      task();
+    }
+    node.pump();
+    node.clock.advance_ms(5);
+    bulk.sweep_deadlines();
+  }
+  REQUIRE(node.answers.size() == 1);
+  CHECK(node.answers[0].status == 202);
+  CHECK(node.answers[0].body.find("\"accepted\":" + std::to_string(node.next_id) + ',') !=
+        std::string::npos);
+  CHECK(node.answers[0].body.find(want + ']') != std::string::npos);
+  CHECK(node.recorded() == node.next_id);
 }
 
 TEST_CASE("collector: several bodies that overfill the lane all come through", "[collector]") {
