@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # How many clicks a second a node takes, beside what nginx takes that answers the same
 # requests with a 302 and writes an access log (and records nothing durably), one after
-# the other, on the same cores, from the same generator:
-#   bench/beside_nginx.sh [SECONDS [CONNECTIONS]]
-# Wants nginx (apt-get install nginx-light) and a release build. Loopback only.
+# the other, on the same cores, from the same generator; and the CPU each spends on a click:
+#   bench/beside_nginx.sh [SECONDS [CONNECTIONS...]]       default 10 64 256
+# Wants nginx (apt-get install nginx-light) and a release build (BUILD=build/dev for another
+# one). Loopback only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-10}
-connections=${2:-256}
-binaries=build/release
+connections=("${@:2}")
+[ ${#connections[@]} -gt 0 ] || connections=(64 256)
+binaries=${BUILD:-build/release}
 command -v nginx > /dev/null || { echo "nginx is missing: apt-get install nginx-light" >&2; exit 2; }
 folder=$(mktemp -d)
 pids=()
@@ -39,25 +41,43 @@ cat > "$folder/node.json" << CONF
  "listen": {"collector": "127.0.0.1:18191", "api": "127.0.0.1:18192", "peer": "127.0.0.1:18193"}}
 CONF
 
-# name, arguments of the generator
-rate_of() {
-  local name=$1
-  shift
-  "$binaries/clickmill-bench" --seconds "$seconds" --connections "$connections" "$@" > "$folder/$name.txt" 2>&1 ||
+# CPU of a process and its children, in microseconds
+cpu_of() {
+  local sum=0 pid
+  for pid in "$1" $(ps -o pid= --ppid "$1"); do
+    sum=$((sum + $(awk '{print $14 + $15}' "/proc/$pid/stat")))
+  done
+  echo $((sum * 1000000 / $(getconf CLK_TCK)))
+}
+# name, process, connections, arguments of the generator → clicks a second, CPU a click
+measure() {
+  local name=$1 pid=$2 count=$3 before
+  shift 3
+  before=$(cpu_of "$pid")
+  "$binaries/clickmill-bench" --seconds "$seconds" --connections "$count" "$@" > "$folder/$name.txt" 2>&1 ||
     { cat "$folder/$name.txt" >&2; exit 1; }
-  grep -E "latency|exactly once" "$folder/$name.txt" | sed "s/^/$name: /" >&2
-  sed -n 's/^throughput: \([0-9]*\).*/\1/p' "$folder/$name.txt"
+  grep -E "latency|exactly once" "$folder/$name.txt" | sed "s/^/$name, $count connections: /" >&2
+  awk -v used=$(($(cpu_of "$pid") - before)) '/^clicks: /{sent = $2} /^throughput: /{rate = $2}
+    /^generator: /{generator = $2} END {printf "%d %.1f %.1f\n", rate, used / sent, generator / sent * 1e6}' \
+    "$folder/$name.txt"
 }
 
-nginx -e "$folder/error.log" -c "$folder/nginx.conf" &
-pids+=($!)
-until curl -fs -o "$folder/body.txt" http://127.0.0.1:18190/v1/click; do sleep 0.1; done
-nginx_rate=$(rate_of nginx --collector 127.0.0.1:18190 --api none)
-kill "${pids[0]}" && wait "${pids[0]}" || true
-pids=()
-"$binaries/clickmill" serve --config "$folder/node.json" &
-pids+=($!)
-until curl -fs -o "$folder/body.txt" http://127.0.0.1:18192/readyz; do sleep 0.1; done
-node_rate=$(rate_of clickmill --collector 127.0.0.1:18191 --api 127.0.0.1:18192)
-awk -v n="$nginx_rate" -v c="$node_rate" 'BEGIN {
-  printf "nginx: %d/s without durability; clickmill: %d/s synced and counted; ratio %.2f\n", n, c, c / n }'
+nginx -v
+"$binaries/clickmill" --version
+for count in "${connections[@]}"; do
+  nginx -e "$folder/error.log" -c "$folder/nginx.conf" &
+  pids=($!)
+  until curl -fs -o "$folder/body.txt" http://127.0.0.1:18190/v1/click; do sleep 0.1; done
+  nginx=$(measure nginx "${pids[0]}" "$count" --collector 127.0.0.1:18190 --api none)
+  kill "${pids[0]}" && wait "${pids[0]}" || true
+  rm -rf "$folder/data" "$folder/access.log"
+  "$binaries/clickmill" serve --config "$folder/node.json" &
+  pids=($!)
+  until curl -fs -o "$folder/body.txt" http://127.0.0.1:18192/readyz; do sleep 0.1; done
+  node=$(measure clickmill "${pids[0]}" "$count" --collector 127.0.0.1:18191 --api 127.0.0.1:18192)
+  kill "${pids[0]}" && wait "${pids[0]}" || true
+  pids=()
+  echo "$nginx $node" | awk -v count="$count" '{
+    printf "%d connections: nginx %d/s without durability, %.1f us of CPU a click (generator %.1f); ", count, $1, $2, $3
+    printf "clickmill %d/s synced and counted, %.1f us (generator %.1f); ratio %.2f\n", $4, $5, $6, $4 / $1 }'
+done

@@ -40,8 +40,12 @@ class ClickSource {
     referrer
   };
   void append_record(uint64_t number, int64_t received_ms, Field without, std::string& out);
+  /// Appends one NDJSON line for POST /v1/clicks.
+  void append_line(uint64_t number, int64_t timestamp_ms, std::string& out);
 
  private:
+  uint64_t visitor_of(uint64_t number) const;
+  void append_body(uint64_t number, int64_t timestamp_ms, std::string& out) const;
   uint64_t seed_;
   std::string run_;
   std::string host_;

@@ -71,6 +71,7 @@ class Load {
   void arm_timer();
   void handle(Slot& slot, uint32_t events);
   void finish(Slot& slot, int status);
+  void note_slow(uint64_t latency_ns);
   void lose(Slot& slot);
   bool done(uint64_t now) const;
   uint64_t due_ns(uint64_t index) const { return begin_ns_ + index * kSecondNs / options_.rate; }
@@ -193,11 +194,22 @@ void Load::lose(Slot& slot) {
 void Load::finish(Slot& slot, int status) {
   last_answer_ns_ = now_ns();
   report_.latency_ns.add(last_answer_ns_ - slot.intended_ns);
+  if (options_.slowest > 0) note_slow(last_answer_ns_ - slot.intended_ns);
   ++report_.answers_by_status[status];
   if (status == 302) ledger_.answered(slot.number);
   slot.busy = false;
   --busy_;
   idle_.push_back(static_cast<uint32_t>(&slot - slots_.data()));
+}
+
+void Load::note_slow(uint64_t latency_ns) {
+  auto& slowest = report_.slowest;
+  if (slowest.size() >= options_.slowest) {
+    if (latency_ns <= slowest.begin()->first) return;
+    slowest.erase(slowest.begin());
+  }
+  slowest.emplace(latency_ns,
+                  static_cast<double>(wall_ms()) - static_cast<double>(latency_ns) / 1e6);
 }
 
 void Load::handle(Slot& slot, uint32_t events) {

@@ -14,6 +14,8 @@ namespace clickmill::bench {
 /// What a run gave.
 struct LoadReport {
   Histogram latency_ns;  ///< from the intended send time to the whole answer
+  /// The slowest answers, latency first, and when they were due; ms since 1970.
+  std::multimap<uint64_t, double> slowest;
   std::map<int, uint64_t> answers_by_status;
   uint64_t requests = 0;  ///< sent, copies included
   uint64_t copies = 0;    ///< of these, copies of earlier clicks

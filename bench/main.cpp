@@ -12,6 +12,7 @@
 #include "dedup_bench.h"
 #include "freshness.h"
 #include "history.h"
+#include "lines.h"
 #include "load.h"
 #include "log_bench.h"
 #include "options.h"
@@ -62,6 +63,8 @@ void print_load(const Options& options, const LoadReport& report) {
                   options.rate == 0 ? "actual" : "intended", milliseconds(latency.percentile(0.5)),
                   milliseconds(latency.percentile(0.9)), milliseconds(latency.percentile(0.99)),
                   milliseconds(latency.percentile(0.999)), milliseconds(latency.max())));
+  for (const auto& [took_ns, due_ms] : report.slowest)
+    say(fmt::format("slow: due at {:.3f} s, {:.3f} ms", due_ms / 1e3, milliseconds(took_ns)));
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
   say(fmt::format("generator: {:.1f} s of CPU time",
@@ -141,6 +144,15 @@ Status run_log(int count, const char* const* arguments) {
   return run_log_bench(options);
 }
 
+Status run_lines(int count, const char* const* arguments) {
+  LinesOptions options;
+  TRY(parse_directory_options("lines", count, arguments, options.directory,
+                              {{"--clicks", 1, kIdsMost, into(options.clicks)},
+                               {"--ads", 1, 1'000'000, into(options.ads)},
+                               {"--days", 1, 365, into(options.days)}}));
+  return write_lines(options);
+}
+
 Status run_stream(int count, const char* const* arguments) {
   StreamBenchOptions options;
   TRY(parse_directory_options("stream", count, arguments, options.directory,
@@ -186,11 +198,9 @@ int report_failure(const Error& error) {
 int main(int count, char** arguments) {
   using namespace clickmill::bench;
   using Benchmark = clickmill::Status (*)(int, const char* const*);
-  const std::pair<std::string_view, Benchmark> benchmarks[] = {{"dedup", run_dedup},
-                                                               {"history", run_history},
-                                                               {"log", run_log},
-                                                               {"questions", run_questions},
-                                                               {"stream", run_stream}};
+  const std::pair<std::string_view, Benchmark> benchmarks[] = {
+      {"dedup", run_dedup}, {"history", run_history},     {"lines", run_lines},
+      {"log", run_log},     {"questions", run_questions}, {"stream", run_stream}};
   for (const auto& [name, run_benchmark] : benchmarks) {
     if (count < 2 || name != arguments[1]) continue;
     auto done = run_benchmark(count - 2, arguments + 2);

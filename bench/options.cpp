@@ -13,6 +13,7 @@ namespace {
 constexpr uint32_t kSecondsMax = 600;
 constexpr uint32_t kConnectionsMax = 10'000;
 constexpr uint32_t kAdsMax = 1'000'000;
+constexpr uint32_t kSlowestMax = 1'000;
 constexpr uint64_t kRateMax = 1'000'000;
 
 Error wrong(std::string_view option, std::string_view value, std::string_view rule) {
@@ -66,6 +67,8 @@ Status set_option(Options& options, std::string_view name, std::string_view valu
     options.ads = TRY(parse_count(name, value, kAdsMax));
   } else if (name == "--duplicates") {
     options.duplicates = TRY(parse_share(name, value));
+  } else if (name == "--slowest") {
+    options.slowest = TRY(parse_count(name, value, kSlowestMax));
   } else if (name == "--seed") {
     options.seed = TRY(parse_number(name, value, 0, UINT64_MAX));
   } else {
@@ -131,6 +134,10 @@ std::string usage() {
       "  --ads N                default 10000, at most {}\n"
       "  --duplicates P         share of copies, default 0.05\n"
       "  --seed N               default 1\n"
+      "  --slowest N            shows when the N slowest answers were due\n"
+      "clickmill-bench lines --directory DIR [--clicks N] [--ads N] [--days N]: writes clicks of "
+      "the\n"
+      "    last N days as bodies for POST /v1/clicks, and their ads\n"
       "clickmill-bench log --directory DIR [--clicks N] [--seconds S] [--batch N]: the log alone, "
       "beside a plain file\n"
       "clickmill-bench dedup --directory DIR [--ids N] [--measured N] [--partitions N]\n"

@@ -28,6 +28,7 @@ struct Options {
   uint32_t seconds = 10;
   uint32_t ads = 10'000;
   double duplicates = 0.05;  ///< share of sent clicks that are copies
+  uint32_t slowest = 0;      ///< so many of the slowest answers are shown with their times
   uint64_t seed = 1;
   bool help = false;
 };
