@@ -43,6 +43,7 @@ enum Flag : uint8_t {
   kUnknownAd = 2,  ///< redirected to the default; goes to review
   kAdPending = 4,  ///< in the spool only: the configuration service is still to be asked for the ad
   kIdMade = 8,     ///< its click_id was made on arrival, so that no copy of it can be told
+  kAutomated = 16,  ///< a machine clicked: a robot, a link preview, a script; see read_agent()
 };
 
 /// One click, its strings borrowed from a request or a record.

@@ -3,105 +3,24 @@
 // crawler-user-agents 1.60.0, and the fixtures of Matomo's device-detector of August 2026).
 // A rule that decides none of those stands for what is known otherwise.
 //
-// First what outweighs all else (a robot that calls itself a phone is a robot), then what is
-// told by name, then what most agents of a kind say.
+// First what outweighs all else (robot_rules.cpp), then what is told by name, then what most
+// agents of a kind say.
 
 #include "click/device_rules.h"
+
+#include <iterator>
+#include <vector>
 
 namespace clickmill::click {
 namespace {
 
-constexpr std::optional<Device> kNothing;
-constexpr Device kOther = Device::other;
-constexpr Device kMobile = Device::mobile;
-constexpr Device kTablet = Device::tablet;
-constexpr Device kDesktop = Device::desktop;
+using Told = DeviceRule::Told;
+constexpr Told kOther{Device::other};
+constexpr Told kMobile{Device::mobile};
+constexpr Told kTablet{Device::tablet};
+constexpr Told kDesktop{Device::desktop};
 
 constexpr DeviceRule kRules[] = {
-    // Passed over: what holds a word of another kind.
-    {"cubot", "", kNothing, "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) … Mobile Safari/537.36", 44},
-    {"<aeon", "", kNothing, "Mozilla/5.0 (Linux; Android 8.1.0; AEONSR570) … Mobile Safari/537.36",
-     4},
-    {"<tablet pc", "", kNothing,
-     "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1; Tablet PC 2.0)", 8},
-    {"dtv>", "", kNothing, "Mozilla/5.0 (Linux; Android 8.1.0; S1 DTV) … Mobile Safari/537.36",
-     235},
-    {"/apad", "", kNothing, "Mozilla/5.0 (Linux; Android 13) … YaApp_Android/23.52/apad … Mobile",
-     316},
-    {"atractivo", "", kNothing, "Mozilla/5.0 (Linux; Android 8.1.0; Atractivo) … Mobile Safari", 1},
-    {"riviera", "", kNothing, "Mozilla/5.0 (Linux; Android 7.0; RIVIERA F23) … Mobile Safari", 2},
-    {"easynote tv", "", kNothing, "Mozilla/5.0 (Linux; Android 9; EasyNote TV11HC) … Safari", 1},
-    {"shield tablet", "", kNothing, "Mozilla/5.0 (Linux; Android 7.0; SHIELD Tablet K1) … Safari",
-     3},
-
-    // Robots, checkers, previewers and scripts, many of which call themselves a browser too.
-    {"bot>", "", kOther, "Mozilla/5.0 (compatible; Googlebot/2.1; …)", 1325},
-    {"bots>", "", kOther, "Mozilla/5.0 (compatible; … +http://yandex.com/bots)", 85},
-    {"<bot", "", kOther, "Mozilla/5.0 (compatible; botify; …)", 8},
-    {"crawl", "", kOther, "Mozilla/5.0 (compatible; fr-crawler/1.1)", 284},
-    {"spider", "", kOther, "Mozilla/5.0 (compatible; Spider; +https://www.spider.com/)", 118},
-    {"slurp", "", kOther, "Mozilla/3.0 (Slurp/si; slurp@inktomi.com; …", 7},
-    {"://", "", kOther, "Mozilla/5.0 (compatible; Rivva; http://rivva.de)", 688},
-    {"www.", "", kOther, "Mozilla/5.0 (compatible; Uptimia; www.uptimia.com)", 15},
-    {".com>", "", kOther, "Mozilla/5.0 (compatible; MonTools.com)", 94},
-    {".io/", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) Miniature.io/6.0 …", 4},
-    {".ai/", "", kOther, "Mozilla/5.0 (compatible; bigsur.ai/1.0)", 4},
-    {"like gecko; ", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … like Gecko; …", 22},
-    {"<google-", "", kOther, "Mozilla/5.0 (Google-PhysicalWeb)", 29},
-    {"-google>", "", kOther, "Mozilla/5.0 (compatible; MSIE or … Mediapartners-Google)", 6},
-    {"googleother", "", kOther, "GoogleOther", 2},
-    {"google favicon", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … Google Favicon", 2},
-    {"googleassociation", "", kOther, "GoogleAssociationService", 3},
-    {"facebookexternalhit", "", kOther, "facebookexternalhit/1.1", 1},
-    {"headless", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … HeadlessChrome/69.0.3494.0 …", 6},
-    {"phantomjs", "", kOther, "Mozilla/5.0 (Windows NT 6.1; WOW64) … PhantomJS/1.9.0 …", 2},
-    {"lighthouse", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … Chrome-Lighthouse", 6},
-    {"selenium", "", kOther, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) … Selenium", 1},
-    {"playwright", "", kOther, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) … Playwright/1.40.0", 1},
-    {"puppeteer", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … Chrome/120.0.0.0 Puppeteer/21.0",
-     0},
-    {"preview", "", kOther, "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview …", 12},
-    {"monitor", "", kOther, "Mozilla/5.0 (Windows NT 10.0; Win64; x64; … MonitoRSS/1.0", 13},
-    {"uptime", "", kOther, "Mozilla/5.0 (compatible; Poduptime; +fediverse.observer)", 12},
-    {"synthetic", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … DatadogSynthetics", 8},
-    {"datadog", "", kOther, "Datadog Agent/7.69.2", 2},
-    {"<ptst", "", kOther, "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; … PTST/211202.211915", 5},
-    {"pingdom", "", kOther, "Mozilla/5.0 (Unknown; Linux x86_64) … PingdomTMS/0.8.5 …", 5},
-    {"statuscake", "", kOther, "Mozilla/5.0 (Windows NT 6.2; WOW64) … (StatusCake)", 1},
-    {"catchpoint", "", kOther, "Mozilla/5.0 (Windows NT 6.3; WOW64; … Catchpoint) …", 2},
-    {"thousandeyes", "", kOther, "Mozilla/5.0 (Macintosh; Intel Mac OS X … (ThousandEyes …", 2},
-    {"gtmetrix", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 … GTmetrix", 1},
-    {"dareboost", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 … DareBoost", 1},
-    {"cloudflare", "", kOther, "Mozilla/5.0 (Macintosh; Intel Mac … CloudflareObservatory/1.0", 12},
-    {"inspect", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 … Inspector", 3},
-    {"check", "", kOther, "Mozilla/5.0 (Exchange check)", 32},
-    {"scan", "", kOther, "Mozilla/5.0 OnlyScans", 21},
-    {"scrap", "", kOther, "Mozilla/5.0 (HeadOnlyScraper)", 5},
-    {"survey", "", kOther, "Mozilla/4.0 (compatible; Netcraft Web Server Survey)", 5},
-    {"verif", "", kOther, "Mozilla/5.0 (Windows NT 10.0; Win64; … CookieHubVerify/3.0", 3},
-    {"valid", "", kOther, "P3P Validator", 9},
-    {"probe", "", kOther, "GoogleProber", 2},
-    {"fetch", "", kOther, "BDFetch", 10},
-    {"archiv", "", kOther, "UM-Bentley-Archive-It", 4},
-    {"transcod", "", kOther, "Mozilla/4.0 (compatible; MSIE 6.0; Windows NT … Transcoder;)", 2},
-    {"screenshot", "", kOther, "Webflow 1.0 - Site Screenshot", 1},
-    {"optimizer", "", kOther, "Mozilla/5.0 (compatible; Optimizer)", 4},
-    {"agent>", "", kOther, "Mozilla/5.0 (compatible; ips-agent)", 22},
-    {"finder", "", kOther, "Mozilla/5.0 (compatible; FinderGo/1.0)", 4},
-    {"research", "", kOther, "Mozilla/5.0 (compatible; UdV-AI-Research/1.0)", 4},
-    {"nutch", "", kOther, "Mozilla/5.0 (compatible; summers;)/Nutch-1.7", 7},
-    {"<time/", "", kOther, "Mozilla/5.0 (Windows NT 6.1; Win64; x64; … Time/1710630666672", 2},
-    {"python", "", kOther, "Python-urllib/2.5", 23},
-    {"securityheaders", "", kOther, "Mozilla/5.0 (Windows NT 10.0; Win64; x64) … SecurityHeaders",
-     2},
-    {"openvas", "", kOther, "Mozilla/5.0 [en] (X11, U; OpenVAS)", 1},
-    {"dmbrowser", "", kOther, "Mozilla/5.0 (Windows NT 6.2; WOW64; rv:29.0) … DMBrowser-BV", 3},
-    {"feed", "", kOther, "Mozilla/5.0 (feeder.co; Macintosh; Intel Mac OS X 10_15_7) …", 9},
-    {"curl/", "", kOther, "curl/7.29.0", 8},
-    {"splash version", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … splash Version/10.0 …", 1},
-    {"cypress/", "", kOther, "Mozilla/5.0 (X11; Linux x86_64) … Chrome/126.0.0.0 … Cypress/13.6.0",
-     0},
-
     // Consoles.
     {"playstation", "", kOther, "Mozilla/5.0 (PlayStation 4 Pro 5.0)", 10},
     {"xbox", "", kOther, "Mozilla/5.0 (compatible; MSIE 9.0; Windows NT 6.1; … Xbox)", 12},
@@ -401,6 +320,14 @@ constexpr DeviceRule kRules[] = {
 
 }  // namespace
 
-std::span<const DeviceRule> device_rules() { return kRules; }
+std::span<const DeviceRule> device_rules() {
+  static const std::vector<DeviceRule> all = [] {
+    const auto robots = robot_rules();
+    std::vector<DeviceRule> rules(robots.begin(), robots.end());
+    rules.insert(rules.end(), std::begin(kRules), std::end(kRules));
+    return rules;
+  }();
+  return all;
+}
 
 }  // namespace clickmill::click

@@ -12,7 +12,7 @@ using Kind = FlatValue::Kind;
 
 constexpr std::array<std::string_view, kFields> kNames = {
     "click_id", "ad_id", "timestamp_ms", "device_type", "country",
-    "user_id",  "ip",    "user_agent",   "referrer"};
+    "user_id",  "ip",    "user_agent",   "referrer",    "automated"};
 
 constexpr int64_t kTimestampMsMax = 253'402'300'799'999;  // the end of year 9999
 constexpr size_t kIdCharsMax = 64;
@@ -117,6 +117,16 @@ Complaint take_header(FlatValue&& value, std::optional<std::string>& out) {
   return std::nullopt;
 }
 
+Complaint take_automated(const FlatValue& value, ParsedClick& out) {
+  if (value.kind != Kind::boolean) {
+    const bool is_text = value.kind == Kind::string;
+    return (is_text ? shown(value.text) : std::string(kind_name(value.kind))) +
+           " is neither true nor false";
+  }
+  out.automated = value.integer != 0;
+  return std::nullopt;
+}
+
 Complaint take_field(Field field, FlatValue&& value, ParsedClick& out) {
   switch (field) {
     case Field::click_id: return take_click_id(std::move(value), out);
@@ -128,6 +138,7 @@ Complaint take_field(Field field, FlatValue&& value, ParsedClick& out) {
     case Field::ip: return take_ip(std::move(value), out);
     case Field::user_agent: return take_header(std::move(value), out.user_agent);
     case Field::referrer: return take_header(std::move(value), out.referrer);
+    case Field::automated: return take_automated(value, out);
   }
   return std::nullopt;
 }

@@ -20,9 +20,10 @@ enum class Field : uint8_t {
   ip,
   user_agent,
   referrer,
+  automated,
 };
-inline constexpr size_t kFields = 9;
-/// The first of those that tell of the connection.
+inline constexpr size_t kFields = 10;
+/// The first of those that tell of the connection, or what a server knows.
 inline constexpr size_t kOwnFields = 6;
 
 std::optional<Field> field_named(std::string_view name);

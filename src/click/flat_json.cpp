@@ -127,7 +127,7 @@ class Reader final : public nlohmann::json_sax<Json> {
       : on_member_(on_member) {}
 
   bool null() override { return scalar(Kind::null); }
-  bool boolean(bool) override { return scalar(Kind::boolean); }
+  bool boolean(bool value) override { return scalar(Kind::boolean, value ? 1 : 0); }
   bool number_integer(number_integer_t value) override { return scalar(Kind::integer, value); }
   bool number_unsigned(number_unsigned_t value) override {
     if (value <= INT64_MAX) return scalar(Kind::integer, static_cast<int64_t>(value));

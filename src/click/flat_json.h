@@ -21,7 +21,7 @@ struct FlatValue {
     array,
   };
   Kind kind = Kind::absent;
-  int64_t integer = 0;
+  int64_t integer = 0;  ///< of a boolean 1 or 0
   std::string text;
 };
 

@@ -55,6 +55,7 @@ void append_json(const ClickView& click, std::string& out) {
   if ((click.flags & kBackfill) != 0) out += ",\"backfill\":true";
   if ((click.flags & kUnknownAd) != 0) out += ",\"unknown_ad\":true";
   if ((click.flags & kIdMade) != 0) out += ",\"id_made\":true";
+  if ((click.flags & kAutomated) != 0) out += ",\"automated\":true";
 }
 
 void append_json_line(Offset offset, LogMs append_ms, const ClickView& click, std::string& out) {

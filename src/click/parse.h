@@ -31,6 +31,7 @@ struct ParsedClick {
   std::optional<std::string> ip;
   std::optional<std::string> user_agent;
   std::optional<std::string> referrer;
+  std::optional<bool> automated;  ///< whether a machine clicked; absent: the agent tells
 };
 
 /// Both give an empty FieldError optional on success. Rules: DESIGN §3
@@ -68,13 +69,21 @@ Country listed_country(Country code);
 inline constexpr size_t kHeaderBytesKept = 1024;
 using clickmill::shown;
 
-/// What a browser says of its device beside the agent, as the headers stand; empty: not sent.
+/// What a browser says of itself beside the agent, as the headers stand; empty: not sent.
 struct DeviceHints {
   std::string_view mobile;        ///< Sec-CH-UA-Mobile
   std::string_view form_factors;  ///< Sec-CH-UA-Form-Factors
+  std::string_view brands;        ///< Sec-CH-UA
 };
-/// What kind of device sent the agent. Never fails: robots, screens and what is
-/// unknown are `other`. Rules: device_rules.h.
-Device device_of(std::string_view user_agent, const DeviceHints& hints = {});
+struct AgentTells {
+  Device device = Device::other;  ///< robots, screens and what is unknown are `other`
+  /// A known robot, link preview, script or headless browser; never what is only unknown.
+  bool automated = false;
+};
+/// What sent the agent. Never fails. Rules: device_rules.h.
+AgentTells read_agent(std::string_view user_agent, const DeviceHints& hints = {});
+inline Device device_of(std::string_view user_agent, const DeviceHints& hints = {}) {
+  return read_agent(user_agent, hints).device;
+}
 
 }  // namespace clickmill::click

@@ -1,6 +1,6 @@
-// What kind of device an agent tells of: by words, which stand with their examples in
-// device_rules.cpp. One pass over the agent: at each byte only the words that begin with
-// these two letters are compared, so that hundreds of words cost no more than a few.
+// What kind of device an agent tells of, and whether a machine uses it: by words, which stand with
+// their examples in device_rules.cpp. One pass over the agent: at each byte only the words that
+// begin with these two letters are compared, so that hundreds of words cost no more than a few.
 
 #include <algorithm>
 #include <array>
@@ -67,7 +67,7 @@ class Words {
       const size_t slot = Word::slot_of(agent[at], agent[at + 1]);
       for (size_t i = begins_[slot]; i < begins_[slot + 1]; ++i) {
         if (!words_[i].word.stands_at(agent, at)) continue;
-        if (rules[words_[i].rule].device) {
+        if (rules[words_[i].rule].told.device) {
           first = std::min(first, words_[i].rule);
           continue;
         }
@@ -104,10 +104,22 @@ std::optional<Device> device_of_form_factors(std::string_view list) {
   return std::nullopt;
 }
 
-bool names_android(std::string_view agent) {
-  constexpr std::string_view kName = "android";
-  return std::search(agent.begin(), agent.end(), kName.begin(), kName.end(),
-                     [](char a, char b) { return lowered(a) == b; }) != agent.end();
+bool names(std::string_view text, std::string_view name) {
+  return std::search(text.begin(), text.end(), name.begin(), name.end(),
+                     [](char a, char b) { return lowered(a) == b; }) != text.end();
+}
+
+Device device_by(const DeviceRule* rule, std::string_view user_agent, const DeviceHints& hints) {
+  const Device told = rule == nullptr ? Device::other : *rule->told.device;
+  // A robot or a television set is named; hints come from the browser that it is built on.
+  if (rule != nullptr && told == Device::other) return told;
+  if (const auto device = device_of_form_factors(hints.form_factors)) return *device;
+  const bool by_name = rule != nullptr && rule->then != "android";
+  if (hints.mobile == "?1" && !(told == Device::tablet && by_name)) return Device::mobile;
+  // Of Android's browsers those on tablets say ?0; a phone's says so when it plays a desktop.
+  const bool android = rule != nullptr && rule->word == "mobile" && names(user_agent, "android");
+  if (hints.mobile == "?0" && android) return Device::tablet;
+  return told;
 }
 
 }  // namespace
@@ -123,18 +135,12 @@ const DeviceRule* deciding_rule(std::string_view user_agent) {
   return first == rules.size() ? nullptr : &rules[first];
 }
 
-Device device_of(std::string_view user_agent, const DeviceHints& hints) {
+AgentTells read_agent(std::string_view user_agent, const DeviceHints& hints) {
   const DeviceRule* const rule = deciding_rule(user_agent);
-  const Device told = rule == nullptr ? Device::other : *rule->device;
-  // A robot or a television set is named; hints come from the browser that it is built on.
-  if (rule != nullptr && told == Device::other) return told;
-  if (const auto device = device_of_form_factors(hints.form_factors)) return *device;
-  const bool by_name = rule != nullptr && rule->then != "android";
-  if (hints.mobile == "?1" && !(told == Device::tablet && by_name)) return Device::mobile;
-  // Of Android's browsers those on tablets say ?0; a phone's says so when it plays a desktop.
-  const bool android = rule != nullptr && rule->word == "mobile" && names_android(user_agent);
-  if (hints.mobile == "?0" && android) return Device::tablet;
-  return told;
+  // Who drives a browser by a program often gives it another agent, and forgets the brands.
+  const bool headless = names(hints.brands.substr(0, kAgentBytes), "headless");
+  return {device_by(rule, user_agent, hints),
+          headless || (rule != nullptr && rule->told.automated)};
 }
 
 }  // namespace clickmill::click

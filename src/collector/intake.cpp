@@ -16,13 +16,17 @@ Intake::Intake(Spool& spool, catalog::Catalog& catalog, catalog::Lookup* lookup,
       catalog_(catalog),
       lookup_(lookup),
       options_(std::move(options)),
-      proxies_(options_.proxies, metrics) {}
+      proxies_(options_.proxies, metrics),
+      automated_(metrics.counter("clickmill_collector_automated_total",
+                                 "Clicks taken in that a machine made, by what it says of itself; "
+                                 "copies included.")) {}
 
 Intake::Connection Intake::connection_of(const http::Request& request) const {
   Connection connection;
   connection.user_agent = cut(request.header("User-Agent"));
   connection.referrer = cut(request.header("Referer"));
-  connection.hints = {request.header("Sec-CH-UA-Mobile"), request.header("Sec-CH-UA-Form-Factors")};
+  connection.hints = {request.header("Sec-CH-UA-Mobile"), request.header("Sec-CH-UA-Form-Factors"),
+                      request.header("Sec-CH-UA")};
   auto told = proxies_.read(request);
   connection.ip = std::move(told.ip);
   connection.country = told.country;
@@ -92,12 +96,19 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
   click.referrer = given(parsed.referrer, connection.referrer);
   // A line's own agent says nothing of the connection that brought it.
   const click::DeviceHints hints = parsed.user_agent ? click::DeviceHints() : connection.hints;
-  click.device = parsed.device ? *parsed.device : click::device_of(click.user_agent, hints);
+  // Here and nowhere else: what is in the log is never judged again, so that a replay gives
+  // the same counts whatever robots are known by then.
+  const click::AgentTells tells = click::read_agent(click.user_agent, hints);
+  click.device = parsed.device.value_or(tells.device);
+  const bool automated = parsed.automated.value_or(tells.automated);
+  if (automated) click.flags |= click::kAutomated;
   std::string record;
   record.reserve(192 + click.user_agent.size() + click.referrer.size() + click.user_id.size());
   click::encode_record(click, record);
   const PartitionId partition = click::partition_of(click.ad_id, options_.partitions);
-  return spool_.append(partition, std::move(record), !parsed.timestamp_ms, lane, std::move(answer));
+  TRY(spool_.append(partition, std::move(record), !parsed.timestamp_ms, lane, std::move(answer)));
+  if (automated) automated_.add();
+  return {};
 }
 
 }  // namespace clickmill::collector

@@ -79,6 +79,7 @@ class Intake {
   catalog::Lookup* const lookup_;
   const Options options_;
   const ProxyHeaders proxies_;
+  Counter& automated_;
 };
 
 }  // namespace clickmill::collector

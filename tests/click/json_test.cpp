@@ -40,6 +40,8 @@ TEST_CASE("click json: all fields stand in it, in the order of the contract", "[
         R"("device_type":"tablet","country":"US","user_id":"u \"1\"\\","ip":"2001:db8::1",)"
         "\"user_agent\":\"a\\tb\x7f\",\"referrer\":\"\","
         R"("advertiser_id":"adv_1","ad_format":"video"})");
+  click.flags = kAutomated;
+  CHECK(json_of(click).ends_with(R"("ad_format":"video","automated":true})"));
   click.flags = kBackfill | kUnknownAd;
   CHECK(json_of(click).ends_with(R"("ad_format":"video","backfill":true,"unknown_ad":true})"));
 }
@@ -66,6 +68,7 @@ TEST_CASE("click json: a JSON reader gets back what was recorded", "[click]") {
     if ((click.flags & kBackfill) != 0) want["backfill"] = true;
     if ((click.flags & kUnknownAd) != 0) want["unknown_ad"] = true;
     if ((click.flags & kIdMade) != 0) want["id_made"] = true;
+    if ((click.flags & kAutomated) != 0) want["automated"] = true;
     if (json != want) {
       CAPTURE(json.dump(), want.dump());
       FAIL("a field differs");

@@ -233,6 +233,23 @@ TEST_CASE("parse_json: malformed JSON is told by byte", "[click]") {
   REQUIRE(told.starts_with(": " + want));
 }
 
+TEST_CASE("parse_json: a server may say whether a machine clicked, a client may not", "[click]") {
+  const auto said = [](const std::string& value, bool by_server) {
+    return parsed(R"({"ad_id":"a","automated":)" + value + "}", by_server).automated;
+  };
+  CHECK(said("true", true) == true);
+  CHECK(said("false", true) == false);
+  CHECK_FALSE(said("null", true));
+  CHECK_FALSE(said("true", false));
+  CHECK_FALSE(said("\"what\"", false));
+  CHECK(complaint_about(R"("automated":1)", true) ==
+        "automated: a number is neither true nor false");
+  CHECK(complaint_about(R"("automated":"yes")", true) ==
+        "automated: \"yes\" is neither true nor false");
+  CHECK(complaint_about(R"("automated":[])", true) ==
+        "automated: an array is neither true nor false");
+}
+
 TEST_CASE("parse_json: an error never quotes much of the input", "[click]") {
   const std::string noise(100'000, 'x');
   REQUIRE(complaint("{\"a\":\"" + noise).size() < 300);

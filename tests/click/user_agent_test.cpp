@@ -280,7 +280,7 @@ std::string without_marks(std::string_view word) {
 }
 
 Device told(const std::string& agent, std::string_view mobile, std::string_view factors = {}) {
-  return device_of(agent, {mobile, factors});
+  return device_of(agent, {mobile, factors, {}});
 }
 
 }  // namespace
@@ -304,12 +304,13 @@ TEST_CASE("user agent: each rule decides its example; the table of them", "[clic
   std::cout << "word (< begins, > ends a word) | device | agents | example\n";
   for (const DeviceRule& rule : device_rules()) {
     CAPTURE(rule.word, rule.then, rule.example);
-    std::cout << word_of(rule) << " | " << (rule.device ? to_string(*rule.device) : "passed over")
-              << " | " << rule.count << " | " << rule.example << "\n";
+    std::cout << word_of(rule) << " | "
+              << (rule.told.device ? to_string(*rule.told.device) : "passed over") << " | "
+              << rule.count << " | " << rule.example << "\n";
     CHECK(in_case(std::string(rule.word), std::tolower) == rule.word);
     CHECK(without_marks(rule.word).size() >= 2);
     const DeviceRule* const decides = deciding_rule(rule.example);
-    if (rule.device) {
+    if (rule.told.device) {
       CHECK(decides == &rule);
     } else {
       // Without the rule another one would find its word in the text.
@@ -322,7 +323,7 @@ TEST_CASE("user agent: each rule decides its example; the table of them", "[clic
 
 TEST_CASE("user agent: rules to pass over stand first, and no rule stands twice", "[click]") {
   const auto rules = device_rules();
-  const auto decides = [](const DeviceRule& rule) { return rule.device.has_value(); };
+  const auto decides = [](const DeviceRule& rule) { return rule.told.device.has_value(); };
   CHECK(std::is_partitioned(rules.begin(), rules.end(), std::not_fn(decides)));
   std::vector<std::string> words;
   for (const DeviceRule& rule : rules) words.push_back(word_of(rule));
@@ -365,6 +366,106 @@ TEST_CASE("user agent: hints of the browser are used where it sent them", "[clic
   CHECK(told("curl/8.1.2", "?1") == Device::other);
 }
 
+TEST_CASE("user agent: which ones are machines, and which people may use", "[click]") {
+  // Robots are among the agents of kind other; here what can be told from them.
+  const std::vector<std::string> machines = {
+      // Link previews of messengers and networks.
+      "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+      "Slack-ImgProxy (+https://api.slack.com/robots)",
+      "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+      "facebookexternalhit/1.1 Facebot Twitterbot/1.0",
+      "facebookexternalhit/1.1;line-poker/1.0",
+      "meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)",
+      "Twitterbot/1.0",
+      "WhatsApp/2.23.20.0 A",
+      "WhatsApp/2.2587.9 N",
+      "TelegramBot (like TwitterBot)",
+      "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
+      "LinkedInBot/1.0 (compatible; Mozilla/5.0; Apache-HttpClient +http://www.linkedin.com)",
+      "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5",
+      "Mozilla/5.0 (compatible; Pinterestbot/1.0; +https://www.pinterest.com/bot.html)",
+      "Mozilla/5.0 (compatible; redditbot/1.0; +http://www.reddit.com/feedback)",
+      "Iframely/1.3.1 (+https://iframely.com/docs/about)",
+      "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; Bluesky Cardyb/1.1)",
+      "ViberUrlDownloader",
+      "Snap URL Preview Service; bot; snapchat; https://developers.snap.com/robots",
+      chrome("Windows NT 10.0; Win64; x64", " BingPreview/1.0b"),
+      "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko; Google Web Preview)",
+      // Robots.
+      "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+      android("Nexus 5X", true) + " (compatible; AdsBot-Google-Mobile)",
+      "Mediapartners-Google",
+      "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko); compatible; ChatGPT-User/1.0",
+      "Mozilla/5.0 (compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)",
+      // Browsers that a program drives.
+      "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/126.0 Safari/537.36",
+      chrome("X11; Linux x86_64", " Cypress/13.6.0"),
+      "Mozilla/5.0 (Unknown; Linux x86_64) AppleWebKit/538.1 PhantomJS/2.1.1 Safari/538.1",
+      // Scripts and libraries of servers.
+      "curl/8.1.2",
+      "Wget/1.21.3",
+      "python-requests/2.31.0",
+      "Python/3.11 aiohttp/3.8.4",
+      "python-httpx/0.27.0",
+      "Go-http-client/2.0",
+      "Java/17.0.2",
+      "Apache-HttpClient/4.5.13 (Java/11.0.16)",
+      "axios/1.7.2",
+      "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
+      "undici",
+      "got (https://github.com/sindresorhus/got)",
+      "GuzzleHttp/7",
+      "libwww-perl/6.67",
+      "PostmanRuntime/7.39.0",
+      "reqwest/0.11.3",
+      "Mozilla/5.0 (Windows NT; Windows NT 10.0; en-US) WindowsPowerShell/5.1.19041.4522",
+  };
+  for (const auto& agent : machines) {
+    CAPTURE(agent);
+    CHECK(read_agent(agent).automated);
+    CHECK(read_agent(in_case(agent, std::toupper)).automated);
+    CHECK(read_agent(agent).device == Device::other);
+  }
+  const std::vector<std::string> people = {
+      // What apps on phones are built on: a click that an app sends is a person's.
+      "okhttp/4.12.0", "Dalvik/2.1.0 (Linux; U; Android 13; SM-S918B Build/TP1A.220624.014)",
+      "Shop/5.1 CFNetwork/1494.0.7 Darwin/23.4.0", "Dart/3.3 (dart:io)",
+      "Shop/2.0 (iPhone; iOS 17.5; Scale/3.00) Alamofire/5.9",
+      "Apache-HttpClient/UNAVAILABLE (java 1.4)",
+      "UnityPlayer/2021.3.33f1 (UnityWebRequest/1.0, libcurl/8.4.0-DEV)",
+      // Apps' own browsers.
+      iphone("Mobile/15E148 [FBAN/FBIOS;FBAV/468.0.0.39;FBDV/iPhone15,2;FBSN/iOS]"),
+      iphone("Mobile/15E148 Instagram 334.0.0.29.102 (iPhone15,2; iOS 17_5)"),
+      android("SM-A546B; wv", true) + " CamScanner/6.27.0.2210170000",
+      android("SM-A546B; wv", true) + " [air.com.shop/1.0]",
+      android("SM-A546B; wv", true) + " csh-store-checkout",
+      android("K", true) + " Presearch (Tempest)",
+      // Devices with a robot's word in their name.
+      android("CUBOT_X19", true), android("M bot 54", true), android("M_bot_tab_71"),
+      android("XBot_Senior", true), android("Spider 8"),
+      // Nothing is known of these.
+      "", "-", "x", "Mozilla/5.0", "MyShop/1.2", "WhatsApp"};
+  for (const auto& agent : people) {
+    CAPTURE(agent);
+    CHECK_FALSE(read_agent(agent).automated);
+  }
+  for (const auto& [agent, device] : agents()) {
+    CAPTURE(agent);
+    if (device != Device::other) CHECK_FALSE(read_agent(agent).automated);
+  }
+}
+
+TEST_CASE("user agent: a browser without a window says so in its brands", "[click]") {
+  const std::string desktop = chrome("X11; Linux x86_64");
+  const auto tells = [&](std::string_view brands) {
+    return read_agent(desktop, {"?0", "\"Desktop\"", brands});
+  };
+  CHECK(tells(R"("Not/A)Brand";v="8", "HeadlessChrome";v="126")").automated);
+  CHECK(tells(R"("headlesschrome";v="126")").device == Device::desktop);
+  CHECK_FALSE(tells(R"("Not/A)Brand";v="8", "Chromium";v="126")").automated);
+  CHECK_FALSE(tells("").automated);
+}
+
 TEST_CASE("user agent: any bytes of any length have a device", "[click]") {
   Random random(7);
   for (int round = 0; round < 2000; ++round) {
@@ -373,11 +474,12 @@ TEST_CASE("user agent: any bytes of any length have a device", "[click]") {
     for (size_t i = 0; i < cuts && !agent.empty(); ++i)
       agent[random.below(agent.size())] = static_cast<char>(random.below(256));
     agent.resize(random.below(agent.size() + 1));
-    CHECK(static_cast<size_t>(device_of(agent, {agent, agent})) < kDevices);
+    CHECK(static_cast<size_t>(device_of(agent, {agent, agent, agent})) < kDevices);
   }
   // What stands beyond what is kept decides nothing.
   const std::string long_agent = chrome("X11; Linux x86_64") + std::string(1024, ' ');
   CHECK(device_of(long_agent + "Googlebot") == Device::desktop);
+  CHECK_FALSE(read_agent(long_agent + "Googlebot", {{}, {}, long_agent + "Headless"}).automated);
 }
 
 }  // namespace clickmill::click

@@ -10,8 +10,8 @@ from harness import Skipped, check, now_ms, wait_until
 AD = {"ad_id": "agents", "advertiser_id": "adv_1", "ad_format": "banner", "redirect_url": "https://shop.example.com/"}
 
 
-def devices_of(context, agents):
-    """What a node makes of each agent."""
+def read_by_node(context, agents):
+    """What a node makes of each agent: its line of the raw log."""
     node = context.node({"log": {"partitions": 1}})
     node.upload_ads([AD])
     for begin in range(0, len(agents), 10_000):
@@ -23,14 +23,14 @@ def devices_of(context, agents):
     got = {}
     for line in node.get("/v1/log/raw-clicks/0?limit=1000000").body.splitlines():
         click = json.loads(line)
-        got[int(click["click_id"])] = click["device_type"]
+        got[int(click["click_id"])] = click
     return [got[i] for i in range(len(agents))]
 
 
 def judge(context, what, wanted, share):
     """wanted: (agent, device). At least so great a share of them is read as wanted."""
     wanted = [(agent, device) for agent, device in wanted if len(agent.encode()) <= 8192]
-    got = devices_of(context, [agent for agent, _ in wanted])
+    got = [click["device_type"] for click in read_by_node(context, [agent for agent, _ in wanted])]
     table = collections.Counter((device, seen) for (_, device), seen in zip(wanted, got))
     right = sum(count for (device, seen), count in table.items() if device == seen)
     context.say(f"{what}: {right} of {len(wanted)} as expected, {100 * right / len(wanted):.1f} %")
@@ -53,6 +53,17 @@ def test_robots_agents(context):
     """the agents of npm crawler-user-agents are other"""
     robots = package("crawler-user-agents@1", "crawler-user-agents.json")
     judge(context, "crawler-user-agents", [(agent, "other") for robot in robots for agent in robot["instances"]], 0.97)
+
+
+def test_robots_are_machines(context):
+    """clicks with the agents of npm crawler-user-agents are flagged as machines', those of npm user-agents are not"""
+    robots = [agent for robot in package("crawler-user-agents@1", "crawler-user-agents.json") for agent in robot["instances"]]
+    people = [entry["userAgent"] for entry in package("user-agents@2", "dist/user-agents.json")]
+    machines = [click["user_agent"] for click in read_by_node(context, robots) if "automated" in click]
+    context.say(f"crawler-user-agents: {len(machines)} of {len(robots)} are machines")
+    check(len(machines) >= 0.9 * len(robots), "fewer than 90 % are machines")
+    flagged = [click["user_agent"] for click in read_by_node(context, people) if "automated" in click]
+    check(not flagged, f"{len(flagged)} of {len(people)} people: {flagged[:5]}")
 
 
 def test_agents_of_a_file(context):
