@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <future>
+#include <optional>
 #include <string>
 
 namespace clickmill {
@@ -22,6 +23,8 @@ struct Click {
   std::string ip;
   std::string user_agent;
   std::string referrer;
+  /// Whether a machine clicked: a robot, a link preview, a script. Absent: what the agent says.
+  std::optional<bool> automated;
 };
 
 /// What became of a click.

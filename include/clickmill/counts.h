@@ -13,6 +13,8 @@ namespace clickmill {
 
 enum class Granularity : std::uint8_t { minute, hour, day, total };
 enum class Breakdown : std::uint8_t { none, device_type, country };
+/// Clicks of everybody, of people alone, or of machines alone.
+enum class Automated : std::uint8_t { include, exclude, only };
 
 /// Whose clicks are asked for: one of ad_id and advertiser_id. Devices and countries are
 /// counted apart, so breakdown and filters may name one of the two.
@@ -26,6 +28,7 @@ struct CountsQuery {
   Breakdown breakdown = Breakdown::none;
   std::string device_type;  ///< only these; empty: all
   std::string country;
+  Automated automated = Automated::include;
   bool empty_buckets = true;  ///< false: they are left out
 };
 
@@ -34,7 +37,8 @@ struct Bucket {
   std::uint64_t clicks = 0;
   /// An estimate (standard error 1.6 %); nobody knows it with a filter by device or country.
   std::optional<std::uint64_t> unique_users;
-  bool complete = false;                           ///< log time has passed its end and the grace
+  std::uint64_t automated_clicks = 0;  ///< of machines, whether `clicks` takes them in or not
+  bool complete = false;               ///< log time has passed its end and the grace
   std::map<std::string, std::uint64_t> breakdown;  ///< by device or country
 };
 
@@ -55,6 +59,7 @@ struct TopQuery {
   std::string advertiser_id;  ///< of one; empty: of all
   std::string device_type;
   std::string country;
+  Automated automated = Automated::include;
 };
 
 struct Top {
@@ -62,9 +67,11 @@ struct Top {
     std::string ad_id;
     std::string advertiser_id;
     std::uint64_t clicks = 0;
+    std::uint64_t automated_clicks = 0;  ///< see Bucket
   };
   std::vector<Item> ads;           ///< by clicks, descending
   std::uint64_t total_clicks = 0;  ///< of all ads
+  std::uint64_t total_automated_clicks = 0;
   std::int64_t as_of_ms = 0;
 };
 

@@ -34,11 +34,13 @@ std::string to_json(const Recounter::Found& found) {
                        std::min(of.unique_users, of.clicks));
   };
   return fmt::format(
-      "{{\"ad_id\":{},\"advertiser_id\":{},\"window_start\":\"{}\",\"stored\":{},\"recounted\":{},"
+      "{{\"ad_id\":{},\"advertiser_id\":{},\"automated\":{},\"window_start\":\"{}\",\"stored\":{},"
+      "\"recounted\":{},"
       "\"detail\":{},"
       "\"repaired\":{}}}",
-      json_quoted(found.ad_id), json_quoted(found.advertiser_id), format_time_ms(found.minute_ms),
-      side(found.stored), side(found.recounted), json_quoted(found.text), found.repaired);
+      json_quoted(found.ad_id), json_quoted(found.advertiser_id), found.automated,
+      format_time_ms(found.minute_ms), side(found.stored), side(found.recounted),
+      json_quoted(found.text), found.repaired);
 }
 
 std::string to_json(const Recounter::Report& report, size_t after) {

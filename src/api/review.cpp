@@ -44,12 +44,13 @@ void append_json(ReviewId id, const ReviewEntry& entry, const click::ClickView& 
       "\"received_ms\":{},"
       "\"device_type\":\"{}\",\"country\":\"{}\",\"user_id\":{},\"ip\":{},\"user_agent\":{},"
       "\"referrer\":{},"
-      "\"advertiser_id\":{},\"ad_format\":{}}}",
+      "\"advertiser_id\":{},\"ad_format\":{}{}}}",
       to_string(id), to_string(entry.reason), json_quoted(view.click_id), json_quoted(view.ad_id),
       view.timestamp_ms.value(), view.received_ms.value(), to_string(view.device),
       click::to_string_country(view.country), json_quoted(view.user_id), json_quoted(view.ip),
       json_quoted(view.user_agent), json_quoted(view.referrer), json_quoted(view.advertiser_id),
-      json_quoted(view.ad_format));
+      json_quoted(view.ad_format),
+      (view.flags & click::kAutomated) != 0 ? ",\"automated\":true" : "");
 }
 
 /// The partitions that can hold what is asked for: first and behind the last.

@@ -50,6 +50,7 @@ Recounter::Found found_of(const stream::Difference& difference) {
   Recounter::Found found;
   found.advertiser_id = difference.advertiser_id;
   found.ad_id = difference.ad_id;
+  found.automated = difference.automated;
   found.minute_ms = difference.minute_ms;
   found.stored = {difference.stored.counts.clicks, difference.stored.visitors.estimate()};
   found.recounted = {difference.recounted.counts.clicks, difference.recounted.visitors.estimate()};
@@ -59,8 +60,8 @@ Recounter::Found found_of(const stream::Difference& difference) {
 
 /// The order in which differences come.
 bool before(const stream::Difference& a, const stream::Difference& b) {
-  return std::tie(a.advertiser_id, a.ad_id, a.minute_ms) <
-         std::tie(b.advertiser_id, b.ad_id, b.minute_ms);
+  return std::tie(a.advertiser_id, a.ad_id, a.automated, a.minute_ms) <
+         std::tie(b.advertiser_id, b.ad_id, b.automated, b.minute_ms);
 }
 
 stream::Repair::Item item_of(const stream::Difference& difference) {
@@ -68,6 +69,7 @@ stream::Repair::Item item_of(const stream::Difference& difference) {
   const auto with_key = [&](store::Row row) {
     row.advertiser_id = difference.advertiser_id;
     row.ad_id = difference.ad_id;
+    row.automated = difference.automated;
     row.bucket_ms = difference.minute_ms;
     return row;
   };

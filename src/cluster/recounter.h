@@ -51,6 +51,7 @@ class Recounter {
   struct Found {
     std::string advertiser_id;
     std::string ad_id;
+    bool automated = false;
     int64_t minute_ms = 0;
     struct Side {
       uint64_t clicks = 0;

@@ -60,6 +60,9 @@ click::ParsedClick parsed(const Click& given) {
   if (given.timestamp_ms != 0)
     values[static_cast<size_t>(Field::timestamp_ms)] = {
         FlatValue::Kind::integer, given.timestamp_ms, {}};
+  if (given.automated)
+    values[static_cast<size_t>(Field::automated)] = {
+        FlatValue::Kind::boolean, *given.automated ? 1 : 0, {}};
   click::ParsedClick out;
   if (auto wrong = click::take_fields(std::move(values), click::Sender::person, out))
     throw RequestError(Kind::invalid, std::move(wrong->field), wrong->detail);
@@ -123,6 +126,11 @@ class Asked {
   QueryParams params_;
 };
 
+std::string name_of(Automated automated) {
+  constexpr std::array kNames{"include", "exclude", "only"};
+  return kNames.at(static_cast<size_t>(automated));
+}
+
 QueryParams params_of(const CountsQuery& query) {
   constexpr std::array kGranularities{"1m", "1h", "1d", "total"};
   Asked asked;
@@ -135,6 +143,7 @@ QueryParams params_of(const CountsQuery& query) {
   if (query.breakdown == Breakdown::country) asked.add("breakdown", "country");
   asked.add_given("device_type", query.device_type);
   asked.add_given("country", query.country);
+  asked.add("automated", name_of(query.automated));
   asked.add("fill", query.empty_buckets ? "zero" : "none");
   return asked.params();
 }
@@ -146,6 +155,7 @@ QueryParams params_of(const TopQuery& query) {
   asked.add_given("advertiser_id", query.advertiser_id);
   asked.add_given("device_type", query.device_type);
   asked.add_given("country", query.country);
+  asked.add("automated", name_of(query.automated));
   return asked.params();
 }
 
@@ -154,6 +164,7 @@ Bucket bucket_of(const query::ClicksRequest& request, const query::Bucket& found
   bucket.start_ms = found.start_ms;
   bucket.clicks = found.clicks;
   if (!request.device && !request.country) bucket.unique_users = found.unique_users;
+  bucket.automated_clicks = found.automated;
   bucket.complete = found.complete;
   if (request.breakdown == query::Breakdown::device_type) {
     for (size_t i = 0; i < click::kDevices; ++i)
@@ -301,9 +312,10 @@ Top Direct::top(const TopQuery& query) {
   const query::TopAnswer answer = with_patience(
       closed_, [&] { return query::count_top(sources_of(context_), std::nullopt, request); });
   Top top;
-  for (const auto& [ad_id, advertiser_id, clicks] : answer.data)
-    top.ads.push_back({ad_id, advertiser_id, clicks});
+  for (const auto& [ad_id, advertiser_id, clicks, automated] : answer.data)
+    top.ads.push_back({ad_id, advertiser_id, clicks, automated});
   top.total_clicks = answer.total_clicks;
+  top.total_automated_clicks = answer.total_automated;
   top.as_of_ms = answer.as_of_ms;
   return top;
 }

@@ -34,7 +34,21 @@ void add_countries(const store::RowView& view, std::optional<click::Country> onl
   }
 }
 
+/// Of those that the filters ask for.
+uint64_t clicks_of(const ClicksRequest& request, const store::RowView& view) {
+  if (request.device) return view.devices[static_cast<size_t>(*request.device)];
+  if (!request.country) return view.clicks;
+  uint64_t clicks = 0;
+  for (size_t i = 0; i < view.countries_size; ++i) {
+    const auto [code, of_country] = view.countries[i];
+    if (click::listed_country(code) == *request.country) clicks += of_country;
+  }
+  return clicks;
+}
+
 void add_row(const ClicksRequest& request, const store::RowView& view, Bucket& bucket) {
+  if (view.automated) bucket.automated += clicks_of(request, view);
+  if (!store::takes(request.automated, view.automated)) return;
   if (wants_countries(request)) add_countries(view, request.country, bucket);
   if (request.country) return;
   if (request.device) {
@@ -49,6 +63,7 @@ void add_row(const ClicksRequest& request, const store::RowView& view, Bucket& b
 
 void add_bucket(const Bucket& bucket, Bucket& total) {
   total.clicks += bucket.clicks;
+  total.automated += bucket.automated;
   for (size_t i = 0; i < click::kDevices; ++i) total.devices[i] += bucket.devices[i];
   for (const auto& [country, clicks] : bucket.countries) total.countries[country] += clicks;
 }
@@ -132,15 +147,17 @@ Result<ClicksAnswer> aggregate_clicks(const ClicksRequest& request,
   const SummedRows summed(rows, TRY(sum_buckets(request, rows, wanted, index)));
   TRY(summed.scan(wanted, plan, [&](const store::RowView& view, const sketch::Hll*) {
     const size_t i = index.of(view.bucket_ms);
-    rows_of[i] += sketch::may_be_older(view.unique_estimate) ? 2 : 1;
     newest.see(view);
-    answer.data[i].unique_users = view.unique_estimate;
     add_row(request, view, answer.data[i]);
+    if (!store::takes(request.automated, view.automated)) return;
+    rows_of[i] += sketch::may_be_older(view.unique_estimate) ? 2 : 1;
+    answer.data[i].unique_users = view.unique_estimate;
   }));
   for (const Bucket& bucket : answer.data) add_bucket(bucket, answer.total);
   if (wants_visitors(request)) {
-    TRY(fill_unique_users(summed, ids_of(request), plan, request.deleted_before, index, rows_of,
-                          answer));
+    store::Scan whose = ids_of(request);
+    whose.automated = request.automated;
+    TRY(fill_unique_users(summed, whose, plan, request.deleted_before, index, rows_of, answer));
   }
   TRY(name_advertiser(request, rows, newest, answer));
   answer.as_of_ms = rows.as_of_ms();

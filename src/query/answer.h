@@ -15,6 +15,8 @@ struct Bucket {
   int64_t start_ms = 0;
   uint64_t clicks = 0;
   uint64_t unique_users = 0;
+  /// Clicks of machines that match all else, whether `clicks` takes them in or not.
+  uint64_t automated = 0;
   bool complete = false;
   std::array<uint64_t, click::kDevices> devices{};
   std::map<click::Country, uint64_t> countries;
@@ -33,9 +35,11 @@ struct TopAnswer {
     std::string ad_id;
     std::string advertiser_id;
     uint64_t clicks = 0;
+    uint64_t automated = 0;  ///< see Bucket; of an ad without `clicks` only in the total
   };
   std::vector<Item> data;
   uint64_t total_clicks = 0;
+  uint64_t total_automated = 0;
   int64_t as_of_ms = 0;
   bool stale = false;
   std::string position;

@@ -12,7 +12,7 @@
 namespace clickmill::query {
 namespace {
 
-using Cache = LruCache<BucketSum>;
+using Cache = LruCache<BucketSums>;
 
 constexpr size_t kProcessBytes = 16 << 20;
 /// At most 12 KiB each, while they are read.
@@ -24,7 +24,7 @@ Cache& cache_of_process() {
 }
 
 size_t bytes_of(const BucketSum& sum) {
-  return sizeof(BucketSum) + sum.visitors.capacity() + sum.advertiser_id.capacity() +
+  return sum.visitors.capacity() + sum.advertiser_id.capacity() +
          sum.counts.countries.capacity() * sizeof(sum.counts.countries[0]);
 }
 
@@ -84,9 +84,10 @@ Plan without(const Plan& plan, const std::vector<SummedBucket>& summed) {
   return out;
 }
 
-store::RowView view_of(const BucketSum& sum, const store::Scan& wanted) {
+store::RowView view_of(const BucketSum& sum, bool automated, const store::Scan& wanted) {
   store::RowView view;
   view.advertiser_id = sum.advertiser_id;
+  view.automated = automated;
   view.bucket_ms = sum.newest_ms;
   view.clicks = sum.counts.clicks;
   view.devices = sum.counts.devices;
@@ -97,11 +98,12 @@ store::RowView view_of(const BucketSum& sum, const store::Scan& wanted) {
   return view;
 }
 
-/// What is read of one bucket.
+/// What is read of one bucket, of people or of machines.
 struct Reading {
   BucketSum sum;
   sketch::Gathering visitors;
 };
+using Readings = std::array<Reading, 2>;
 
 class Summing {
  public:
@@ -116,7 +118,7 @@ class Summing {
       if (!request_.ad_id.empty() && is_row(index_.begin_ms(i), index_.end_ms(i))) continue;
       keys_.push_back(key_of(i, parts[i]));
       out_.push_back({index_.begin_ms(i), index_.end_ms(i), cache_of_process().find(keys_.back())});
-      if (!out_.back().sum) missing.push_back(out_.size() - 1);
+      if (!out_.back().sums) missing.push_back(out_.size() - 1);
     }
     for (size_t begin = 0; begin < missing.size(); begin += kReadMost) {
       TRY(read(std::span(missing).subspan(begin, std::min(kReadMost, missing.size() - begin))));
@@ -146,15 +148,17 @@ class Summing {
     Plan plan;
     for (const size_t place : places)
       append_stretch(out_[place].from_ms, out_[place].to_ms, request_.deleted_before, plan);
-    std::vector<Reading> readings(places.size());
+    std::vector<Readings> readings(places.size());
     store::Scan wanted = wanted_;
+    wanted.automated = store::Automated::include;
     wanted.visitors = wanted.estimates;
     Status status;
     TRY(rows_.scan_parts(wanted, plan, [&](const store::RowView& view) {
       const auto after =
           std::upper_bound(places.begin(), places.end(), view.bucket_ms,
                            [this](int64_t ms, size_t place) { return ms < out_[place].from_ms; });
-      Reading& reading = readings[static_cast<size_t>(after - places.begin()) - 1];
+      const auto place = static_cast<size_t>(after - places.begin()) - 1;
+      Reading& reading = readings[place][view.automated ? 1 : 0];
       add(view, reading);
       if (wanted.visitors && status)
         status = reading.visitors.add_serialized(view.visitors, scratch_);
@@ -184,16 +188,19 @@ class Summing {
     sum.any = true;
   }
 
-  void keep(size_t place, Reading& reading) {
-    if (wanted_.estimates) {
+  void keep(size_t place, Readings& readings) {
+    for (Reading& reading : readings) {
+      if (!wanted_.estimates || !reading.sum.any) continue;
       scratch_.clear();
       reading.visitors.add_to(scratch_);
       reading.sum.visitors = scratch_.serialize();
       reading.sum.unique_estimate = scratch_.estimate();
     }
-    const size_t bytes = bytes_of(reading.sum);
-    out_[place].sum = std::make_shared<const BucketSum>(std::move(reading.sum));
-    cache_of_process().put(keys_[place], out_[place].sum, bytes);
+    const size_t bytes =
+        sizeof(BucketSums) + bytes_of(readings[0].sum) + bytes_of(readings[1].sum);
+    out_[place].sums = std::make_shared<const BucketSums>(
+        BucketSums{std::move(readings[0].sum), std::move(readings[1].sum)});
+    cache_of_process().put(keys_[place], out_[place].sums, bytes);
   }
 
   const ClicksRequest& request_;
@@ -216,8 +223,12 @@ Status SummedRows::scan(const store::Scan& wanted, const Plan& plan,
   for (const SummedBucket& bucket : summed_) {
     while (piece != plan.end() && piece->to_ms <= bucket.from_ms) ++piece;
     if (piece == plan.end()) break;
-    if (bucket.sum->any && piece->from_ms <= bucket.from_ms)
-      visit(view_of(*bucket.sum, wanted), nullptr);
+    if (piece->from_ms > bucket.from_ms) continue;
+    for (const bool automated : {false, true}) {
+      const BucketSum& sum = automated ? bucket.sums->machines : bucket.sums->people;
+      if (sum.any && store::takes(wanted.automated, automated))
+        visit(view_of(sum, automated, wanted), nullptr);
+    }
   }
   return {};
 }

@@ -12,7 +12,7 @@
 
 namespace clickmill::query {
 
-/// What the parts give for a bucket, all in all.
+/// What the parts give for a bucket, all in all: of people, or of machines.
 struct BucketSum {
   bool any = false;  ///< there are rows
   store::Counts counts;
@@ -22,15 +22,19 @@ struct BucketSum {
   int64_t newest_ms = 0;
   std::string advertiser_id;
 };
+struct BucketSums {
+  BucketSum people;
+  BucketSum machines;
+};
 /// A bucket that needs no part to be read.
 struct SummedBucket {
   int64_t from_ms = 0;
   int64_t to_ms = 0;
-  std::shared_ptr<const BucketSum> sum;
+  std::shared_ptr<const BucketSums> sums;
 };
 
-/// Rows, some buckets of which are summed already: those of parts show as one row then, of the
-/// newest's time and advertiser. Borrows the rows. Thread: one at a time.
+/// Rows, some buckets of which are summed already: those of parts show as one row of people and
+/// one of machines then, of the newest's time and advertiser. Borrows the rows. Thread: one at a time.
 class SummedRows {
  public:
   SummedRows(const Rows& rows, std::vector<SummedBucket> summed)

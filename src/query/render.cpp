@@ -14,7 +14,7 @@ namespace clickmill::query {
 namespace {
 
 /// What a point takes without a breakdown by country: enough to reserve.
-constexpr size_t kPointBytes = 180;
+constexpr size_t kPointBytes = 200;
 
 void append_number(std::string& out, uint64_t value) {
   const fmt::format_int text(value);
@@ -102,6 +102,8 @@ class JsonClicks {
     time(request_.to_ms);
     out_.append(",\"granularity\":\"").append(to_string(request_.granularity));
     out_ += "\",\"timezone\":" + json_quoted(request_.zone->name());
+    if (request_.automated != store::Automated::include)
+      out_.append(",\"automated\":\"").append(to_string(request_.automated)) += '"';
     if (request_.breakdown == Breakdown::none) return;
     out_.append(",\"breakdown\":\"").append(breakdown_name(request_.breakdown)) += '"';
   }
@@ -117,9 +119,12 @@ class JsonClicks {
   void counts(const Bucket& bucket) {
     out_ += "\"click_count\":";
     append_number(out_, bucket.clicks);
-    if (!has_unique_users(request_)) return;
-    out_ += ",\"unique_users\":";
-    append_number(out_, bucket.unique_users);
+    if (has_unique_users(request_)) {
+      out_ += ",\"unique_users\":";
+      append_number(out_, bucket.unique_users);
+    }
+    out_ += ",\"automated_clicks\":";
+    append_number(out_, bucket.automated);
   }
   void breakdown(const Bucket& bucket) {
     if (request_.breakdown == Breakdown::none) return;
@@ -174,6 +179,7 @@ class CsvClicks {
   }
   void head() {
     out_ += "window_start,click_count,unique_users,complete";
+    if (request_.automated_column) out_ += ",automated_clicks";
     if (request_.breakdown == Breakdown::device_type) {
       for (size_t i = 0; i < click::kDevices; ++i) (out_ += ',').append(device_name(i));
     }
@@ -191,6 +197,7 @@ class CsvClicks {
       out_ += ',';
     }
     out_ += bucket.complete ? ",true" : ",false";
+    if (request_.automated_column) cell(bucket.automated);
     if (request_.breakdown == Breakdown::device_type) {
       for (const uint64_t clicks : bucket.devices) cell(clicks);
     }
@@ -219,18 +226,28 @@ std::string render_clicks(const ClicksRequest& request, const ClicksAnswer& answ
 }
 
 std::string render_top(const TopRequest& request, const TopAnswer& answer) {
-  std::string out = fmt::format(R"({{"from":"{}","to":"{}","data":[)",
-                                format_time_ms(request.from_ms), format_time_ms(request.to_ms));
+  std::string out = fmt::format(R"({{"from":"{}","to":"{}",)", format_time_ms(request.from_ms),
+                                format_time_ms(request.to_ms));
+  if (request.automated != store::Automated::include)
+    out += fmt::format(R"("automated":"{}",)", to_string(request.automated));
+  out += "\"data\":[";
   uint64_t listed = 0;
+  uint64_t listed_automated = 0;
   for (const TopAnswer::Item& item : answer.data) {
     if (out.back() != '[') out += ',';
-    out += fmt::format(R"({{"ad_id":{},"advertiser_id":{},"click_count":{}}})",
-                       json_quoted(item.ad_id), json_quoted(item.advertiser_id), item.clicks);
+    out += fmt::format(
+        R"({{"ad_id":{},"advertiser_id":{},"click_count":{},"automated_clicks":{}}})",
+        json_quoted(item.ad_id), json_quoted(item.advertiser_id), item.clicks, item.automated);
     listed += item.clicks;
+    listed_automated += item.automated;
   }
+  const auto counts = [](uint64_t clicks, uint64_t automated) {
+    return fmt::format(R"({{"click_count":{},"automated_clicks":{}}})", clicks, automated);
+  };
   out +=
-      fmt::format(R"(],"other":{{"click_count":{}}},"total":{{"click_count":{}}},"as_of":"{}"{}}})",
-                  answer.total_clicks - listed, answer.total_clicks,
+      fmt::format(R"(],"other":{},"total":{},"as_of":"{}"{}}})",
+                  counts(answer.total_clicks - listed, answer.total_automated - listed_automated),
+                  counts(answer.total_clicks, answer.total_automated),
                   format_time_ms(answer.as_of_ms), answer.stale ? ",\"stale\":true" : "");
   return out;
 }

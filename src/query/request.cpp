@@ -29,6 +29,14 @@ constexpr std::array<std::pair<std::string_view, Format>, 2> kFormats{
     {{"json", Format::json}, {"csv", Format::csv}}};
 constexpr std::array<std::pair<std::string_view, bool>, 2> kFills{
     {{"zero", true}, {"none", false}}};
+constexpr std::array<std::pair<std::string_view, store::Automated>, 3> kAutomated{
+    {{"include", store::Automated::include},
+     {"exclude", store::Automated::exclude},
+     {"only", store::Automated::only}}};
+
+store::Automated read_automated(Params& params) {
+  return params.word("automated", store::Automated::include, kAutomated);
+}
 
 BucketRange asked_range(Params& params) {
   const TimeRange range = params.range();
@@ -130,18 +138,24 @@ BucketRange top_range(Params& params, int64_t now_ms) {
 
 }  // namespace
 
+std::string_view to_string(store::Automated automated) {
+  return kAutomated[static_cast<size_t>(automated)].first;
+}
+
 std::variant<ClicksRequest, ParamError> parse_clicks(const QueryParams& query,
                                                      uint64_t max_points) {
   Params params(query);
   ClicksRequest out;
   params.expect_only({"ad_id", "advertiser_id", "from", "to", "granularity", "timezone",
-                      "breakdown", "device_type", "country", "format", "fill"});
+                      "breakdown", "device_type", "country", "automated", "format", "fill"});
   read_whose(params, out);
   read_zone(params, out);
   out.granularity = params.word("granularity", Granularity::minute, kGranularities);
   out.breakdown = params.word("breakdown", Breakdown::none, kBreakdowns);
   click::read_device(params, out.device);
   click::read_country(params, out.country);
+  out.automated = read_automated(params);
+  out.automated_column = params.find("automated") != nullptr;
   out.format = params.word("format", Format::json, kFormats);
   out.fill_zero = params.word("fill", true, kFills);
   refuse_both_dimensions(params, out.breakdown);
@@ -154,7 +168,8 @@ std::variant<ClicksRequest, ParamError> parse_clicks(const QueryParams& query,
 std::variant<TopRequest, ParamError> parse_top(const QueryParams& query, int64_t now_ms) {
   Params params(query);
   TopRequest out;
-  params.expect_only({"n", "from", "to", "minutes", "advertiser_id", "device_type", "country"});
+  params.expect_only(
+      {"n", "from", "to", "minutes", "advertiser_id", "device_type", "country", "automated"});
   out.n = params.number("n", out.n, 1, kTopMax);
   const BucketRange range = top_range(params, now_ms);
   out.from_ms = range.from_ms;
@@ -162,6 +177,7 @@ std::variant<TopRequest, ParamError> parse_top(const QueryParams& query, int64_t
   click::read_id(params, "advertiser_id", out.advertiser_id);
   click::read_device(params, out.device);
   click::read_country(params, out.country);
+  out.automated = read_automated(params);
   refuse_both_dimensions(params, Breakdown::none);
   if (params.failure()) return *params.failure();
   return out;

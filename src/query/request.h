@@ -10,11 +10,13 @@
 #include "click/click.h"
 #include "query/buckets.h"
 #include "store/retention.h"
+#include "store/scan.h"
 
 namespace clickmill::query {
 
 enum class Breakdown : uint8_t { none, device_type, country };
 enum class Format : uint8_t { json, csv };
+std::string_view to_string(store::Automated automated);  ///< "include", "exclude", "only"
 
 struct ClicksRequest {
   std::string ad_id;              ///< one of the two is set,
@@ -27,6 +29,8 @@ struct ClicksRequest {
   Breakdown breakdown = Breakdown::none;
   std::optional<click::Device> device;
   std::optional<click::Country> country;
+  store::Automated automated = store::Automated::include;
+  bool automated_column = false;  ///< it was named, so that a CSV has the column
   Format format = Format::json;
   bool fill_zero = true;
   store::TableTimes deleted_before = store::kAllTime;  ///< of tables; see fit_to_kept
@@ -38,6 +42,7 @@ struct TopRequest {
   std::string advertiser_id;
   std::optional<click::Device> device;
   std::optional<click::Country> country;
+  store::Automated automated = store::Automated::include;
   store::TableTimes deleted_before = store::kAllTime;
 };
 struct RawClicksRequest {

@@ -8,7 +8,8 @@ namespace {
 
 bool matches(const store::Row& row, const store::Scan& wanted) {
   return (wanted.ad_id.empty() || row.ad_id == wanted.ad_id) &&
-         (wanted.advertiser_id.empty() || row.advertiser_id == wanted.advertiser_id);
+         (wanted.advertiser_id.empty() || row.advertiser_id == wanted.advertiser_id) &&
+         store::takes(wanted.automated, row.automated);
 }
 
 constexpr std::array kCoarseFirst{store::Table::day, store::Table::hour, store::Table::minute};
@@ -64,6 +65,7 @@ store::RowView view_of(const store::Row& row, const store::Scan& wanted, store::
   store::RowView view;
   view.advertiser_id = row.advertiser_id;
   view.ad_id = row.ad_id;
+  view.automated = row.automated;
   view.bucket_ms = floor_to(row.bucket_ms, store::bucket_ms(table));
   view.clicks = row.counts.clicks;
   view.devices = row.counts.devices;
@@ -183,7 +185,7 @@ void Rows::scan_memory(const store::Scan& from, const Plan& plan, const Visit& v
 
 Status Rows::sum(store::Scan wanted, const Plan& plan, const store::VisitSum& visit) const {
   each_head_row(wanted, plan, [&](const store::Row& row, store::Table) {
-    visit({row.advertiser_id, row.ad_id, 1, row.counts.clicks, row.counts.devices});
+    visit({row.advertiser_id, row.ad_id, 1, row.counts.clicks, row.counts.devices, row.automated});
   });
   each_frozen(wanted, stretches_of(plan),
               [&](const store::MemoryRows& frozen, store::Table) { frozen.sum(wanted, visit); });

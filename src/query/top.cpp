@@ -10,6 +10,7 @@ namespace {
 
 struct AdTotal {
   uint64_t clicks = 0;
+  uint64_t automated = 0;
   std::string advertiser_id;  ///< one that has rows
   bool moved = false;         ///< rows stand under more than one
 };
@@ -23,12 +24,14 @@ using AdTotals = std::unordered_map<std::string, AdTotal, StringHash, std::equal
 /// Adds to the totals; an ad's rows come one after the other, so it is looked up once.
 class Adder {
  public:
-  explicit Adder(AdTotals& totals) : totals_(totals) {}
-  void add(std::string_view advertiser_id, std::string_view ad_id, uint64_t clicks) {
+  Adder(store::Automated wanted, AdTotals& totals) : wanted_(wanted), totals_(totals) {}
+  void add(std::string_view advertiser_id, std::string_view ad_id, uint64_t clicks,
+           bool automated) {
     if (clicks == 0) return;
     if (last_ == nullptr || last_->first != ad_id) find(advertiser_id, ad_id);
     AdTotal& total = last_->second;
-    total.clicks += clicks;
+    if (store::takes(wanted_, automated)) total.clicks += clicks;
+    if (automated) total.automated += clicks;
     if (total.advertiser_id != advertiser_id) total.moved = true;
   }
 
@@ -36,10 +39,11 @@ class Adder {
   void find(std::string_view advertiser_id, std::string_view ad_id) {
     auto at = totals_.find(ad_id);
     if (at == totals_.end()) {
-      at = totals_.emplace(ad_id, AdTotal{0, std::string(advertiser_id), false}).first;
+      at = totals_.emplace(ad_id, AdTotal{0, 0, std::string(advertiser_id), false}).first;
     }
     last_ = &*at;
   }
+  const store::Automated wanted_;
   AdTotals& totals_;
   AdTotals::value_type* last_ = nullptr;
 };
@@ -61,15 +65,17 @@ uint64_t clicks_from(const store::RowView& view, click::Country country) {
 }
 
 Status gather(const TopRequest& request, const Rows& rows, const Plan& plan, AdTotals& totals) {
-  Adder adder(totals);
+  Adder adder(request.automated, totals);
   if (request.country) {
     return rows.scan(scan_of(request), plan, [&](const store::RowView& view, const sketch::Hll*) {
-      adder.add(view.advertiser_id, view.ad_id, clicks_from(view, *request.country));
+      adder.add(view.advertiser_id, view.ad_id, clicks_from(view, *request.country),
+                view.automated);
     });
   }
   return rows.sum(scan_of(request), plan, [&](const store::AdSum& sum) {
     adder.add(sum.advertiser_id, sum.ad_id,
-              request.device ? sum.devices[static_cast<size_t>(*request.device)] : sum.clicks);
+              request.device ? sum.devices[static_cast<size_t>(*request.device)] : sum.clicks,
+              sum.automated);
   });
 }
 
@@ -107,14 +113,15 @@ Result<TopAnswer> aggregate_top(const TopRequest& request,
   order.reserve(totals.size());
   for (const auto& ad : totals) {
     answer.total_clicks += ad.second.clicks;
-    order.push_back(&ad);
+    answer.total_automated += ad.second.automated;
+    if (ad.second.clicks > 0) order.push_back(&ad);
   }
   const size_t listed = std::min(request.n, order.size());
   std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(listed), order.end(),
                     before);
   for (size_t i = 0; i < listed; ++i) {
     const auto& [ad_id, total] = *order[i];
-    answer.data.push_back({ad_id, total.advertiser_id, total.clicks});
+    answer.data.push_back({ad_id, total.advertiser_id, total.clicks, total.automated});
     if (total.moved) TRY(name_newest(rows, plan, answer.data.back()));
   }
   return answer;

@@ -2,9 +2,10 @@
 //   varint  number of advertisers, then for each, rising:
 //     varint  bytes shared with the advertiser before
 //     bytes   the rest of its id
-//     varint  number of its ads - 1, then for each, rising:
-//       varint  bytes shared with the ad before (of this or the advertiser before)
-//       bytes   the rest of its id
+//     varint  number of its keys - 1, then for each, rising:
+//       varint  bytes shared with the key before (of this or the advertiser before); if any
+//               key of the part is of machines' clicks, doubled, and one more if this one is
+//       bytes   the rest of its ad_id
 // varint: LEB128; bytes: varint length, then the bytes.
 #include "store/key_dictionary.h"
 
@@ -28,6 +29,13 @@ void encode_after(std::string_view before, std::string_view id, ByteWriter& writ
   writer.bytes(id.substr(shared));
 }
 
+/// The same with a bit beside the number.
+void encode_after(std::string_view before, std::string_view id, bool bit, ByteWriter& writer) {
+  const size_t shared = shared_prefix(before, id);
+  writer.varint(2 * shared + (bit ? 1 : 0));
+  writer.bytes(id.substr(shared));
+}
+
 }  // namespace
 
 void KeyDictionary::Strings::add(std::string_view prefix, std::string_view suffix) {
@@ -43,8 +51,10 @@ void KeyDictionary::add_advertiser(std::string_view prefix, std::string_view suf
   first_key_.push_back(ads_.size());
 }
 
-void KeyDictionary::add_ad(std::string_view prefix, std::string_view suffix) {
+void KeyDictionary::add_ad(std::string_view prefix, std::string_view suffix, bool automated) {
   ads_.add(prefix, suffix);
+  automated_.push_back(automated);
+  any_automated_ |= automated;
   owner_.push_back(advertisers_.size() - 1);
 }
 
@@ -54,18 +64,23 @@ KeyDictionary KeyDictionary::of_rows(std::span<const Row> rows, std::vector<uint
   for (size_t i = 0; i < rows.size(); ++i) {
     const bool new_advertiser = i == 0 || rows[i].advertiser_id != rows[i - 1].advertiser_id;
     if (new_advertiser) out.add_advertiser({}, rows[i].advertiser_id);
-    if (new_advertiser || rows[i].ad_id != rows[i - 1].ad_id) out.add_ad({}, rows[i].ad_id);
+    if (new_advertiser || rows[i].ad_id != rows[i - 1].ad_id ||
+        rows[i].automated != rows[i - 1].automated) {
+      out.add_ad({}, rows[i].ad_id, rows[i].automated);
+    }
     keys.push_back(out.size() - 1);
   }
   out.index_ads();
   return out;
 }
 
-KeyDictionary KeyDictionary::of_keys(std::span<const std::pair<std::string, std::string>> keys) {
+KeyDictionary KeyDictionary::of_keys(std::span<const Key> keys) {
   KeyDictionary out;
   for (size_t i = 0; i < keys.size(); ++i) {
-    if (i == 0 || keys[i].first != keys[i - 1].first) out.add_advertiser({}, keys[i].first);
-    out.add_ad({}, keys[i].second);
+    const Key& key = keys[i];
+    if (i == 0 || key.advertiser_id != keys[i - 1].advertiser_id)
+      out.add_advertiser({}, key.advertiser_id);
+    out.add_ad({}, key.ad_id, key.automated);
   }
   out.index_ads();
   return out;
@@ -80,17 +95,22 @@ void KeyDictionary::encode(std::string& out) const {
     const uint32_t end = a + 1 < advertisers_.size() ? first_key_[a + 1] : size();
     writer.varint(end - first_key_[a] - 1);
     for (uint32_t key = first_key_[a]; key < end; ++key) {
-      encode_after(ad_before, ads_.at(key), writer);
+      if (any_automated_) {
+        encode_after(ad_before, ads_.at(key), automated_[key], writer);
+      } else {
+        encode_after(ad_before, ads_.at(key), writer);
+      }
       ad_before = ads_.at(key);
     }
   }
 }
 
-bool KeyDictionary::decode(ByteCursor& cursor) {
+bool KeyDictionary::decode(ByteCursor& cursor, bool any_automated) {
   *this = KeyDictionary();
   const uint64_t advertisers = cursor.varint();
   std::string advertiser_before;
   std::string ad_before;
+  bool automated_before = false;
   for (uint64_t a = 0; a < advertisers; ++a) {
     const uint64_t shared = cursor.varint();
     const std::string_view rest = cursor.bytes();
@@ -102,19 +122,23 @@ bool KeyDictionary::decode(ByteCursor& cursor) {
     advertiser_before = advertiser;
     // Each ad takes two bytes at least, so a wild number ends with the bytes.
     for (uint64_t i = 0;; ++i) {
-      const uint64_t ad_shared = cursor.varint();
+      const uint64_t number = cursor.varint();
+      const bool automated = any_automated && number % 2 == 1;
+      const uint64_t ad_shared = any_automated ? number / 2 : number;
       const std::string_view ad_rest = cursor.bytes();
       if (!cursor.ok() || ad_shared > ad_before.size()) return false;
       if (size() == std::numeric_limits<uint32_t>::max() - 1) return false;
-      add_ad(std::string_view(ad_before).substr(0, ad_shared), ad_rest);
+      add_ad(std::string_view(ad_before).substr(0, ad_shared), ad_rest, automated);
       const std::string_view ad = ads_.at(size() - 1);
-      if (i > 0 && ad <= ad_before) return false;
+      const bool machines_of_same = automated && !automated_before && ad == ad_before;
+      if (i > 0 && ad <= ad_before && !machines_of_same) return false;
       ad_before = ad;
+      automated_before = automated;
       if (i == more) break;
     }
   }
   index_ads();
-  return cursor.ok();
+  return cursor.ok() && any_automated_ == any_automated;
 }
 
 void KeyDictionary::index_ads() {
@@ -132,7 +156,7 @@ uint32_t KeyDictionary::first_not_before(const PartKey& key) const {
   uint32_t high = size();
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
-    if (PartKey{advertiser_id(middle), ad_id(middle)} < key) {
+    if (key_at(middle) < key) {
       low = middle + 1;
     } else {
       high = middle;
@@ -144,7 +168,7 @@ uint32_t KeyDictionary::first_not_before(const PartKey& key) const {
 KeyDictionary::Range KeyDictionary::between(const PartKey& first, const PartKey& last) const {
   const uint32_t begin = first_not_before(first);
   uint32_t end = first_not_before(last);
-  if (end < size() && PartKey{advertiser_id(end), ad_id(end)} == last) ++end;
+  if (end < size() && key_at(end) == last) ++end;
   return {begin, std::max(begin, end)};
 }
 

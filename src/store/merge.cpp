@@ -72,6 +72,7 @@ Row row_of(const RowView& view) {
   Row row;
   row.advertiser_id = view.advertiser_id;
   row.ad_id = view.ad_id;
+  row.automated = view.automated;
   row.bucket_ms = view.bucket_ms;
   row.counts.clicks = view.clicks;
   row.counts.devices = view.devices;
@@ -132,20 +133,22 @@ Result<std::vector<Row>> merged_between(const Parts& parts, int64_t oldest_ms,
 /// What a merge of parts has to know before it begins: its keys, with how many rows they have
 /// in all parts together, and its countries.
 struct Outline {
-  std::vector<std::pair<std::string, std::string>> keys;
+  std::vector<KeyDictionary::Key> keys;
   std::vector<uint64_t> rows;
   CountryOrder countries;
 
-  PartKey key(size_t at) const { return {keys[at].first, keys[at].second}; }
+  PartKey key(size_t at) const {
+    return {keys[at].advertiser_id, keys[at].ad_id, keys[at].automated};
+  }
 };
 
 Result<Outline> outline_of(const Parts& parts, int64_t oldest_ms) {
-  std::map<std::pair<std::string, std::string>, uint64_t, std::less<>> rows;
+  std::map<KeyDictionary::Key, uint64_t> rows;
   std::map<click::Country, uint64_t> countries;
   for (const auto& part : parts) {
     uint64_t clicks = 0;
     auto summed = part->sum(scan_from(oldest_ms), [&](const AdSum& sum) {
-      rows[{std::string(sum.advertiser_id), std::string(sum.ad_id)}] += sum.rows;
+      rows[{std::string(sum.advertiser_id), std::string(sum.ad_id), sum.automated}] += sum.rows;
       clicks += sum.clicks;
     });
     if (!summed) return std::move(summed).error().with_context("part " + part->meta().name);

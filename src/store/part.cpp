@@ -43,12 +43,18 @@ Result<Ending> read_ending(File& file) {
   }
   std::string bytes;
   TRY(read_exactly(file, 0, kHeaderBytes, bytes));
-  std::string problem = check_header(bytes);
+  uint32_t version = 0;
+  std::string problem = check_header(bytes, version);
   if (!problem.empty()) return corrupt(file, 0, problem);
   const uint64_t at = ending.file_bytes - kFooterBytes;
   TRY(read_exactly(file, at, kFooterBytes, bytes));
   problem = decode_footer(bytes, ending.file_bytes, ending.footer);
   if (!problem.empty()) return corrupt(file, at, problem);
+  if (version != ending.footer.version) {
+    return corrupt(file, 0,
+                   "header of version " + std::to_string(version) + ", footer of version " +
+                       std::to_string(ending.footer.version));
+  }
   ending.checksum = footer_checksum(bytes);
   return ending;
 }
@@ -116,6 +122,7 @@ class FilePart final : public Part {
     Wanted missing{};  ///< what must be read of the group of blocks
     using Kept = std::array<BlockCache::Values, kRegions>;
     std::vector<Kept> kept;  ///< what need not be, of each
+    Automated automated = Automated::include;
     std::array<std::string, kRegions> bytes;
     std::array<uint64_t, kRegions> begins{};
     BlockColumns columns;
@@ -137,9 +144,10 @@ class FilePart final : public Part {
                      BlockColumns& columns) const;
   Status decode_block(uint32_t index, const Reading::Kept& kept, Reading& reading) const;
   Status decode_read(uint32_t index, Region region, Reading& reading) const;
-  void show_rows(const BlockEntry& block, const BlockColumns& columns, KeyRange keys,
-                 Buckets buckets, const Wanted& wanted, const Visit& visit) const;
-  void show_kept(const BlockEntry& block, const Reading::Kept& kept, KeyRange keys, Buckets buckets,
+  void show_rows(const BlockEntry& block, const Reading& reading, KeyRange keys, Buckets buckets,
+                 const Visit& visit) const;
+  void show_kept(const BlockEntry& block, const Reading::Kept& kept, Automated automated,
+                 KeyRange keys, Buckets buckets,
                  const Visit& visit) const;
 
   PartMeta meta_;
@@ -167,7 +175,8 @@ Status FilePart::load(const Footer& footer) {
   TRY(check_piece(footer.dictionary, dictionary, "dictionary"));
   TRY(check_piece(footer.directory, directory, "directory"));
   ByteCursor cursor(dictionary);
-  if (!keys_.decode(cursor) || !countries_.decode(cursor) || !cursor.done()) {
+  const bool any_automated = footer.version == kVersionWithAutomated;
+  if (!keys_.decode(cursor, any_automated) || !countries_.decode(cursor) || !cursor.done()) {
     return corrupt(*file_, footer.dictionary.position, "dictionary: format");
   }
   if (!decode_directory(directory, footer, keys_.size(), blocks_)) {
@@ -317,8 +326,10 @@ Status FilePart::read_blocks(const std::vector<uint32_t>& blocks, Reading& readi
   return {};
 }
 
-void FilePart::show_rows(const BlockEntry& block, const BlockColumns& columns, KeyRange keys,
-                         Buckets buckets, const Wanted& wanted, const Visit& visit) const {
+void FilePart::show_rows(const BlockEntry& block, const Reading& reading, KeyRange keys,
+                         Buckets buckets, const Visit& visit) const {
+  const BlockColumns& columns = reading.columns;
+  const Wanted& wanted = reading.wanted;
   const int64_t unit = bucket_ms(meta_.table);
   RowView view;
   uint32_t key = block.last_key + 1;
@@ -329,7 +340,9 @@ void FilePart::show_rows(const BlockEntry& block, const BlockColumns& columns, K
       key = columns.keys[i];
       view.advertiser_id = keys_.advertiser_id(key);
       view.ad_id = keys_.ad_id(key);
+      view.automated = keys_.automated(key);
     }
+    if (!takes(reading.automated, view.automated)) continue;
     view.bucket_ms = static_cast<int64_t>(columns.buckets[i]) * unit;
     view.clicks = columns.clicks[i];
     for (size_t d = 0; d < click::kDevices; ++d) view.devices[d] = columns.devices[d][i];
@@ -367,8 +380,8 @@ void each_kept_row(const BlockEntry& block, const KeptCounts& counts, KeyRange k
   for (; row < block.rows && counts.bucket(row) < buckets.to; ++row) show(row);
 }
 
-void FilePart::show_kept(const BlockEntry& block, const Reading::Kept& kept, KeyRange keys,
-                         Buckets buckets, const Visit& visit) const {
+void FilePart::show_kept(const BlockEntry& block, const Reading::Kept& kept, Automated automated,
+                         KeyRange keys, Buckets buckets, const Visit& visit) const {
   const int64_t unit = bucket_ms(meta_.table);
   const KeptCounts counts(block, *kept[0]);
   const auto& estimates = kept[static_cast<size_t>(Region::estimates)];
@@ -376,8 +389,11 @@ void FilePart::show_kept(const BlockEntry& block, const Reading::Kept& kept, Key
   std::vector<CountryCount> of_row;
   RowView view;
   each_kept_row(block, counts, keys, buckets, [&](size_t row) {
-    view.advertiser_id = keys_.advertiser_id(counts.key(row));
-    view.ad_id = keys_.ad_id(counts.key(row));
+    const uint32_t key = counts.key(row);
+    view.automated = keys_.automated(key);
+    if (!takes(automated, view.automated)) return;
+    view.advertiser_id = keys_.advertiser_id(key);
+    view.ad_id = keys_.ad_id(key);
     view.bucket_ms = static_cast<int64_t>(counts.bucket(row)) * unit;
     view.clicks = counts.clicks(row);
     for (size_t d = 0; d < click::kDevices; ++d) view.devices[d] = counts.device(d, row);
@@ -397,15 +413,17 @@ Status FilePart::scan_keys(const std::vector<KeyRange>& ranges, const Scan& scan
   const Buckets buckets = buckets_of(scan);
   Reading reading;
   reading.wanted = {true, scan.estimates || scan.visitors, scan.countries, scan.visitors};
+  reading.automated = scan.automated;
   reading.keep = scan.keep;
   for (const KeyRange keys : ranges) {
+    if (keys_.passes_over(keys, scan.automated)) continue;
     TRY(read_blocks(
         blocks_of(keys, buckets), reading,
-        [&](const BlockEntry& block, const BlockColumns& columns) {
-          show_rows(block, columns, keys, buckets, reading.wanted, visit);
+        [&](const BlockEntry& block, const BlockColumns&) {
+          show_rows(block, reading, keys, buckets, visit);
         },
         [&](const BlockEntry& block, const Reading::Kept& kept) {
-          show_kept(block, kept, keys, buckets, visit);
+          show_kept(block, kept, reading.automated, keys, buckets, visit);
         }));
   }
   return {};
@@ -466,9 +484,10 @@ Status FilePart::sum(const Scan& scan, const VisitSum& visit) const {
         }));
     for (uint32_t key = keys.begin; key < keys.end; ++key) {
       AdSum& sum = sums[key - keys.begin];
-      if (sum.rows == 0) continue;
+      if (sum.rows == 0 || !takes(scan.automated, keys_.automated(key))) continue;
       sum.advertiser_id = keys_.advertiser_id(key);
       sum.ad_id = keys_.ad_id(key);
+      sum.automated = keys_.automated(key);
       visit(sum);
     }
   }
@@ -490,7 +509,7 @@ Status FilePart::verify() const {
 Status Part::scan_between(const PartKey& first, const PartKey& last, const Scan& scan,
                           const Visit& visit) const {
   return this->scan(scan, [&](const RowView& view) {
-    const PartKey key{view.advertiser_id, view.ad_id};
+    const PartKey key{view.advertiser_id, view.ad_id, view.automated};
     if (key >= first && key <= last) visit(view);
   });
 }

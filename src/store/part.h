@@ -45,8 +45,8 @@ class Part {
                               const Visit& visit) const;
   /// The countries that occur in it, by falling clicks. Cost, unless overridden: all rows.
   virtual Result<CountryOrder> countries() const;
-  /// Visits the sums per (advertiser, ad) that has matching rows, in key order.
-  /// Cost: a block of one ad that lies within the range is not read, its sums
+  /// Visits the sums per (advertiser, ad, automated) that has matching rows, in key order.
+  /// Cost: a block of one such key that lies within the range is not read, its sums
   /// stand in the directory.
   virtual Status sum(const Scan& scan, const VisitSum& visit) const = 0;
   /// Reads all of it: every checksum, every column.

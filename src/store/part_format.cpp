@@ -1,20 +1,22 @@
 // Part file, little-endian. Rows of one table, sorted by (advertiser_id, ad_id,
-// bucket), in blocks; an ad with many rows has blocks of its own.
+// automated, bucket), in blocks; a key with many rows has blocks of its own.
 //
 //   header      16 bytes
 //   counts      the counts region of every block, one after the other (block.cpp)
 //   estimates   likewise
 //   countries   likewise
 //   visitors    likewise
-//   dictionary  the (advertiser_id, ad_id) pairs (key_dictionary.cpp), then the
-//               order of countries (countries.cpp)
+//   dictionary  the (advertiser_id, ad_id, automated) keys (key_dictionary.cpp), then
+//               the order of countries (countries.cpp)
 //   directory   an entry per block, below
 //   footer      128 bytes
 //
-// Header: 0 "clkmpart" | 8 u32 version, 1 | 12 u32 0.
+// Version: 1, or 2 if any row is of machines' clicks; only the dictionary differs.
+//
+// Header: 0 "clkmpart" | 8 u32 version | 12 u32 0.
 //
 // Footer:
-//   0    u32    version, 1
+//   0    u32    version
 //   4    u32    table: 0 minute, 1 hour, 2 day
 //   8    u64    rows
 //   16   u64    blocks
@@ -55,7 +57,7 @@
 namespace clickmill::store {
 namespace {
 
-constexpr FileFormat kFormat{"part", "clkmpart", 1};
+constexpr FileFormat kFormat{"part", "clkmpart", kVersionWithAutomated, kVersion};
 constexpr size_t kDirectoryGroup = 256;
 constexpr unsigned kChecksumBits = 32;
 
@@ -149,15 +151,18 @@ bool decode_group(BitReader& in, const Footer& footer, size_t size, Bounds& boun
 
 }  // namespace
 
-std::string encode_header() {
-  std::string out = begin_file_header(kFormat);
+std::string encode_header(uint32_t version) {
+  FileFormat format = kFormat;
+  format.version = version;
+  std::string out = begin_file_header(format);
   ByteWriter(out).u32(0);
   return out;
 }
 
-std::string check_header(std::string_view bytes) {
+std::string check_header(std::string_view bytes, uint32_t& version) {
   auto header = read_unchecked_file_header(kFormat, bytes);
   if (!header) return header.error().message();
+  version = header->version;
   const uint32_t zero = header->fields.u32();
   return zero == 0 && header->fields.done() ? "" : "header damaged";
 }
@@ -165,7 +170,7 @@ std::string check_header(std::string_view bytes) {
 std::string encode_footer(const Footer& footer) {
   std::string out;
   ByteWriter writer(out);
-  writer.u32(kFormat.version);
+  writer.u32(footer.version);
   writer.u32(static_cast<uint32_t>(footer.table));
   writer.u64(footer.rows);
   writer.u64(footer.blocks);
@@ -191,7 +196,7 @@ uint64_t footer_checksum(std::string_view bytes) {
 std::string decode_footer(std::string_view bytes, uint64_t file_bytes, Footer& footer) {
   if (bytes.size() != kFooterBytes) return "no footer: too short";
   ByteCursor cursor(bytes);
-  const uint32_t version = cursor.u32();
+  footer.version = cursor.u32();
   const uint32_t table = cursor.u32();
   footer.rows = cursor.u64();
   footer.blocks = cursor.u64();
@@ -206,7 +211,8 @@ std::string decode_footer(std::string_view bytes, uint64_t file_bytes, Footer& f
   const uint64_t zero = cursor.u64();
   if (cursor.raw(kFormat.magic.size()) != kFormat.magic) return "no footer: torn or not a part";
   if (!before_checksum(bytes)) return "footer: checksum";
-  if (version != kFormat.version) return "footer: version " + std::to_string(version);
+  if (footer.version < kVersion || footer.version > kVersionWithAutomated)
+    return "footer: version " + std::to_string(footer.version);
   if (table >= kTables || zero != 0) return "footer: no such table";
   footer.table = static_cast<Table>(table);
   if (whole != file_bytes) {

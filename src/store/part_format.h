@@ -9,6 +9,11 @@
 
 namespace clickmill::store {
 
+inline constexpr uint32_t kVersion = 1;
+/// Of parts that hold rows of machines' clicks. Those without are of version 1, which older
+/// programs read.
+inline constexpr uint32_t kVersionWithAutomated = 2;
+
 /// A piece of a part file with its checksum.
 struct Piece {
   uint64_t position = 0;
@@ -17,6 +22,7 @@ struct Piece {
 };
 /// What stands at the end of a part file. Format: top of part_format.cpp.
 struct Footer {
+  uint32_t version = kVersion;
   Table table = Table::minute;
   uint64_t rows = 0;
   uint64_t blocks = 0;
@@ -30,9 +36,9 @@ struct Footer {
 inline constexpr size_t kHeaderBytes = 16;
 inline constexpr size_t kFooterBytes = 128;
 
-std::string encode_header();
-/// The error's text, or empty for a header this program reads.
-std::string check_header(std::string_view bytes);
+std::string encode_header(uint32_t version);
+/// The error's text, or empty for a header this program reads, and its version.
+std::string check_header(std::string_view bytes, uint32_t& version);
 
 /// Gives kFooterBytes; the last eight are the checksum, which PartMeta repeats.
 std::string encode_footer(const Footer& footer);

@@ -13,8 +13,8 @@ namespace {
 // A block is a unit of reading and of skipping: an ad's hour in minutes should
 // cost one block, and its entry of some 40 bytes should cost little per row.
 constexpr size_t kBlockRows = 128;
-// An ad with this many rows begins a block of its own, so that its sums in the
-// directory are of it alone.
+// A key with this many rows begins a block of its own, so that its sums in the
+// directory are of it alone: of people or of machines too.
 constexpr size_t kOwnBlockRows = 64;
 
 Error row_invalid(size_t index, const char* what) {
@@ -93,11 +93,13 @@ Status PartWriter::add(std::span<const Row> rows) {
   keys.reserve(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     const bool again = i > 0 && rows[i].ad_id == rows[i - 1].ad_id &&
-                       rows[i].advertiser_id == rows[i - 1].advertiser_id;
+                       rows[i].advertiser_id == rows[i - 1].advertiser_id &&
+                       rows[i].automated == rows[i - 1].automated;
     if (!again) ++next_key_;
     const uint32_t key = next_key_ - 1;
     if (key >= keys_.size() || keys_.ad_id(key) != rows[i].ad_id ||
-        keys_.advertiser_id(key) != rows[i].advertiser_id)
+        keys_.advertiser_id(key) != rows[i].advertiser_id ||
+        keys_.automated(key) != rows[i].automated)
       return row_invalid(footer_rows_ + i, "not the next of the keys");
     keys.push_back(key);
   }
@@ -111,6 +113,7 @@ Status PartWriter::add(std::span<const Row> rows) {
   footer_rows_ += rows.size();
   last_.advertiser_id = rows.back().advertiser_id;
   last_.ad_id = rows.back().ad_id;
+  last_.automated = rows.back().automated;
   last_.bucket_ms = rows.back().bucket_ms;
   return {};
 }
@@ -129,6 +132,7 @@ Result<PartMeta> PartWriter::write(FileSystem& files, const std::string& directo
 Result<PartMeta> PartWriter::write_file(FileSystem& files, const std::string& path,
                                         const std::string& name) {
   Footer footer;
+  if (keys_.any_automated()) footer.version = kVersionWithAutomated;
   footer.table = table_;
   footer.rows = footer_rows_;
   footer.blocks = blocks_.size();
@@ -144,7 +148,7 @@ Result<PartMeta> PartWriter::write_file(FileSystem& files, const std::string& pa
   encode_directory(blocks_, footer.min_bucket, directory);
   auto file = TRY(files.open(path, FileSystem::Open::truncate));
   Appender out(*file);
-  TRY(out.append(encode_header()));
+  TRY(out.append(encode_header(footer.version)));
   for (size_t i = 0; i < kRegions; ++i) {
     footer.sections[i] = sections_[i].size();
     TRY(out.append(sections_[i]));

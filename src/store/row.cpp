@@ -1,5 +1,5 @@
 // Row, as the state store keeps it (varint: LEB128; bytes: varint length, then the bytes):
-//   u8       version, 1; a higher one is refused
+//   u8       version: 1, or 2 for clicks of machines; a higher one is refused
 //   bytes    advertiser_id
 //   bytes    ad_id
 //   svarint  bucket_ms
@@ -16,8 +16,12 @@ namespace clickmill::store {
 namespace {
 
 constexpr uint8_t kRowVersion = 1;
+// The same bytes. A program that knows no such rows must not take them for a person's.
+constexpr uint8_t kAutomatedRowVersion = 2;
 
-auto key_of(const Row& row) { return std::tie(row.advertiser_id, row.ad_id, row.bucket_ms); }
+auto key_of(const Row& row) {
+  return std::tie(row.advertiser_id, row.ad_id, row.automated, row.bucket_ms);
+}
 
 using CountryCount = std::pair<click::Country, uint64_t>;
 
@@ -96,7 +100,7 @@ bool holds_nothing(const Row& row) { return row.counts == Counts{} && row.visito
 
 void encode_row(const Row& row, std::string& out) {
   ByteWriter writer(out);
-  writer.u8(kRowVersion);
+  writer.u8(row.automated ? kAutomatedRowVersion : kRowVersion);
   writer.bytes(row.advertiser_id);
   writer.bytes(row.ad_id);
   writer.svarint(row.bucket_ms);
@@ -113,11 +117,13 @@ void encode_row(const Row& row, std::string& out) {
 Result<Row> decode_row(ByteCursor& cursor) {
   const uint8_t version = cursor.u8();
   if (!cursor.ok()) return row_error(cursor, "no bytes");
-  if (version != kRowVersion) {
+  if (version != kRowVersion && version != kAutomatedRowVersion) {
     return Error(Errc::corrupt, "row: version " + std::to_string(version) +
-                                    ", this program reads " + std::to_string(kRowVersion));
+                                    ", this program reads up to " +
+                                    std::to_string(kAutomatedRowVersion));
   }
   Row row;
+  row.automated = version == kAutomatedRowVersion;
   row.advertiser_id = cursor.bytes();
   row.ad_id = cursor.bytes();
   row.bucket_ms = cursor.svarint();

@@ -36,12 +36,13 @@ struct Counts {
 struct Row {
   std::string advertiser_id;
   std::string ad_id;
-  int64_t bucket_ms = 0;  ///< start of the bucket, ms since 1970
+  bool automated = false;  ///< clicks of machines, which have rows of their own
+  int64_t bucket_ms = 0;   ///< start of the bucket, ms since 1970
   Counts counts;
   sketch::Hll visitors;
   void merge(const Row& other);
 };
-/// Key order in parts: (advertiser_id, ad_id, bucket).
+/// Key order in parts: (advertiser_id, ad_id, automated, bucket).
 bool key_less(const Row& a, const Row& b);
 bool same_key(const Row& a, const Row& b);
 /// No click, no visitor: as if it were not there.

@@ -11,12 +11,19 @@
 
 namespace clickmill::store {
 
+/// Whose clicks: everybody's, people's alone, or machines' alone.
+enum class Automated : uint8_t { include, exclude, only };
+constexpr bool takes(Automated wanted, bool automated) {
+  return wanted == Automated::include || (wanted == Automated::only) == automated;
+}
+
 /// Which rows, and which columns of them, a scan wants.
 struct Scan {
   std::string_view ad_id;          ///< empty: every ad
   std::string_view advertiser_id;  ///< empty: every advertiser
   int64_t from_ms = 0;             ///< buckets that start in [from, to)
   int64_t to_ms = 0;
+  Automated automated = Automated::include;
   bool countries = false;
   bool visitors = false;
   bool estimates = false;  ///< unique_estimate; implied by visitors
@@ -30,6 +37,7 @@ struct Scan {
 struct PartKey {
   std::string_view advertiser_id;
   std::string_view ad_id;
+  bool automated = false;
   friend auto operator<=>(const PartKey&, const PartKey&) = default;
 };
 /// A row as a scan shows it: borrowed, valid during the call only. Columns not
@@ -37,6 +45,7 @@ struct PartKey {
 struct RowView {
   std::string_view advertiser_id;
   std::string_view ad_id;
+  bool automated = false;
   int64_t bucket_ms = 0;
   uint64_t clicks = 0;
   std::array<uint64_t, click::kDevices> devices{};
@@ -53,6 +62,7 @@ struct AdSum {
   uint64_t rows = 0;
   uint64_t clicks = 0;
   std::array<uint64_t, click::kDevices> devices{};
+  bool automated = false;
 };
 using VisitSum = std::function<void(const AdSum&)>;
 using Visit = std::function<void(const RowView&)>;

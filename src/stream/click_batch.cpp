@@ -73,6 +73,7 @@ Status ClickBatch::decode(const log::Entry& entry, uint64_t seed) {
     click.counting.ad_hash = MinuteRows::hash_of(record.ad_id);
     click.counting.device = static_cast<click::Device>(record.shape & click::kShapeDeviceBits);
     click.counting.country = record.country;
+    click.counting.automated = (record.flags & click::kAutomated) != 0;
     click.counting.visitor = visitor_of_record(record, seed);
     identities_[i] = {identity_of_record(record, seed), click.received_ms};
   }

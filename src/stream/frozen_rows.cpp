@@ -11,6 +11,7 @@ namespace {
 struct AdKey {
   std::string_view ad_id;
   std::string_view advertiser_id;
+  bool automated;
   friend bool operator==(const AdKey&, const AdKey&) = default;
 };
 struct HashKey {
@@ -34,12 +35,12 @@ void FrozenRows::order() const {
   ad_of.reserve(size_);
   for (const auto& [minute_ms, minute] : minutes_) {
     for (size_t i = 0; i < minute.size(); ++i) {
-      const AdKey key{minute[i].ad_id(), minute[i].advertiser_id()};
+      const AdKey key{minute[i].ad_id(), minute[i].advertiser_id(), minute[i].automated};
       const auto [at, added] = numbers.emplace(key, static_cast<uint32_t>(ads_.size()));
       if (added) {
         ads_.emplace_back();
-        std::tie(ads_.back().ad_id, ads_.back().advertiser_id) =
-            std::tie(key.ad_id, key.advertiser_id);
+        std::tie(ads_.back().ad_id, ads_.back().advertiser_id, ads_.back().automated) =
+            std::tie(key.ad_id, key.advertiser_id, key.automated);
       }
       ad_of.push_back(at->second);
       ++ads_[at->second].end;
@@ -48,8 +49,8 @@ void FrozenRows::order() const {
   std::vector<uint32_t> sorted(ads_.size());
   std::iota(sorted.begin(), sorted.end(), 0);
   std::sort(sorted.begin(), sorted.end(), [this](uint32_t a, uint32_t b) {
-    return std::tie(ads_[a].advertiser_id, ads_[a].ad_id) <
-           std::tie(ads_[b].advertiser_id, ads_[b].ad_id);
+    return std::tie(ads_[a].advertiser_id, ads_[a].ad_id, ads_[a].automated) <
+           std::tie(ads_[b].advertiser_id, ads_[b].ad_id, ads_[b].automated);
   });
   size_t begin = 0;
   for (const uint32_t number : sorted) {
@@ -91,6 +92,7 @@ void FrozenRows::each_ad(const store::Scan& scan, const Show& show) const {
         by_ad_id_.begin(), by_ad_id_.end(), scan.ad_id,
         [this](uint32_t number, std::string_view ad_id) { return ads_[number].ad_id < ad_id; });
     for (; at != by_ad_id_.end() && ads_[*at].ad_id == scan.ad_id; ++at) {
+      if (!store::takes(scan.automated, ads_[*at].automated)) continue;
       if (scan.advertiser_id.empty() || ads_[*at].advertiser_id == scan.advertiser_id)
         show(ads_[*at]);
     }
@@ -103,7 +105,7 @@ void FrozenRows::each_ad(const store::Scan& scan, const Show& show) const {
   }
   for (; at != ads_.end(); ++at) {
     if (!scan.advertiser_id.empty() && at->advertiser_id != scan.advertiser_id) return;
-    show(*at);
+    if (store::takes(scan.automated, at->automated)) show(*at);
   }
 }
 
@@ -130,6 +132,7 @@ void FrozenRows::scan_minutes(const Ad& ad, const store::Scan& scan, const Visit
   store::RowView view;
   view.advertiser_id = ad.advertiser_id;
   view.ad_id = ad.ad_id;
+  view.automated = ad.automated;
   std::vector<std::pair<click::Country, uint64_t>> countries;
   for (size_t i = first_at(ad, scan.from_ms); i < ad.end && rows_at_[i].minute_ms < scan.to_ms;
        ++i) {
@@ -160,6 +163,7 @@ void FrozenRows::scan_longer(Ad& ad, store::Table table, const store::Scan& scan
   store::RowView view;
   view.advertiser_id = ad.advertiser_id;
   view.ad_id = ad.ad_id;
+  view.automated = ad.automated;
   for (size_t i = 0; i < longer.rows.size(); ++i) {
     const store::Row& row = longer.rows[i];
     if (!in(scan, row.bucket_ms)) continue;
@@ -213,6 +217,7 @@ void FrozenRows::sum(const store::Scan& scan, const store::VisitSum& visit) cons
     store::AdSum sum;
     sum.advertiser_id = ad.advertiser_id;
     sum.ad_id = ad.ad_id;
+    sum.automated = ad.automated;
     sum.rows = end - begin;
     for (size_t d = 0; d < click::kDevices; ++d) {
       sum.devices[d] = sums_[end][d] - sums_[begin][d];

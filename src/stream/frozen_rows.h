@@ -43,6 +43,7 @@ class FrozenRows final : public store::MemoryRows {
   struct Ad {
     std::string_view advertiser_id;
     std::string_view ad_id;
+    bool automated = false;
     size_t begin = 0;  ///< of rows_at_, in order of time
     size_t end = 0;
     std::array<LongRows, 2> longer;
@@ -64,7 +65,7 @@ class FrozenRows final : public store::MemoryRows {
   // Written once, by order():
   mutable std::vector<RowAt> rows_at_;
   mutable std::vector<Devices> sums_;  ///< of all rows_at_ before, by place
-  mutable std::vector<Ad> ads_;        ///< by (advertiser, ad)
+  mutable std::vector<Ad> ads_;        ///< by (advertiser, ad, automated)
   mutable std::vector<uint32_t> by_ad_id_;
   mutable std::mutex mutex_;  ///< guards what ads have of longer tables
 };

@@ -19,12 +19,13 @@ constexpr uint64_t kRowBytes = 192;
 
 std::string Head::key_of(const store::Row& row) const {
   std::string key;
-  key.reserve(13 + row.ad_id.size() + row.advertiser_id.size());
+  key.reserve(14 + row.ad_id.size() + row.advertiser_id.size());
   append_key_u32(key, slot_.value());
   append_key_u64(key, static_cast<uint64_t>(row.bucket_ms));
   key.append(row.ad_id);
   key.push_back('\0');
   key.append(row.advertiser_id);
+  if (row.automated) key.push_back('\0');
   return key;
 }
 
@@ -42,8 +43,8 @@ Status Head::load(state::Store& store) {
       return false;
     }
     MinuteRows& minute = rows_of(row->bucket_ms);
-    const size_t number =
-        minute.find_or_add(MinuteRows::hash_of(row->ad_id), row->ad_id, row->advertiser_id);
+    const size_t number = minute.find_or_add(MinuteRows::hash_of(row->ad_id), row->ad_id,
+                                             row->advertiser_id, row->automated);
     MinuteRows::Row& slot = minute[number];
     slot.devices = row->counts.devices;
     for (const auto& [country, clicks] : row->counts.countries) slot.countries.add(country, clicks);
@@ -69,7 +70,8 @@ void Head::prefetch(const Click& click) const {
 void Head::add(const Click& click) {
   MinuteRows& minute = rows_of(floor_to(click.timestamp_ms.value(), kMinuteMs));
   const size_t before = minute.size();
-  const size_t number = minute.find_or_add(click.ad_hash, click.ad_id, click.advertiser_id);
+  const size_t number =
+      minute.find_or_add(click.ad_hash, click.ad_id, click.advertiser_id, click.automated);
   rows_ += minute.size() - before;
   MinuteRows::Row& row = minute[number];
   ++row.devices[static_cast<size_t>(click.device)];
@@ -95,6 +97,7 @@ std::vector<store::Row> Head::matching(const store::Scan& scan) const {
     const bool inside = minute_ms >= scan.from_ms && minute_ms < scan.to_ms;
     const auto take = [&, ms = minute_ms](const MinuteRows::Row& row) {
       if (!scan.advertiser_id.empty() && row.advertiser_id() != scan.advertiser_id) return;
+      if (!store::takes(scan.automated, row.automated)) return;
       out.push_back(row.copy(ms, inside && scan.countries, inside && scan.visitors));
     };
     if (scan.ad_id.empty()) {
@@ -116,8 +119,9 @@ std::vector<store::Row> Head::folded(const store::Scan& scan) const {
     for (size_t i = 0; i < minute.size(); ++i) {
       const MinuteRows::Row& row = minute[i];
       if (!scan.advertiser_id.empty() && row.advertiser_id() != scan.advertiser_id) continue;
-      const size_t place =
-          places.find_or_add(MinuteRows::hash_of(row.ad_id()), row.ad_id(), row.advertiser_id());
+      if (!store::takes(scan.automated, row.automated)) continue;
+      const size_t place = places.find_or_add(MinuteRows::hash_of(row.ad_id()), row.ad_id(),
+                                              row.advertiser_id(), row.automated);
       if (place == out.size()) {
         out.push_back(row.copy(minute_ms, scan.countries, false));
         continue;
@@ -182,6 +186,7 @@ std::vector<store::Row> sorted_rows(const Head::Frozen& frozen) {
       return order < 0;
     }
     if (const int order = a.row->ad_id().compare(b.row->ad_id()); order != 0) return order < 0;
+    if (a.row->automated != b.row->automated) return b.row->automated;
     return a.minute_ms < b.minute_ms;
   });
   std::vector<store::Row> rows;

@@ -24,8 +24,8 @@ namespace clickmill::stream {
 /// stands in a part simply starts a new row here: rows of one key are summed.
 ///
 /// Durable in the state store's rows space, key = slot | minute | ad_id NUL
-/// advertiser_id, as of the last checkpoint. Rows on their way to a part are frozen:
-/// still read here, written by nobody, until the checkpoint that names the part is
+/// advertiser_id (NUL, of machines), as of the last checkpoint. Rows on their way to a part are
+/// frozen: still read here, written by nobody, until the checkpoint that names the part is
 /// committed. Thread: worker; frozen rows any.
 class Head {
  public:
@@ -44,6 +44,7 @@ class Head {
     uint64_t ad_hash = 0;  ///< MinuteRows::hash_of(ad_id)
     click::Device device = click::Device::other;
     click::Country country = click::kUnknownCountry;
+    bool automated = false;
     click::Visitor visitor;
   };
   void add(const Click& click);

@@ -19,6 +19,7 @@ store::Row MinuteRows::Row::copy(int64_t minute_ms, bool with_countries, bool wi
   store::Row row;
   row.ad_id = ad_id();
   row.advertiser_id = advertiser_id();
+  row.automated = automated;
   row.bucket_ms = minute_ms;
   for (size_t i = 0; i < devices.size(); ++i) row.counts.clicks += devices[i];
   row.counts.devices = devices;
@@ -36,7 +37,7 @@ void MinuteRows::prefetch(uint64_t ad_hash) const {
 }
 
 size_t MinuteRows::find_or_add(uint64_t ad_hash, std::string_view ad_id,
-                               std::string_view advertiser_id) {
+                               std::string_view advertiser_id, bool automated) {
   const auto tag = static_cast<uint32_t>(ad_hash);
   if (slots_.empty()) slots_.resize(kSlotsLeast);
   for (size_t at = start_of(ad_hash);; at = (at + 1) & (slots_.size() - 1)) {
@@ -44,7 +45,10 @@ size_t MinuteRows::find_or_add(uint64_t ad_hash, std::string_view ad_id,
     if (slot.row == 0) break;
     if (slot.tag != tag) continue;
     const Row& row = rows_[slot.row - 1];
-    if (row.ad_id() == ad_id && row.advertiser_id() == advertiser_id) return slot.row - 1;
+    if (row.automated == automated && row.ad_id() == ad_id &&
+        row.advertiser_id() == advertiser_id) {
+      return slot.row - 1;
+    }
   }
   if ((rows_.size() + 1) * 4 > slots_.size() * 3) grow();
   CM_ASSERT(ad_id.size() <= UINT16_MAX && advertiser_id.size() <= UINT16_MAX);
@@ -52,6 +56,7 @@ size_t MinuteRows::find_or_add(uint64_t ad_hash, std::string_view ad_id,
   row.texts = keep(ad_id, advertiser_id);
   row.ad_bytes = static_cast<uint16_t>(ad_id.size());
   row.advertiser_bytes = static_cast<uint16_t>(advertiser_id.size());
+  row.automated = automated;
   place(ad_hash, rows_.size() - 1);
   return rows_.size() - 1;
 }

@@ -13,7 +13,7 @@
 
 namespace clickmill::stream {
 
-/// The open rows of one minute, one per (ad, advertiser), found by the ad's hash
+/// The open rows of one minute, one per (ad, advertiser, automated), found by the ad's hash
 /// in an open-addressing index. Rows keep their number until the whole minute
 /// goes, references only until the next row is added. Thread: worker.
 class MinuteRows {
@@ -23,6 +23,7 @@ class MinuteRows {
     uint16_t ad_bytes = 0;
     uint16_t advertiser_bytes = 0;
     bool dirty = false;  // changed since the last checkpoint
+    bool automated = false;
     std::array<uint64_t, click::kDevices> devices{};
     CountryTally countries;
     sketch::Hll visitors;
@@ -36,9 +37,10 @@ class MinuteRows {
   /// The hash by which all below find an ad.
   static uint64_t hash_of(std::string_view ad_id);
   /// Number of the ad's row, which is made if it isn't there.
-  size_t find_or_add(uint64_t ad_hash, std::string_view ad_id, std::string_view advertiser_id);
+  size_t find_or_add(uint64_t ad_hash, std::string_view ad_id, std::string_view advertiser_id,
+                     bool automated);
   void prefetch(uint64_t ad_hash) const;
-  /// Shows an ad's rows: of several advertisers if it moved.
+  /// Shows an ad's rows: of people and machines, of several advertisers if it moved.
   template <typename Show>
   void each(uint64_t ad_hash, std::string_view ad_id, const Show& show) const {
     if (slots_.empty()) return;

@@ -66,6 +66,7 @@ store::Scan scan_of(const store::Row& key, int64_t length_ms) {
   scan.advertiser_id = key.advertiser_id;
   scan.from_ms = key.bucket_ms;
   scan.to_ms = key.bucket_ms + length_ms;
+  scan.automated = key.automated ? store::Automated::only : store::Automated::exclude;
   scan.countries = true;
   scan.visitors = true;
   return scan;
@@ -78,6 +79,7 @@ Result<store::Row> sum_of(const store::PartList& parts, const store::Row& key, i
   store::Row sum;
   sum.advertiser_id = key.advertiser_id;
   sum.ad_id = key.ad_id;
+  sum.automated = key.automated;
   sum.bucket_ms = key.bucket_ms;
   for (const store::Row& row : rows) sum.merge(row);
   return sum;
@@ -85,11 +87,11 @@ Result<store::Row> sum_of(const store::PartList& parts, const store::Row& key, i
 
 std::vector<store::Row> roll_up(const std::vector<store::Row>& rows, store::Table table) {
   std::vector<store::Row> out;
-  // Rows come sorted by (advertiser, ad, time), so longer buckets are runs.
+  // Rows come sorted by (advertiser, ad, automated, time), so longer buckets are runs.
   for (const store::Row& row : rows) {
     const int64_t bucket = floor_to(row.bucket_ms, store::bucket_ms(table));
     if (!out.empty() && out.back().bucket_ms == bucket && out.back().ad_id == row.ad_id &&
-        out.back().advertiser_id == row.advertiser_id) {
+        out.back().automated == row.automated && out.back().advertiser_id == row.advertiser_id) {
       out.back().merge(row);
       continue;
     }

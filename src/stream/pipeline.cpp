@@ -154,7 +154,8 @@ Status Pipeline::apply_clicks(const log::Entry& entry) {
 
 void Pipeline::count(const click::ClickView& click) {
   head_.add({click.timestamp_ms, click.ad_id, click.advertiser_id, MinuteRows::hash_of(click.ad_id),
-             click.device, click.country, click::visitor_of(click, options_.seed)});
+             click.device, click.country, (click.flags & click::kAutomated) != 0,
+             click::visitor_of(click, options_.seed)});
 }
 
 /// Counts what was accepted in the minute of its own timestamp, which may be

@@ -234,7 +234,7 @@ class IdentityShare {
   uint64_t shares() const { return shares_; }
   uint64_t clicks() const { return clicks_; }
   bool accepted_earlier() const { return accepted_earlier_; }
-  using Key = std::tuple<std::string, std::string, int64_t>;  ///< as store::key_less orders
+  using Key = std::tuple<std::string, std::string, bool, int64_t>;  ///< as store::key_less orders
   std::map<Key, store::Row>&& take_rows() { return std::move(rows_); }
 
  private:
@@ -336,7 +336,9 @@ class IdentityShare {
 
   Status add(const click::ClickView& click) {
     const int64_t minute = minute_of(click);
-    store::Row& row = rows_[{std::string(click.advertiser_id), std::string(click.ad_id), minute}];
+    const bool automated = (click.flags & click::kAutomated) != 0;
+    store::Row& row =
+        rows_[{std::string(click.advertiser_id), std::string(click.ad_id), automated, minute}];
     row.counts.add(click.device, click.country);
     const auto visitor = click::visitor_of(click, options_.seed);
     if (visitor.known) row.visitors.add(visitor.hash);
@@ -432,7 +434,7 @@ Result<Recounted> recount(const RecountOptions& options, const ReadLog& read) {
     for (auto& [key, row] : share.take_rows()) rows[key].merge(row);
   }
   for (auto& [key, row] : rows) {
-    std::tie(row.advertiser_id, row.ad_id, row.bucket_ms) = key;
+    std::tie(row.advertiser_id, row.ad_id, row.automated, row.bucket_ms) = key;
     out.rows.push_back(std::move(row));
   }
   out.judged_from_ms = start.judged_from_ms(dedup_hours, clock_ahead_ms);
@@ -449,7 +451,7 @@ std::vector<Difference> differences(const std::vector<store::Row>& stored,
     const store::Row& right = b != nullptr ? *b : kNone;
     if ((store::holds_nothing(left) && store::holds_nothing(right)) || same_values(left, right))
       return;
-    out.push_back({key.advertiser_id, key.ad_id, key.bucket_ms, left, right});
+    out.push_back({key.advertiser_id, key.ad_id, key.automated, key.bucket_ms, left, right});
   };
   auto a = stored.begin();
   auto b = recounted.begin();
@@ -483,8 +485,8 @@ std::string to_text(const Difference& difference) {
                         difference.stored.visitors.estimate(),
                         difference.recounted.visitors.estimate());
   }
-  return fmt::format("{} {} {}: {}", difference.ad_id, format_time_ms(difference.minute_ms),
-                     difference.advertiser_id, what);
+  return fmt::format("{} {} {}{}: {}", difference.ad_id, format_time_ms(difference.minute_ms),
+                     difference.advertiser_id, difference.automated ? " (automated)" : "", what);
 }
 
 }  // namespace clickmill::stream

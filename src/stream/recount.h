@@ -54,6 +54,7 @@ Result<Recounted> recount(const RecountOptions& options, const ReadLog& read);
 struct Difference {
   std::string advertiser_id;
   std::string ad_id;
+  bool automated = false;
   int64_t minute_ms = 0;
   store::Row stored;     ///< no counts: there is no row
   store::Row recounted;  ///< no counts: there should be none
@@ -62,7 +63,8 @@ struct Difference {
 /// visitor count as absent.
 std::vector<Difference> differences(const std::vector<store::Row>& stored,
                                     const std::vector<store::Row>& recounted);
-/// "ad_1 2026-06-24T10:00:00Z adv_1: clicks stored 5, recounted 6; …", naming what differs.
+/// "ad_1 2026-06-24T10:00:00Z adv_1: clicks stored 5, recounted 6; …", naming what differs;
+/// of machines' clicks "… adv_1 (automated): …".
 std::string to_text(const Difference& difference);
 
 }  // namespace clickmill::stream

@@ -224,7 +224,7 @@ def compare_top(node, clicks, begin_ms, end_ms):
                             (3, {"device_type": "mobile"}, [c for c in clicks if c.device_type == "mobile"])):
         counts = Counter((click.ad_id, click.advertiser_id) for click in chosen)
         order = sorted(counts.items(), key=lambda item: (-item[1], item[0][0]))[:n]
-        want = [{"ad_id": ad_id, "advertiser_id": advertiser_id, "click_count": count}
+        want = [{"ad_id": ad_id, "advertiser_id": advertiser_id, "click_count": count, "automated_clicks": 0}
                 for (ad_id, advertiser_id), count in order]
         result = node.metrics_top(n=n, from_=begin_ms, to=end_ms, **more)
         check_equal(f"top {n} {more}", result["data"], want)

@@ -91,7 +91,7 @@ def test_review_decides_each(context):
     for click in (late, ahead, unknown):
         row = rows[click["click_id"]]
         check_equal("fields", {name: row[name] for name in click}, click)
-        check_equal("user_agent", row["user_agent"], "curl/8")
+        check_equal("user_agent", (row["user_agent"], row["automated"]), ("curl/8", True))
         check(row["received_ms"] >= now, f"received_ms: {row}")
     check_equal("advertiser of the known and the unknown", [rows[name]["advertiser_id"] for name in ("was-late", "unknown")],
                 ["adv_1", ""])
@@ -104,6 +104,7 @@ def test_review_decides_each(context):
     check_equal("accept late", decide(node, rows["was-late"]["id"], "accept").status, 200)
     total = counted(node, "shoes", breakdown="country")
     check_equal("counted", (total["click_count"], total["unique_users"], total["country"]), (1, 1, {"DE": 1}))
+    check_equal("as a machine's", total["automated_clicks"], 1)
     minutes = node.metrics_clicks(ad_id="shoes", from_=now - 3 * HOUR_MS, to=now, fill="none")["data"]
     check_equal("its own minute", [(row["window_start"], row["click_count"], row["complete"]) for row in minutes],
                 [(iso(late["timestamp_ms"] // MINUTE_MS * MINUTE_MS), 1, True)])

@@ -106,7 +106,8 @@ def test_every_advertiser(context):
 
     wait_until("10 clicks", lambda: asked("k-ops").json()["total"]["click_count"] == 10)
     answer = asked("k-ops").json()
-    check_equal("of all", (answer["advertiser_id"], answer["total"]), ("*", {"click_count": 10, "unique_users": 5}))
+    check_equal("of all", (answer["advertiser_id"], answer["total"]),
+                ("*", {"click_count": 10, "unique_users": 5, "automated_clicks": 0}))
     own, named = asked("k-adv").json(), asked("k-adv", "advertiser_id=adv_1").json()
     for each in (own, named):
         del each["as_of"]

@@ -118,7 +118,20 @@ TEST_CASE("embed: without a port, a click is recorded once, counted, and there a
     CHECK(node.counts(query).total.clicks == 1);
     CHECK_FALSE(node.counts(query).total.unique_users);
 
+    Click preview = click_on("ad_1");
+    preview.user_agent = "Twitterbot/1.0";
+    node.record(preview).fate.get();
+    Click known = click_on("ad_1");
+    known.automated = true;
+    node.record(known).fate.get();
+    CHECK(wait_for(node, around_now("ad_1"), 4).total.automated_clicks == 2);
+    CountsQuery people = around_now("ad_1");
+    people.automated = Automated::exclude;
+    CHECK(node.counts(people).total.clicks == 2);
+    CHECK(node.counts(people).total.unique_users == 2);
+
     TopQuery top;
+    top.automated = Automated::exclude;
     top.from_ms = query.from_ms;
     top.to_ms = query.to_ms;
     const Top ads = node.top(top);
@@ -126,15 +139,17 @@ TEST_CASE("embed: without a port, a click is recorded once, counted, and there a
     CHECK(ads.ads[0].ad_id == "ad_1");
     CHECK(ads.ads[0].clicks == 2);
     CHECK(ads.total_clicks == 2);
+    CHECK(ads.ads[0].automated_clicks == 2);
+    CHECK(ads.total_automated_clicks == 2);
     CHECK(node.not_ready().empty());
   }
   Node again(config_in(directory));
   CHECK(again.find_ad("ad_1")->redirect_url == kAd.redirect_url);
-  wait_for(again, around_now("ad_1"), 2);
+  wait_for(again, around_now("ad_1"), 4);
   CHECK(again.remove_ad("ad_1"));
   CHECK_FALSE(again.remove_ad("ad_1"));
   CHECK_FALSE(again.find_ad("ad_1"));
-  CHECK(again.counts(around_now("ad_1")).total.clicks == 2);
+  CHECK(again.counts(around_now("ad_1")).total.clicks == 4);
 }
 
 TEST_CASE("embed: a node that opens no port needs none, and may stand beside another", "[engine]") {

@@ -37,7 +37,8 @@ class MemoryPart final : public store::Part {
   Status sum(const store::Scan& scan, const store::VisitSum& visit) const override {
     for (const store::Row& row : rows_) {
       if (!wanted(scan, row)) continue;
-      visit({row.advertiser_id, row.ad_id, 1, row.counts.clicks, row.counts.devices});
+      visit(
+          {row.advertiser_id, row.ad_id, 1, row.counts.clicks, row.counts.devices, row.automated});
     }
     return {};
   }
@@ -46,13 +47,15 @@ class MemoryPart final : public store::Part {
   static bool wanted(const store::Scan& scan, const store::Row& row) {
     return (scan.ad_id.empty() || scan.ad_id == row.ad_id) &&
            (scan.advertiser_id.empty() || scan.advertiser_id == row.advertiser_id) &&
-           row.bucket_ms >= scan.from_ms && row.bucket_ms < scan.to_ms;
+           store::takes(scan.automated, row.automated) && row.bucket_ms >= scan.from_ms &&
+           row.bucket_ms < scan.to_ms;
   }
   store::RowView view(const store::Scan& scan, size_t i) const {
     const store::Row& row = rows_[i];
     store::RowView view;
     view.advertiser_id = row.advertiser_id;
     view.ad_id = row.ad_id;
+    view.automated = row.automated;
     view.bucket_ms = row.bucket_ms;
     view.clicks = row.counts.clicks;
     view.devices = row.counts.devices;
@@ -77,12 +80,14 @@ struct FlatClick {
   click::Device device = click::Device::other;
   click::Country country = click::kUnknownCountry;
   uint64_t visitor = 0;
+  bool automated = false;
 };
 
 inline store::Row row_of(const FlatClick& click, store::Table table) {
   store::Row row;
   row.advertiser_id = click.advertiser_id;
   row.ad_id = click.ad_id;
+  row.automated = click.automated;
   row.bucket_ms = floor_to(click.at_ms, store::bucket_ms(table));
   row.counts.add(click.device, click.country);
   row.visitors.add(click.visitor);

@@ -17,6 +17,7 @@ ClicksAnswer answer() {
   first.start_ms = *parse_time_ms("2026-06-24T10:00:00Z");
   first.clicks = 72;
   first.unique_users = 61;
+  first.automated = 5;
   first.complete = true;
   first.devices = {44, 22, 6, 0};
   first.countries = {{click::country_of('U', 'S'), 40}, {click::country_of('D', 'E'), 32}};
@@ -37,10 +38,12 @@ TEST_CASE("render: a clicks answer is what the contract shows", "[query]") {
           R"("to":"2026-06-24T10:02:00Z","granularity":"1m","timezone":"UTC",)"
           R"("breakdown":"device_type",)"
           R"("data":[{"window_start":"2026-06-24T10:00:00Z","click_count":72,"unique_users":61,)"
-          R"("complete":true,"device_type":{"mobile":44,"desktop":22,"tablet":6,"other":0}},)"
+          R"("automated_clicks":5,"complete":true,)"
+          R"("device_type":{"mobile":44,"desktop":22,"tablet":6,"other":0}},)"
           R"({"window_start":"2026-06-24T10:01:00Z","click_count":0,"unique_users":0,)"
-          R"("complete":false,"device_type":{"mobile":0,"desktop":0,"tablet":0,"other":0}}],)"
-          R"("total":{"click_count":72,"unique_users":61,)"
+          R"("automated_clicks":0,"complete":false,)"
+          R"("device_type":{"mobile":0,"desktop":0,"tablet":0,"other":0}}],)"
+          R"("total":{"click_count":72,"unique_users":61,"automated_clicks":5,)"
           R"("device_type":{"mobile":44,"desktop":22,"tablet":6,"other":0}},)"
           R"("as_of":"2026-06-24T11:02:11Z"})");
 }
@@ -51,10 +54,11 @@ TEST_CASE("render: countries without clicks are left out", "[query]") {
       R"({"advertiser_id":"adv_17","from":"2026-06-24T10:00:00Z",)"
       R"("to":"2026-06-24T10:02:00Z","granularity":"1m","timezone":"UTC","breakdown":"country",)"
       R"("data":[{"window_start":"2026-06-24T10:00:00Z","click_count":72,"unique_users":61,)"
-      R"("complete":true,"country":{"DE":32,"US":40}},)"
+      R"("automated_clicks":5,"complete":true,"country":{"DE":32,"US":40}},)"
       R"({"window_start":"2026-06-24T10:01:00Z","click_count":0,"unique_users":0,)"
-      R"("complete":false,"country":{}}],)"
-      R"("total":{"click_count":72,"unique_users":61,"country":{"DE":32,"US":40}},)"
+      R"("automated_clicks":0,"complete":false,"country":{}}],)"
+      R"("total":{"click_count":72,"unique_users":61,"automated_clicks":5,)"
+      R"("country":{"DE":32,"US":40}},)"
       R"("as_of":"2026-06-24T11:02:11Z"})");
 }
 
@@ -64,8 +68,9 @@ TEST_CASE("render: with a filter nobody knows the unique users", "[query]") {
   REQUIRE(render_clicks(request_of("ad_id=a&device_type=mobile"), filtered) ==
           R"({"ad_id":"a","advertiser_id":"adv_17","from":"2026-06-24T10:00:00Z",)"
           R"("to":"2026-06-24T10:02:00Z","granularity":"1m","timezone":"UTC",)"
-          R"("data":[{"window_start":"2026-06-24T10:00:00Z","click_count":72,"complete":true}],)"
-          R"("total":{"click_count":72},"as_of":"2026-06-24T11:02:11Z"})");
+          R"("data":[{"window_start":"2026-06-24T10:00:00Z","click_count":72,)"
+          R"("automated_clicks":5,"complete":true}],)"
+          R"("total":{"click_count":72,"automated_clicks":5},"as_of":"2026-06-24T11:02:11Z"})");
   REQUIRE(render_clicks(request_of("ad_id=a&country=DE&format=csv"), filtered) ==
           "window_start,click_count,unique_users,complete\n2026-06-24T10:00:00Z,72,,true\n");
 }
@@ -90,6 +95,21 @@ TEST_CASE("render: CSV has a column for each device, or each country that occurs
           "2026-06-24T10:01:00Z,0,0,false,0,0\n");
 }
 
+TEST_CASE("render: an answer says whose clicks it has; a CSV only who asks", "[query]") {
+  const auto json = render_clicks(request_of("ad_id=a&automated=exclude"), answer());
+  REQUIRE(json.find(R"("timezone":"UTC","automated":"exclude","data":[)") != std::string::npos);
+  REQUIRE(render_clicks(request_of("ad_id=a&automated=include"), answer())
+              .find(R"("timezone":"UTC","data":[)") != std::string::npos);
+  REQUIRE(render_clicks(request_of("ad_id=a&format=csv&breakdown=country&automated=include"),
+                        answer()) ==
+          "window_start,click_count,unique_users,complete,automated_clicks,DE,US\n"
+          "2026-06-24T10:00:00Z,72,61,true,5,32,40\n"
+          "2026-06-24T10:01:00Z,0,0,false,0,0,0\n");
+  TopRequest request;
+  request.automated = store::Automated::only;
+  REQUIRE(render_top(request, {}).find(R"(Z","automated":"only","data":[)") != std::string::npos);
+}
+
 TEST_CASE("render: times before 1970, of other days and past the year 9999", "[query]") {
   auto edges = answer();
   edges.data = {Bucket{}, Bucket{}, Bucket{}};
@@ -108,16 +128,19 @@ TEST_CASE("render: what is not listed is other", "[query]") {
   request.from_ms = *parse_time_ms("2026-06-24T10:00:00Z");
   request.to_ms = *parse_time_ms("2026-06-24T11:00:00Z");
   TopAnswer top;
-  top.data = {{"ad_1", "adv_1", 7}, {"ad_2", "adv_2", 5}};
+  top.data = {{"ad_1", "adv_1", 7, 3}, {"ad_2", "adv_2", 5, 0}};
   top.total_clicks = 20;
+  top.total_automated = 4;
   top.as_of_ms = *parse_time_ms("2026-06-24T11:02:11.5Z");
   REQUIRE(render_top(request, top) ==
           R"({"from":"2026-06-24T10:00:00Z","to":"2026-06-24T11:00:00Z",)"
-          R"("data":[{"ad_id":"ad_1","advertiser_id":"adv_1","click_count":7},)"
-          R"({"ad_id":"ad_2","advertiser_id":"adv_2","click_count":5}],)"
-          R"("other":{"click_count":8},"total":{"click_count":20},)"
+          R"("data":[{"ad_id":"ad_1","advertiser_id":"adv_1","click_count":7,)"
+          R"("automated_clicks":3},)"
+          R"({"ad_id":"ad_2","advertiser_id":"adv_2","click_count":5,"automated_clicks":0}],)"
+          R"("other":{"click_count":8,"automated_clicks":1},)"
+          R"("total":{"click_count":20,"automated_clicks":4},)"
           R"("as_of":"2026-06-24T11:02:11.500Z"})");
-  REQUIRE(render_top(request, {}).find(R"("data":[],"other":{"click_count":0})") !=
+  REQUIRE(render_top(request, {}).find(R"("data":[],"other":{"click_count":0,)") !=
           std::string::npos);
 }
 

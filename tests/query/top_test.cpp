@@ -15,12 +15,17 @@ using testing::rows_of;
 
 constexpr int64_t kBase = 1'782'259'200'000;  // 2026-06-24T00:00:00Z
 
+std::string machines(uint64_t automated) {
+  return automated == 0 ? "" : " a" + std::to_string(automated);
+}
+
 std::vector<std::string> shown(const TopAnswer& answer) {
   std::vector<std::string> out;
   for (const auto& item : answer.data) {
-    out.push_back(item.ad_id + " " + item.advertiser_id + " " + std::to_string(item.clicks));
+    out.push_back(item.ad_id + " " + item.advertiser_id + " " + std::to_string(item.clicks) +
+                  machines(item.automated));
   }
-  out.push_back("total " + std::to_string(answer.total_clicks));
+  out.push_back("total " + std::to_string(answer.total_clicks) + machines(answer.total_automated));
   return out;
 }
 
@@ -33,7 +38,7 @@ store::Version head_of(const std::vector<FlatClick>& clicks) {
 std::vector<FlatClick> some(const std::string& advertiser, const std::string& ad, size_t count,
                             int64_t at_ms = kBase, click::Device device = click::Device::mobile,
                             click::Country country = click::kUnknownCountry) {
-  return std::vector<FlatClick>(count, {advertiser, ad, at_ms, device, country, 1});
+  return std::vector<FlatClick>(count, {advertiser, ad, at_ms, device, country, 1, false});
 }
 
 std::vector<FlatClick> all_of(std::initializer_list<std::vector<FlatClick>> lists) {
@@ -125,7 +130,8 @@ TEST_CASE("top: random filters equal a naive count", "[query]") {
     const uint64_t ad = random.below(12);
     clicks.push_back({"v" + std::to_string(ad % 3), "ad" + std::to_string(ad),
                       kBase + static_cast<int64_t>(random.below(3 * kDayMs)),
-                      static_cast<click::Device>(random.below(4)), countries[random.below(2)], 1});
+                      static_cast<click::Device>(random.below(4)), countries[random.below(2)], 1,
+                      random.one_in(3) || ad == 5});
   }
   std::vector<FlatClick> head;
   std::vector<FlatClick> stored;
@@ -148,28 +154,37 @@ TEST_CASE("top: random filters equal a naive count", "[query]") {
     } else if (random.one_in(2)) {
       request.country = countries[0];
     }
-    std::map<std::string, std::pair<std::string, uint64_t>> counts;
-    uint64_t total = 0;
+    request.automated = static_cast<store::Automated>(random.below(3));
+    struct Count {
+      std::string advertiser_id;
+      uint64_t clicks = 0;
+      uint64_t automated = 0;
+    };
+    std::map<std::string, Count> counts;
+    Count total;
     for (const auto& click : clicks) {
       if (click.at_ms < request.from_ms || click.at_ms >= request.to_ms) continue;
       if (!request.advertiser_id.empty() && click.advertiser_id != "v1") continue;
       if (request.device && click.device != *request.device) continue;
       if (request.country && click.country != *request.country) continue;
-      counts[click.ad_id].first = click.advertiser_id;
-      ++counts[click.ad_id].second;
-      ++total;
+      counts[click.ad_id].advertiser_id = click.advertiser_id;
+      for (Count* count : {&counts[click.ad_id], &total}) {
+        if (store::takes(request.automated, click.automated)) ++count->clicks;
+        if (click.automated) ++count->automated;
+      }
     }
+    std::erase_if(counts, [](const auto& item) { return item.second.clicks == 0; });
     Texts expected;
     while (expected.size() < request.n && !counts.empty()) {
       auto best = counts.begin();
       for (auto at = counts.begin(); at != counts.end(); ++at) {
-        if (at->second.second > best->second.second) best = at;
+        if (at->second.clicks > best->second.clicks) best = at;
       }
-      expected.push_back(best->first + " " + best->second.first + " " +
-                         std::to_string(best->second.second));
+      expected.push_back(best->first + " " + best->second.advertiser_id + " " +
+                         std::to_string(best->second.clicks) + machines(best->second.automated));
       counts.erase(best);
     }
-    expected.push_back("total " + std::to_string(total));
+    expected.push_back("total " + std::to_string(total.clicks) + machines(total.automated));
     REQUIRE(shown(*aggregate_top(request, versions)) == expected);
   }
 }

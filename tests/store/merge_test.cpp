@@ -8,7 +8,7 @@
 namespace clickmill::store {
 namespace {
 
-using Key = std::tuple<std::string, std::string, int64_t>;
+using Key = std::tuple<std::string, std::string, bool, int64_t>;
 
 TEST_CASE_METHOD(StoreFixture, "merge: parts read together are a map of their rows", "[store]") {
   const uint64_t seed = GENERATE(range(uint64_t{1}, uint64_t{9}));
@@ -23,7 +23,7 @@ TEST_CASE_METHOD(StoreFixture, "merge: parts read together are a map of their ro
     parts.push_back(write_and_open(rows, Table::minute, std::to_string(p) + ".part"));
     for (const Row& row : rows) {
       if (row.bucket_ms < oldest_ms) continue;
-      const Key key{row.advertiser_id, row.ad_id, row.bucket_ms};
+      const Key key{row.advertiser_id, row.ad_id, row.automated, row.bucket_ms};
       const auto [at, fresh] = model.try_emplace(key, row);
       if (!fresh) at->second.merge(row);
     }
@@ -62,7 +62,7 @@ TEST_CASE_METHOD(StoreFixture, "part: rows come key by key, as they were promise
   Random random(6);
   const std::vector<Row> rows{random_row(random, "adv", "ad_1", kStartMs, 3),
                               random_row(random, "adv", "ad_2", kStartMs, 3)};
-  const auto writer = [&rows](std::vector<std::pair<std::string, std::string>> keys) {
+  const auto writer = [&rows](std::vector<KeyDictionary::Key> keys) {
     return PartWriter(Table::minute, KeyDictionary::of_keys(keys), CountryOrder::of_rows(rows));
   };
   auto other = writer({{"adv", "ad_1"}, {"adv", "ad_3"}});

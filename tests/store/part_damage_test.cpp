@@ -86,12 +86,22 @@ TEST_CASE_METHOD(DamageFixture, "part: a missing file is not_found", "[store]") 
 }
 
 TEST_CASE_METHOD(DamageFixture, "part: a newer version is refused by number", "[store]") {
-  bytes[8] = 2;
+  bytes[8] = 3;
   put(bytes);
   auto part = Part::open(files, directory, meta);
   REQUIRE_FALSE(part);
   CHECK(part.error().text() ==
-        directory + "/1.part: byte 0: part: version 2, this program reads 1 (corrupt)");
+        directory + "/1.part: byte 0: part: version 3, this program reads 1 to 2 (corrupt)");
+}
+
+TEST_CASE_METHOD(DamageFixture, "part: a header of another version than the footer is damage",
+                 "[store]") {
+  bytes[8] = 2;
+  put(bytes);
+  auto part = Part::open(files, directory, meta);
+  REQUIRE_FALSE(part);
+  CHECK(part.error().code() == Errc::corrupt);
+  CHECK(part.error().message() == "header of version 2, footer of version 1");
 }
 
 TEST_CASE_METHOD(DamageFixture, "part: wrong bytes under right checksums crash nothing",

@@ -11,7 +11,8 @@ namespace {
 bool matches(const Row& row, const Scan& scan) {
   return (scan.ad_id.empty() || row.ad_id == scan.ad_id) &&
          (scan.advertiser_id.empty() || row.advertiser_id == scan.advertiser_id) &&
-         row.bucket_ms >= scan.from_ms && row.bucket_ms < scan.to_ms;
+         takes(scan.automated, row.automated) && row.bucket_ms >= scan.from_ms &&
+         row.bucket_ms < scan.to_ms;
 }
 std::vector<Row> naive_scan(const std::vector<Row>& rows, const Scan& scan) {
   std::vector<Row> out;
@@ -24,16 +25,17 @@ std::vector<Row> naive_scan(const std::vector<Row>& rows, const Scan& scan) {
   return out;
 }
 
-using Sum = std::tuple<std::string, std::string, uint64_t, uint64_t, std::array<uint64_t, 4>>;
+using Sum = std::tuple<std::string, std::string, bool, uint64_t, uint64_t, std::array<uint64_t, 4>>;
 std::vector<Sum> naive_sum(const std::vector<Row>& rows, const Scan& scan) {
   std::vector<Sum> out;
   for (const Row& row : rows) {
     if (!matches(row, scan)) continue;
     if (out.empty() || std::get<0>(out.back()) != row.advertiser_id ||
-        std::get<1>(out.back()) != row.ad_id) {
-      out.emplace_back(row.advertiser_id, row.ad_id, 0, 0, std::array<uint64_t, 4>{});
+        std::get<1>(out.back()) != row.ad_id || std::get<2>(out.back()) != row.automated) {
+      out.emplace_back(row.advertiser_id, row.ad_id, row.automated, 0, 0,
+                       std::array<uint64_t, 4>{});
     }
-    auto& [advertiser, ad, size, clicks, devices] = out.back();
+    auto& [advertiser, ad, automated, size, clicks, devices] = out.back();
     ++size;
     clicks += row.counts.clicks;
     for (size_t d = 0; d < devices.size(); ++d) devices[d] += row.counts.devices[d];
@@ -43,7 +45,8 @@ std::vector<Sum> naive_sum(const std::vector<Row>& rows, const Scan& scan) {
 std::vector<Sum> sums_of(const Part& part, const Scan& scan) {
   std::vector<Sum> out;
   const Status status = part.sum(scan, [&](const AdSum& sum) {
-    out.emplace_back(sum.advertiser_id, sum.ad_id, sum.rows, sum.clicks, sum.devices);
+    out.emplace_back(sum.advertiser_id, sum.ad_id, sum.automated, sum.rows, sum.clicks,
+                     sum.devices);
   });
   CHECK(status);
   return out;

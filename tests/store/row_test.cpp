@@ -33,7 +33,7 @@ TEST_CASE("row: counts keep countries sorted, whatever the order of adds and mer
   CHECK(counts.countries == want);
 }
 
-TEST_CASE("row: key order is advertiser, ad, bucket", "[store]") {
+TEST_CASE("row: key order is advertiser, ad, people before machines, bucket", "[store]") {
   Random random(1);
   const Row first = random_row(random, "a", "z", 120'000, 1);
   const Row second = random_row(random, "b", "a", 60'000, 1);
@@ -45,6 +45,10 @@ TEST_CASE("row: key order is advertiser, ad, bucket", "[store]") {
   CHECK_FALSE(key_less(fourth, third));
   CHECK_FALSE(same_key(fourth, third));
   CHECK(same_key(fourth, random_row(random, "b", "b", 60'000, 5)));
+  Row machines = third;
+  machines.automated = true;
+  CHECK(key_less(fourth, machines));
+  CHECK_FALSE(same_key(third, machines));
 }
 
 TEST_CASE("row: its bytes give it back", "[store]") {
@@ -53,6 +57,7 @@ TEST_CASE("row: its bytes give it back", "[store]") {
   Random random(seed);
   Row row = random_row(random, "adv", "ad", -60'000, random.below(100));
   if (seed == 1) row.counts = Counts{UINT64_MAX, {UINT64_MAX, 0, 1, 2}, {{0, UINT64_MAX}}};
+  row.automated = seed % 3 == 0;
   std::string bytes = "x";
   encode_row(row, bytes);
   bytes += "rest";
@@ -75,11 +80,11 @@ TEST_CASE("row: cut bytes and a newer version are refused", "[store]") {
     REQUIRE_FALSE(row);
     CHECK(row.error().code() == Errc::corrupt);
   }
-  bytes[0] = 2;
+  bytes[0] = 3;
   ByteCursor cursor(bytes);
   auto row = decode_row(cursor);
   REQUIRE_FALSE(row);
-  CHECK(row.error().message() == "row: version 2, this program reads 1");
+  CHECK(row.error().message() == "row: version 3, this program reads up to 2");
 }
 
 TEST_CASE("row: random damage gives a row or an error", "[store]") {

@@ -20,8 +20,8 @@ inline bool operator==(const Row& a, const Row& b) {
   return same_key(a, b) && a.counts == b.counts && a.visitors == b.visitors;
 }
 inline std::ostream& operator<<(std::ostream& out, const Row& row) {
-  out << row.advertiser_id << '/' << row.ad_id << '@' << row.bucket_ms << " clicks "
-      << row.counts.clicks << " devices";
+  out << row.advertiser_id << '/' << row.ad_id << (row.automated ? " of machines" : "") << '@'
+      << row.bucket_ms << " clicks " << row.counts.clicks << " devices";
   for (const uint64_t clicks : row.counts.devices) out << ' ' << clicks;
   for (const auto& [country, clicks] : row.counts.countries) out << ' ' << country << ':' << clicks;
   return out << " visitors " << row.visitors.estimate();
@@ -84,6 +84,7 @@ inline Row to_row(const RowView& view) {
   Row row;
   row.advertiser_id = view.advertiser_id;
   row.ad_id = view.ad_id;
+  row.automated = view.automated;
   row.bucket_ms = view.bucket_ms;
   row.counts.clicks = view.clicks;
   row.counts.devices = view.devices;
@@ -119,7 +120,8 @@ inline Row random_row(Random& random, std::string advertiser_id, std::string ad_
   return row;
 }
 
-/// Sorted rows with distinct keys: few ads with many rows among many with few.
+/// Sorted rows with distinct keys: few ads with many rows among many with few, of some the
+/// rows of machines too, or these alone.
 inline std::vector<Row> random_rows(Random& random, Table table, size_t advertisers, size_t ads,
                                     size_t rows_max) {
   std::vector<Row> rows;
@@ -134,6 +136,9 @@ inline std::vector<Row> random_rows(Random& random, Table table, size_t advertis
         // The same ad_id stands under several advertisers.
         rows.push_back(random_row(random, "adv_" + std::to_string(a), "ad_" + std::to_string(ad),
                                   bucket, random.below(clicks_max + 1)));
+        if (ad % 3 != 0 || !random.one_in(2)) continue;
+        if (random.one_in(2)) rows.push_back(rows.back());
+        rows.back().automated = true;
       }
     }
   }

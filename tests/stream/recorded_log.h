@@ -108,6 +108,7 @@ class RecordedLog {
     if (random_.one_in(50)) click.flags = click::kUnknownAd;
     if (random_.one_in(30)) click.flags = click::kBackfill;
     if (random_.one_in(3)) click.flags |= click::kIdMade;
+    if (++clicks_ % 4 == 0) click.flags |= click::kAutomated;
     if (random_.one_in(8)) {
       click.user_id = "twice";
       click.ad_id = "ad_7";
@@ -191,6 +192,7 @@ class RecordedLog {
     entries_.push_back(std::move(entry));
   }
 
+  uint64_t clicks_ = 0;
   Random random_;
   click::SampleClicks samples_;
   Settings settings_;

@@ -218,6 +218,24 @@ TEST_CASE("recount: what was accepted counts in its own minute, by the first dec
   CHECK(rows[1].advertiser_id == "adv_2");
 }
 
+TEST_CASE("recount: clicks of machines have rows of their own", "[stream]") {
+  TestLog log;
+  log.clicks({{.id = "a"},
+              {.id = "b", .flags = click::kAutomated},
+              {.id = "c", .flags = click::kAutomated},
+              {.id = "a", .flags = click::kAutomated},
+              {.id = "late", .received = kStart + 2 * kMinuteMs, .flags = click::kAutomated}},
+             kStart + 2 * kMinuteMs, kStart);
+  log.decision({Verdict::accept, "ops", {}, {{Offset(5)}}}, kStart + 3 * kMinuteMs);
+  const auto rows = recount(options_of(), log.reader()).value().rows;
+  CHECK(shown(rows) == Shown{"ad_1 0 1", "ad_1 0 3"});
+  CHECK_FALSE(rows[0].automated);
+  CHECK(rows[1].automated);
+  const auto found = differences({}, rows);
+  REQUIRE(found.size() == 2);
+  CHECK(to_text(found[1]).starts_with("ad_1 2026-06-24T10:00:00Z adv_1 (automated): clicks"));
+}
+
 TEST_CASE("recount: a copy in another minute makes a click of the range a duplicate", "[stream]") {
   TestLog log;
   log.clicks({{.id = "a", .timestamp = kStart - kMinuteMs, .received = kStart - kMinuteMs}}, kStart,
@@ -442,6 +460,7 @@ TEST_CASE("recount: agrees with the stream on random logs", "[stream]") {
         click.received = low + pick(now - low + 1);
         click.timestamp = click.received - pick(100'000) + pick(60'000);
         click.flags = static_cast<uint8_t>(random.below(6) == 0 ? random.below(4) : 0);
+        if (random.below(3) == 0) click.flags |= click::kAutomated;
         if (random.below(2) == 0) click.flags |= click::kIdMade;
         click.device = static_cast<click::Device>(random.below(4));
         click.user = "u" + std::to_string(random.below(30));

@@ -33,32 +33,29 @@ using StoredRows = std::map<RowKey, StoredRow>;
 
 inline StoredRows rows_of(const store::Version& version, store::Table table) {
   StoredRows out;
-  const auto add = [&](int64_t bucket, const std::string& advertiser, const std::string& ad,
-                       const store::Counts& counts, const sketch::Hll& visitors) {
-    StoredRow& row = out[{floor_to(bucket, store::bucket_ms(table)), advertiser, ad}];
-    row.counts.merge(counts);
-    row.visitors.merge(visitors);
+  const auto add = [&](const store::Row& from) {
+    StoredRow& row = out[{floor_to(from.bucket_ms, store::bucket_ms(table)), from.advertiser_id,
+                          from.ad_id, from.automated}];
+    row.counts.merge(from.counts);
+    row.visitors.merge(from.visitors);
   };
   store::Scan all;
   all.to_ms = std::numeric_limits<int64_t>::max();
   auto head = version.head;
   store::copy_rows(version.frozen, all, head);
-  for (const auto& row : head) {
-    add(row.bucket_ms, row.advertiser_id, row.ad_id, row.counts, row.visitors);
-  }
+  for (const auto& row : head) add(row);
   const auto parts = store::read_merged((*version.parts)[static_cast<size_t>(table)],
                                         std::numeric_limits<int64_t>::min());
   if (!parts) FAIL(parts.error().text());
-  for (const auto& row : *parts) {
-    add(row.bucket_ms, row.advertiser_id, row.ad_id, row.counts, row.visitors);
-  }
+  for (const auto& row : *parts) add(row);
   return out;
 }
 
 /// The first difference, for a person; empty: none.
 inline std::string difference(const StoredRows& stored, const std::map<RowKey, ModelRow>& model) {
   const auto name = [](const RowKey& key) {
-    return std::get<1>(key) + "/" + std::get<2>(key) + "@" + std::to_string(std::get<0>(key));
+    return key.advertiser_id + "/" + key.ad_id + (key.automated ? " of machines" : "") + "@" +
+           std::to_string(key.bucket_ms);
   };
   for (const auto& [key, want] : model) {
     const auto found = stored.find(key);
@@ -348,6 +345,7 @@ class RandomLog {
     if (random_.one_in(20)) click.flags |= click::kBackfill;
     if (random_.one_in(20)) click.flags |= click::kUnknownAd;
     if (random_.one_in(2)) click.flags |= click::kIdMade;
+    if (random_.one_in(3)) click.flags |= click::kAutomated;
     if (!random_.one_in(6))
       click.user_id = "user_" + std::to_string(random_.below(random_.one_in(2) ? 3 : 50));
     return click;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <cstdlib>
 #include <map>
@@ -51,8 +52,14 @@ struct TestClick {
   }
 };
 
-/// (bucket, advertiser, ad) as the tests compare rows.
-using RowKey = std::tuple<int64_t, std::string, std::string>;
+/// As the tests compare rows.
+struct RowKey {
+  int64_t bucket_ms = 0;
+  std::string advertiser_id;
+  std::string ad_id;
+  bool automated = false;
+  friend auto operator<=>(const RowKey&, const RowKey&) = default;
+};
 
 struct ModelRow {
   uint64_t clicks = 0;
@@ -69,7 +76,8 @@ struct ModelRow {
 
   store::Row as_row(const RowKey& key) const {
     store::Row row;
-    std::tie(row.bucket_ms, row.advertiser_id, row.ad_id) = key;
+    std::tie(row.bucket_ms, row.advertiser_id, row.ad_id, row.automated) =
+        std::tie(key.bucket_ms, key.advertiser_id, key.ad_id, key.automated);
     row.counts.clicks = clicks;
     row.counts.devices = devices;
     row.counts.countries.assign(countries.begin(), countries.end());
@@ -179,8 +187,9 @@ class Model {
   std::map<RowKey, ModelRow> rolled_up(int64_t bucket_ms) const {
     std::map<RowKey, ModelRow> out;
     for (const auto& [key, row] : rows_) {
-      const auto& [minute, advertiser, ad] = key;
-      out[{floor_to(minute, bucket_ms), advertiser, ad}].merge(row);
+      RowKey longer = key;
+      longer.bucket_ms = floor_to(key.bucket_ms, bucket_ms);
+      out[longer].merge(row);
     }
     return out;
   }
@@ -272,10 +281,12 @@ class Model {
     row.countries[click.country] = 1;
     const auto visitor = click::visitor_of(click.view(), seed_);
     if (visitor.known) row.visitors.insert(visitor.hash);
-    rows_[{click.timestamp_ms / 60'000 * 60'000, click.advertiser_id, click.ad_id}].merge(row);
+    const bool automated = (click.flags & click::kAutomated) != 0;
+    rows_[{click.timestamp_ms / 60'000 * 60'000, click.advertiser_id, click.ad_id, automated}]
+        .merge(row);
   }
   void replace(const TestRepair& repair) {
-    if (std::get<0>(repair.key) + 60'000 + settings_.window_grace_ms > log_time_) return;
+    if (repair.key.bucket_ms + 60'000 + settings_.window_grace_ms > log_time_) return;
     const auto found = rows_.find(repair.key);
     if (!((found == rows_.end() ? ModelRow() : found->second) == repair.instead_of)) return;
     ++replaced_;
@@ -314,13 +325,13 @@ inline TestEntry random_repair(const Model& model, Random& random) {
   TestEntry entry;
   entry.kind = click::EntryKind::repair;
   entry.append_ms = model.log_time() + static_cast<int64_t>(random.below(2'000));
-  std::map<std::tuple<std::string, std::string, int64_t>, TestRepair> repairs;
+  std::map<std::tuple<std::string, std::string, bool, int64_t>, TestRepair> repairs;
   for (uint64_t count = 1 + random.below(4); repairs.size() < count;) {
     TestRepair repair;
     if (model.minutes().empty() || random.one_in(6)) {
       repair.key = {
           model.log_time() / 60'000 * 60'000 - static_cast<int64_t>(random.below(100)) * 60'000,
-          "adv_1", "ad_" + std::to_string(random.below(12))};
+          "adv_1", "ad_" + std::to_string(random.below(12)), random.one_in(3)};
     } else {
       const auto at = std::next(model.minutes().begin(),
                                 static_cast<std::ptrdiff_t>(random.below(model.minutes().size())));
@@ -338,8 +349,8 @@ inline TestEntry random_repair(const Model& model, Random& random) {
         repair.row.visitors.erase(repair.row.visitors.begin());
       if (random.one_in(2)) repair.row.visitors.insert(random.next());
     }
-    const auto& [minute, advertiser, ad] = repair.key;
-    repairs.insert({{advertiser, ad, minute}, repair});
+    const RowKey& key = repair.key;
+    repairs.insert({{key.advertiser_id, key.ad_id, key.automated, key.bucket_ms}, repair});
   }
   for (auto& [key, repair] : repairs) entry.repairs.push_back(std::move(repair));
   return entry;

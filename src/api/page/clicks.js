@@ -274,10 +274,11 @@ export class ClicksView {
     const pairs = this.points.filter(point => point.complete && point.before !== undefined);
     const sum = read => pairs.reduce((all, point) => all + read(point), 0);
     const [ours, theirs] = [sum(point => point.clicks), sum(point => point.before)];
-    const change = theirs > 0 ? `${ours >= theirs ? '+' : '−'}` +
+    const change = theirs ? `${ours >= theirs ? '+' : '−'}` +
       `${Math.abs(100 * (ours - theirs) / theirs).toFixed(1)} %` : '–';
-    const per = total.unique_users > 0 ? (total.click_count / total.unique_users).toFixed(2) : '–';
-    renew(this.figures, tile('Clicks', number(total.click_count)),
+    const per = total.unique_users ? (total.click_count / total.unique_users).toFixed(2) : '–';
+    renew(this.figures, tile('Clicks', number(total.click_count),
+      total.automated_clicks && `${number(total.automated_clicks)} of machines`),
       tile('Visitors', number(total.unique_users), 'estimate, ±1.6 %'),
       tile('Clicks per visitor', per),
       pairs.length ? tile(`Against the ${daysBefore(days).toLowerCase()}`, change,
