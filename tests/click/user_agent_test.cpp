@@ -433,6 +433,8 @@ TEST_CASE("user agent: which ones are machines, and which people may use", "[cli
       "Shop/2.0 (iPhone; iOS 17.5; Scale/3.00) Alamofire/5.9",
       "Apache-HttpClient/UNAVAILABLE (java 1.4)",
       "UnityPlayer/2021.3.33f1 (UnityWebRequest/1.0, libcurl/8.4.0-DEV)",
+      "SonyEricssonW666i/R2BA Java/SEMC-Java/2.0 Profile/MIDP-2.0 Configuration/CLDC-1.1",
+      "LG-GT400/v10a Browser/Teleca-Q7.1 MMS/LG-MMS-V1.0/1.2 Java/ASVM/1.1 Profile/MIDP-2.1",
       // Apps' own browsers.
       iphone("Mobile/15E148 [FBAN/FBIOS;FBAV/468.0.0.39;FBDV/iPhone15,2;FBSN/iOS]"),
       iphone("Mobile/15E148 Instagram 334.0.0.29.102 (iPhone15,2; iOS 17_5)"),
