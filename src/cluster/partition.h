@@ -212,6 +212,7 @@ class Partition final : public GroupMember {
     Gear gear;
   };
   State state() const;
+  State::Gear gear() const;
   /// Committed entries that are held in memory, from the one that holds `from`
   /// on, about `max_bytes` of them. Nothing at all when `from` has been sealed.
   using Entries = std::vector<log::PartitionLog::EntryPtr>;
@@ -318,7 +319,6 @@ class Partition final : public GroupMember {
   using Switched = Result<std::unique_ptr<stream::Pipeline>>;
   Switched switch_over(const StateOffer& offer);
   void end_switch(Switched switched);
-  State::Gear gear() const;
   /// Whether nothing new may begin, since a state is about to take the place of what there is.
   bool stands_still() const { return taking_ && taking_->whole(); }
   void fail_waiting();

@@ -30,6 +30,7 @@ class PartitionStatus {
     JournalPos oldest_needed;
     Offset checkpointed;  ///< covered by the stream's durable checkpoint
     LogMs log_time;
+    Partition::State::Gear gear;
     bool caught_up = false;
     bool leads = false;
     bool leaderless = false;  ///< no other node is known to lead it either

@@ -80,6 +80,18 @@ void Peering::add_metrics(Metrics& metrics) const {
                      "States that this node holds for others to take.",
                      [&peers] { return static_cast<double>(peers.states().frozen()); });
   const cluster::PartitionStatus& status = machine_->status();
+  const auto add_gear = [&](const char* labels, bool (*uses)(const Share&)) {
+    metrics.gauge_from(
+        "clickmill_partitions_catching_up",
+        "Partitions whose copy here is caught up by more than what their leader has in memory.",
+        [&status, uses] {
+          return status.sum([uses](const Share& share) { return uses(share) ? 1.0 : 0.0; });
+        },
+        labels);
+  };
+  add_gear("by=\"blocks\"",
+           [](const Share& share) { return share.gear.blocks && share.gear.from.empty(); });
+  add_gear("by=\"state\"", [](const Share& share) { return !share.gear.from.empty(); });
   metrics.gauge_from("clickmill_partitions_led", "Partitions that this node leads.", [&status] {
     return status.sum([](const Share& share) { return share.leads ? 1.0 : 0.0; });
   });
