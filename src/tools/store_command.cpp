@@ -97,9 +97,10 @@ class Reader {
   std::string line_of(const store::RowView& view) const {
     std::string out = fmt::format(
         R"({{"part":"{}","table":"{}","advertiser_id":{},"ad_id":{},"window_start":"{}",)"
-        R"("click_count":{},"unique_users":{},"device_type":{{)",
+        R"("automated":{},"click_count":{},"unique_users":{},"device_type":{{)",
         part_.meta().name, store::to_string(part_.meta().table), json_quoted(view.advertiser_id),
-        json_quoted(view.ad_id), format_time_ms(view.bucket_ms), view.clicks, view.unique_estimate);
+        json_quoted(view.ad_id), format_time_ms(view.bucket_ms), view.automated, view.clicks,
+        view.unique_estimate);
     for (size_t d = 0; d < click::kDevices; ++d) {
       out += fmt::format(R"({}"{}":{})", d == 0 ? "" : ",",
                          click::to_string(static_cast<click::Device>(d)), view.devices[d]);
