@@ -11,10 +11,12 @@ class UnusableSegments final : public Segments {
   Offset first() const override { return last_ + 1; }
   Offset last() const override { return last_; }
   Term last_term() const override { return Term(0); }
+  Term dropped_term() const override { return Term(0); }
   LogMs last_append_ms() const override { return LogMs(0); }
   Result<std::vector<Entry>> read_block(Offset) const override { return error(); }
   Result<std::optional<Offset>> find_time(LogMs) const override { return error(); }
   Status drop(Offset, LogMs) override { return error(); }
+  Status reset_to(Offset, Term, LogMs) override { return error(); }
   Status bridge(Offset upto, Term, LogMs) override {
     last_ = upto;
     return {};

@@ -35,9 +35,9 @@ std::pair<int64_t, int64_t> random_range(const stream::Model& model, Random& ran
   int64_t middle = model.log_time();
   if (!model.minutes().empty() && !random.one_in(4)) {
     middle =
-        std::get<0>(std::next(model.minutes().begin(),
-                              static_cast<std::ptrdiff_t>(random.below(model.minutes().size())))
-                        ->first);
+        std::next(model.minutes().begin(),
+                  static_cast<std::ptrdiff_t>(random.below(model.minutes().size())))
+            ->first.bucket_ms;
   }
   // Smaller numbers would be taken for seconds.
   constexpr int64_t kLeast = 100'000'000'000;
@@ -76,6 +76,7 @@ class Life {
         "&timezone=" + pick(random_, zones_) +
         pick(random_, {"", "&breakdown=device_type", "&breakdown=country", "&device_type=tablet",
                        "&country=AE"}) +
+        pick(random_, {"", "", "&automated=exclude", "&automated=only"}) +
         pick(random_, {"", "&fill=none"});
     CAPTURE(query);
     const auto parsed = parse_clicks(parse_query(query), 200'000);
@@ -98,6 +99,7 @@ class Life {
     const std::string query = "from=" + std::to_string(from) + "&to=" + std::to_string(to) +
                               "&n=" + std::to_string(1 + random_.below(12)) +
                               pick(random_, {"", "&advertiser_id=adv_1", "&advertiser_id=adv_2"}) +
+                              pick(random_, {"", "", "&automated=exclude", "&automated=only"}) +
                               pick(random_, {"", "&device_type=mobile", "&country=BE"});
     CAPTURE(query);
     auto request = std::get<TopRequest>(parse_top(parse_query(query), 0));
@@ -107,12 +109,14 @@ class Life {
     if (!answer) FAIL(answer.error().text());
     std::map<std::string, uint64_t> by_ad;
     uint64_t total = 0;
+    uint64_t automated = 0;
     for (const auto& [key, row] : stream_.model().minutes()) {
-      const auto& [minute, advertiser, ad] = key;
-      if (minute < request.from_ms || minute >= request.to_ms) continue;
-      if (!request.advertiser_id.empty() && request.advertiser_id != advertiser) continue;
+      if (key.bucket_ms < request.from_ms || key.bucket_ms >= request.to_ms) continue;
+      if (!request.advertiser_id.empty() && request.advertiser_id != key.advertiser_id) continue;
       const uint64_t clicks = clicks_of(row, request.device, request.country);
-      if (clicks > 0) by_ad[ad] += clicks;
+      if (key.automated) automated += clicks;
+      if (!store::takes(request.automated, key.automated)) continue;
+      if (clicks > 0) by_ad[key.ad_id] += clicks;
       total += clicks;
     }
     std::vector<std::pair<std::string, uint64_t>> want(by_ad.begin(), by_ad.end());
@@ -123,6 +127,7 @@ class Life {
     for (const auto& item : answer->data) got.emplace_back(item.ad_id, item.clicks);
     REQUIRE(got == want);
     REQUIRE(answer->total_clicks == total);
+    REQUIRE(answer->total_automated == automated);
     ++asked;
   }
 
@@ -153,21 +158,29 @@ class Life {
     return found == row.countries.end() ? 0 : found->second;
   }
 
-  ModelRow count(const ClicksRequest& request, int64_t from_ms, int64_t to_ms) const {
-    ModelRow sum;
+  struct Wanted {
+    ModelRow row;  ///< of whom the request asks for
+    uint64_t automated = 0;
+  };
+
+  Wanted count(const ClicksRequest& request, int64_t from_ms, int64_t to_ms) const {
+    Wanted sum;
     const auto& minutes = stream_.model().minutes();
-    for (auto at = minutes.lower_bound({from_ms, "", ""}); at != minutes.end(); ++at) {
-      const auto& [minute, advertiser, ad] = at->first;
-      if (minute >= to_ms) break;
-      if (!request.ad_id.empty() && ad != request.ad_id) continue;
-      if (!request.advertiser_id.empty() && advertiser != request.advertiser_id) continue;
-      sum.merge(at->second);
+    for (auto at = minutes.lower_bound({from_ms, "", "", false}); at != minutes.end(); ++at) {
+      const auto& [key, row] = *at;
+      if (key.bucket_ms >= to_ms) break;
+      if (!request.ad_id.empty() && key.ad_id != request.ad_id) continue;
+      if (!request.advertiser_id.empty() && key.advertiser_id != request.advertiser_id) continue;
+      if (key.automated) sum.automated += clicks_of(row, request.device, request.country);
+      if (store::takes(request.automated, key.automated)) sum.row.merge(row);
     }
     return sum;
   }
 
   static void check_bucket(const ClicksRequest& request, const Bucket& bucket,
-                           const ModelRow& want) {
+                           const Wanted& wanted) {
+    REQUIRE(bucket.automated == wanted.automated);
+    const ModelRow& want = wanted.row;
     REQUIRE(bucket.clicks == clicks_of(want, request.device, request.country));
     if (request.device || request.country) return;
     REQUIRE(bucket.devices == want.devices);
@@ -188,9 +201,9 @@ class Life {
     size_t shown = 0;
     for (size_t i = 0; i < starts.size(); ++i) {
       const int64_t end = i + 1 < starts.size() ? starts[i + 1] : request.to_ms;
-      const ModelRow want = count(request, starts[i], end);
+      const Wanted want = count(request, starts[i], end);
       const bool left_out = !request.fill_zero && request.granularity != Granularity::total &&
-                            clicks_of(want, request.device, request.country) == 0;
+                            clicks_of(want.row, request.device, request.country) == 0;
       if (left_out) continue;
       REQUIRE(shown < answer.data.size());
       REQUIRE(answer.data[shown].start_ms == starts[i]);

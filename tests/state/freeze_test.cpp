@@ -100,7 +100,7 @@ TEST_CASE("state store: what never changes is told apart and shared", "[state]")
 
 TEST_CASE("state store: memory has no files to freeze", "[state]") {
   MemoryStore store;
-  CHECK_FALSE(store.freeze("anywhere"));
+  CHECK_FALSE(store.freeze_files("anywhere"));
 }
 
 }  // namespace
