@@ -7,6 +7,7 @@ CREATE TABLE click_minutes
     advertiser_id String,
     ad_id String,
     clicks UInt64,
+    automated_clicks UInt64,        -- those of them that machines made
     unique_users UInt64,            -- estimate of this minute alone: no sum of them is one
     mobile UInt64,
     desktop UInt64,

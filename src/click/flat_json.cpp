@@ -75,7 +75,10 @@ class PlainReader {
     switch (*at_) {
       case '"': member.kind = FlatValue::Kind::string; return string(member.text);
       case 'n': member.kind = FlatValue::Kind::null; return take_word("null");
-      case 't': member.kind = FlatValue::Kind::boolean; return take_word("true");
+      case 't':
+        member.kind = FlatValue::Kind::boolean;
+        member.integer = 1;
+        return take_word("true");
       case 'f': member.kind = FlatValue::Kind::boolean; return take_word("false");
       default: member.kind = FlatValue::Kind::integer; return integer(member.integer);
     }

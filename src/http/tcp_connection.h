@@ -34,7 +34,7 @@ struct Site {
     tls_ = std::move(tls);
   }
   Histogram* answer_took = nullptr;  ///< from a whole request to its answer
-  std::atomic<uint32_t> open{0};  ///< connections
+  std::atomic<uint32_t> open{0};     ///< connections
 
  private:
   // Guards the pointer between those that open connections and who replaces it.

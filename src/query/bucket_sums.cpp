@@ -196,8 +196,7 @@ class Summing {
       reading.sum.visitors = scratch_.serialize();
       reading.sum.unique_estimate = scratch_.estimate();
     }
-    const size_t bytes =
-        sizeof(BucketSums) + bytes_of(readings[0].sum) + bytes_of(readings[1].sum);
+    const size_t bytes = sizeof(BucketSums) + bytes_of(readings[0].sum) + bytes_of(readings[1].sum);
     out_[place].sums = std::make_shared<const BucketSums>(
         BucketSums{std::move(readings[0].sum), std::move(readings[1].sum)});
     cache_of_process().put(keys_[place], out_[place].sums, bytes);

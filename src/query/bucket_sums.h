@@ -34,7 +34,8 @@ struct SummedBucket {
 };
 
 /// Rows, some buckets of which are summed already: those of parts show as one row of people and
-/// one of machines then, of the newest's time and advertiser. Borrows the rows. Thread: one at a time.
+/// one of machines then, of the newest's time and advertiser. Borrows the rows. Thread: one at a
+/// time.
 class SummedRows {
  public:
   SummedRows(const Rows& rows, std::vector<SummedBucket> summed)

@@ -1,6 +1,6 @@
 // A row as the table gets it, one JSON object a line (conf/clickhouse.sql has the columns):
 //   {"minute":1782295200,"advertiser_id":"adv_17","ad_id":"ad_8821","clicks":72,
-//    "unique_users":61,"mobile":44,"desktop":22,"tablet":6,"other":0,
+//    "automated_clicks":3,"unique_users":61,"mobile":44,"desktop":22,"tablet":6,"other":0,
 //    "country_codes":["DE","US"],"country_clicks":[32,40],"log_partition":3,"version":…}
 // version: log time in ms and the lowest 22 bits of the offset, of what was applied last when
 // the row was read. It grows with the log, on whichever node: a row with a higher version holds
@@ -13,10 +13,12 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <numeric>
 
 #include "base/logging.h"
 #include "base/text.h"
 #include "click/batch.h"
+#include "store/memory_rows.h"
 #include "store/merge.h"
 #include "stream/repair.h"
 
@@ -68,6 +70,39 @@ std::vector<store::Scan> scans_of(const std::vector<Touched::Key>& keys) {
     scans.push_back(scan);
   }
   return scans;
+}
+
+/// People's and machines' rows of a key are one here, that says how many are machines'.
+struct Folded {
+  std::vector<store::Row> rows;
+  std::vector<uint64_t> automated;  ///< of each
+};
+
+Folded folded(std::vector<store::Row> rows) {
+  store::fold_rows(rows);
+  Folded out;
+  for (store::Row& row : rows) {
+    const uint64_t automated = row.automated ? row.counts.clicks : 0;
+    // Machines' rows stand behind people's of the same ad, so that not all neighbours are pairs.
+    out.automated.push_back(automated);
+    row.automated = false;
+    out.rows.push_back(std::move(row));
+  }
+  std::vector<size_t> order(out.rows.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return store::key_less(out.rows[a], out.rows[b]); });
+  Folded sorted;
+  for (const size_t at : order) {
+    if (!sorted.rows.empty() && store::same_key(sorted.rows.back(), out.rows[at])) {
+      sorted.rows.back().merge(out.rows[at]);
+      sorted.automated.back() += out.automated[at];
+    } else {
+      sorted.rows.push_back(std::move(out.rows[at]));
+      sorted.automated.push_back(out.automated[at]);
+    }
+  }
+  return sorted;
 }
 
 const store::PartList& minutes_of(const store::Version& version) {
@@ -243,6 +278,7 @@ Result<MinuteFeed::Rows> MinuteFeed::due_rows(std::vector<Touched::Key> keys,
   const int64_t deleted_ms = deleted_before(source);
   std::vector<store::Row> rows = std::move(now.head);
   for (const store::Scan& scan : scans_of(keys)) {
+    store::copy_rows(now.frozen, scan, rows);
     Status read = store::read_rows(minutes_of(now), scan, rows);
     if (!read) return source.versions.report(std::move(read).error());
   }
@@ -251,23 +287,23 @@ Result<MinuteFeed::Rows> MinuteFeed::due_rows(std::vector<Touched::Key> keys,
         keys.begin(), keys.end(), key_of(row),
         [](const Touched::KeyView& a, const Touched::KeyView& b) { return a < b; });
   });
-  store::fold_rows(rows);
+  const Folded both = folded(std::move(rows));
   Rows out = rows_at(now);
-  auto row = rows.begin();
+  size_t at = 0;
   for (const Touched::Key& key : keys) {
-    const bool found = row != rows.end() && key_of(*row) == Touched::KeyView(key);
+    const bool found = at < both.rows.size() && key_of(both.rows[at]) == Touched::KeyView(key);
     if (key.minute_ms >= deleted_ms) {
       store::Row none;
       if (found) {
-        add(*row, out);
+        add(both.rows[at], both.automated[at], out);
       } else if (touched_.repaired(key)) {
         none.advertiser_id = key.advertiser_id;
         none.ad_id = key.ad_id;
         none.bucket_ms = key.minute_ms;
-        add(none, out);
+        add(none, 0, out);
       }
     }
-    if (found) ++row;
+    if (found) ++at;
   }
   out.keys = std::move(keys);
   return out;
@@ -282,6 +318,14 @@ Result<MinuteFeed::Rows> MinuteFeed::walk_rows(const Source& source) {
   const store::Version now = TRY(version(source, from, kForEver));
   int64_t begin = kForEver;
   for (const store::Row& row : now.head) begin = std::min(begin, row.bucket_ms);
+  store::Scan rest;
+  rest.from_ms = from;
+  rest.to_ms = kForEver;
+  for (const auto& frozen : now.frozen) {
+    frozen->scan(store::Table::minute, rest, [&](const store::RowView& view, const sketch::Hll*) {
+      begin = std::min(begin, view.bucket_ms);
+    });
+  }
   for (const auto& part : minutes_of(now)) {
     if (part->meta().max_bucket_ms >= from)
       begin = std::min(begin, std::max(from, part->meta().min_bucket_ms));
@@ -296,6 +340,7 @@ Result<MinuteFeed::Rows> MinuteFeed::walk_rows(const Source& source) {
     scan.to_ms = begin + window_ms_;
     rows = now.head;
     std::erase_if(rows, [&](const store::Row& row) { return row.bucket_ms >= scan.to_ms; });
+    store::copy_rows(now.frozen, scan, rows);
     const bool least = window_ms_ == kMinuteMs;
     Status read = store::read_rows(minutes_of(now), scan, rows,
                                    least ? std::numeric_limits<size_t>::max() : kWalkRows);
@@ -306,12 +351,12 @@ Result<MinuteFeed::Rows> MinuteFeed::walk_rows(const Source& source) {
   }
   out.walk = static_cast<uint64_t>(scan.to_ms / kMinuteMs) + 1;
   if (rows.size() < kWalkRows / 4) window_ms_ = std::min(2 * window_ms_, kWindowMsMost);
-  store::fold_rows(rows);
-  for (const store::Row& row : rows) add(row, out);
+  const Folded both = folded(std::move(rows));
+  for (size_t i = 0; i < both.rows.size(); ++i) add(both.rows[i], both.automated[i], out);
   return out;
 }
 
-void MinuteFeed::add(const store::Row& row, Rows& rows) const {
+void MinuteFeed::add(const store::Row& row, uint64_t automated, Rows& rows) const {
   if (row.bucket_ms > kLastMinuteMs || row.bucket_ms < 0) {
     log_warn("sinks", fmt::format("partition {}: ad {}: the minute that begins {} ms after 1970 "
                                   "is none that ClickHouse's DateTime can hold: not sent",
@@ -323,13 +368,14 @@ void MinuteFeed::add(const store::Row& row, Rows& rows) const {
     return counts.devices[static_cast<size_t>(which)];
   };
   auto out = std::back_inserter(rows.text);
-  fmt::format_to(
-      out,
-      "{{\"minute\":{},\"advertiser_id\":{},\"ad_id\":{},\"clicks\":{},\"unique_users\":{},"
-      "\"mobile\":{},\"desktop\":{},\"tablet\":{},\"other\":{},\"country_codes\":",
-      row.bucket_ms / 1000, json_quoted(row.advertiser_id), json_quoted(row.ad_id), counts.clicks,
-      std::min(row.visitors.estimate(), counts.clicks), device(click::Device::mobile),
-      device(click::Device::desktop), device(click::Device::tablet), device(click::Device::other));
+  fmt::format_to(out,
+                 "{{\"minute\":{},\"advertiser_id\":{},\"ad_id\":{},\"clicks\":{},"
+                 "\"automated_clicks\":{},\"unique_users\":{},"
+                 "\"mobile\":{},\"desktop\":{},\"tablet\":{},\"other\":{},\"country_codes\":",
+                 row.bucket_ms / 1000, json_quoted(row.advertiser_id), json_quoted(row.ad_id),
+                 counts.clicks, automated, std::min(row.visitors.estimate(), counts.clicks),
+                 device(click::Device::mobile), device(click::Device::desktop),
+                 device(click::Device::tablet), device(click::Device::other));
   append_list(rows.text, counts.countries, [&](const auto& country) {
     rows.text += '"' + click::to_string_country(country.first) + '"';
   });

@@ -82,7 +82,7 @@ class MinuteFeed {
   Result<Rows> walk_rows(const Source& source);
   Touched::Due due() const;
   Rows rows_at(const store::Version& version) const;
-  void add(const store::Row& row, Rows& rows) const;
+  void add(const store::Row& row, uint64_t automated, Rows& rows) const;
 
   const PartitionId id_;
   uint64_t walk_;

@@ -147,8 +147,7 @@ class FilePart final : public Part {
   void show_rows(const BlockEntry& block, const Reading& reading, KeyRange keys, Buckets buckets,
                  const Visit& visit) const;
   void show_kept(const BlockEntry& block, const Reading::Kept& kept, Automated automated,
-                 KeyRange keys, Buckets buckets,
-                 const Visit& visit) const;
+                 KeyRange keys, Buckets buckets, const Visit& visit) const;
 
   PartMeta meta_;
   // Shared by all scans: they only read at positions, which File allows together.

@@ -34,10 +34,9 @@ std::vector<std::string> zones() {
 std::pair<int64_t, int64_t> random_range(const stream::Model& model, Random& random) {
   int64_t middle = model.log_time();
   if (!model.minutes().empty() && !random.one_in(4)) {
-    middle =
-        std::next(model.minutes().begin(),
-                  static_cast<std::ptrdiff_t>(random.below(model.minutes().size())))
-            ->first.bucket_ms;
+    middle = std::next(model.minutes().begin(),
+                       static_cast<std::ptrdiff_t>(random.below(model.minutes().size())))
+                 ->first.bucket_ms;
   }
   // Smaller numbers would be taken for seconds.
   constexpr int64_t kLeast = 100'000'000'000;
