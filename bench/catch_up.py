@@ -2,7 +2,7 @@
 """How fast a new node takes the state of one whose log no longer reaches back: a node alone counts
 uploads and drops its log, then becomes one of three; from the first byte of each state that comes
 to the two new ones to the moment at which they go on from it, all on this machine.
-Usage: bench/catch_up.py [thousands of clicks], after a release build."""
+Usage: bench/catch_up.py [thousands of clicks [partitions]], after a release build."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from failover import BINARY, ask
 
-PARTITIONS = 4
+PARTITIONS = int(sys.argv[2]) if len(sys.argv) > 2 else 4
 ADS = 5_000
 UPLOAD = 50_000
 
