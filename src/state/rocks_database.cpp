@@ -15,11 +15,9 @@
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdarg>
-#include <limits>
 #include <map>
 #include <mutex>
 #include <set>
@@ -29,6 +27,7 @@
 #include "base/file_system.h"
 #include "base/hard_links.h"
 #include "base/logging.h"
+#include "state/rocks_files.h"
 
 namespace clickmill::state {
 namespace {
@@ -49,15 +48,6 @@ Error error_of(const rocksdb::Status& status, std::string_view doing) {
 
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
-
-/// A share of what the process may have open; parts, segments and connections need the rest.
-int open_files_most() {
-  constexpr rlim_t kMost = 1024;
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return kMost;
-  return static_cast<int>(std::clamp<rlim_t>(limit.rlim_cur / 8, 24, kMost));
-}
-
 rocksdb::DBOptions database_options() {
   rocksdb::DBOptions options;
   options.create_if_missing = true;
@@ -67,7 +57,7 @@ rocksdb::DBOptions database_options() {
   // Old column families are flushed when the log outgrows this, so that a
   // restart replays little.
   options.max_total_wal_size = 64 * kMiB;
-  options.max_open_files = open_files_most();
+  options.max_open_files = rocks_open_files_most();
   // Else a flush's tens of megabytes go to the disk at its end, all at once, and the
   // journal's syncs wait for them.
   options.bytes_per_sync = kMiB;
@@ -373,7 +363,7 @@ class RocksDatabase final : public Store {
  private:
   Result<std::vector<FrozenFile>> link_live_files(const std::string& into) {
     rocksdb::LiveFilesStorageInfoOptions options;
-    options.wal_size_for_flush = std::numeric_limits<uint64_t>::max();
+    options.wal_size_for_flush = UINT64_MAX;
     std::vector<rocksdb::LiveFileStorageInfo> live;
     const auto status = db_->GetLiveFilesStorageInfo(options, &live);
     if (!status.ok()) return error_of(status, "freeze");
@@ -443,26 +433,11 @@ class RocksDatabase final : public Store {
   Families families_;
 };
 
-/// Without CURRENT, RocksDB would begin anew and delete what else is there. Its very
-/// first manifest may stand alone: a disk that was full kept it from getting further.
-Status check_empty(const std::string& directory) {
-  std::vector<std::string> names;
-  const auto listed = rocksdb::Env::Default()->GetChildren(directory, &names);
-  if (!listed.ok()) return error_of(listed, "open " + directory);
-  for (const auto& name : names) {
-    const bool manifest = name.starts_with("MANIFEST-") && name != "MANIFEST-000001";
-    if (manifest || name.ends_with(".sst") || name.ends_with(".log")) {
-      return Error(Errc::corrupt, "state store: CURRENT is missing beside " + name, directory);
-    }
-  }
-  return {};
-}
-
 /// Every column family must be named at open; a new directory has just the default one.
 Result<std::vector<std::string>> existing_families(const std::string& directory) {
   const auto current = rocksdb::Env::Default()->FileExists(directory + "/CURRENT");
   if (current.IsNotFound()) {
-    TRY(check_empty(directory));
+    TRY(check_no_rocks_files(directory));
     return std::vector{rocksdb::kDefaultColumnFamilyName};
   }
   if (!current.ok()) return error_of(current, "open " + directory);
@@ -512,10 +487,6 @@ Result<std::unique_ptr<Store>> open_rocks_database(const std::string& directory,
   // What it was told had worked may not have.
   if (fail_stop->stopped()) return fail_stop->cause();
   return opened;
-}
-
-bool holds_rocks_database(const std::string& directory) {
-  return !rocksdb::Env::Default()->FileExists(directory + "/CURRENT").IsNotFound();
 }
 
 Result<std::unique_ptr<Store>> open_rocks_database_read_only(const std::string& directory,

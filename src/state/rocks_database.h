@@ -17,7 +17,5 @@ Result<std::unique_ptr<Store>> open_rocks_database(const std::string& directory,
 /// Writes nothing. Errc::corrupt also when there is none.
 Result<std::unique_ptr<Store>> open_rocks_database_read_only(const std::string& directory,
                                                              uint64_t cache_bytes);
-/// Whether a RocksDB was ever made in the directory.
-bool holds_rocks_database(const std::string& directory);
 
 }  // namespace clickmill::state

@@ -14,6 +14,7 @@
 #include "base/logging.h"
 #include "state/memory_store.h"
 #include "state/rocks_database.h"
+#include "state/rocks_files.h"
 #include "state/store.h"
 
 namespace clickmill::state {

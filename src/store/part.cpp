@@ -1,5 +1,7 @@
 #include "store/part.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <limits>
@@ -9,6 +11,7 @@
 #include "base/checksum.h"
 #include "store/block_cache.h"
 #include "store/key_dictionary.h"
+#include "store/part_ending.h"
 #include "store/part_format.h"
 
 namespace clickmill::store {
@@ -18,67 +21,6 @@ namespace {
 constexpr uint64_t kReadBytes = 256 * 1024;
 constexpr std::array<const char*, kRegions> kRegionNames{"counts", "estimates", "countries",
                                                          "visitors"};
-
-Error corrupt(const File& file, uint64_t position, const std::string& what) {
-  return Error(Errc::corrupt, what, file.path(), position);
-}
-
-/// Exactly `size` bytes, or an error.
-Status read_exactly(File& file, uint64_t position, uint64_t size, std::string& out) {
-  TRY(file.read_at(position, size, out));
-  if (out.size() != size) return corrupt(file, position + out.size(), "the file ends early");
-  return {};
-}
-
-struct Ending {
-  Footer footer;
-  uint64_t file_bytes = 0;
-  uint64_t checksum = 0;
-};
-Result<Ending> read_ending(File& file) {
-  Ending ending;
-  ending.file_bytes = TRY(file.size());
-  if (ending.file_bytes < kHeaderBytes + kFooterBytes) {
-    return corrupt(file, ending.file_bytes, "too short for a part");
-  }
-  std::string bytes;
-  TRY(read_exactly(file, 0, kHeaderBytes, bytes));
-  uint32_t version = 0;
-  std::string problem = check_header(bytes, version);
-  if (!problem.empty()) return corrupt(file, 0, problem);
-  const uint64_t at = ending.file_bytes - kFooterBytes;
-  TRY(read_exactly(file, at, kFooterBytes, bytes));
-  problem = decode_footer(bytes, ending.file_bytes, ending.footer);
-  if (!problem.empty()) return corrupt(file, at, problem);
-  if (version != ending.footer.version) {
-    return corrupt(file, 0,
-                   "header of version " + std::to_string(version) + ", footer of version " +
-                       std::to_string(ending.footer.version));
-  }
-  ending.checksum = footer_checksum(bytes);
-  return ending;
-}
-
-PartMeta meta_of(const Ending& ending, const std::string& name) {
-  const Footer& footer = ending.footer;
-  const int64_t unit = bucket_ms(footer.table);
-  return PartMeta{
-      name,        footer.table,      footer.min_bucket * unit, footer.max_bucket * unit,
-      footer.rows, ending.file_bytes, ending.checksum};
-}
-
-bool same_meta(const PartMeta& a, const PartMeta& b) {
-  return a.table == b.table && a.min_bucket_ms == b.min_bucket_ms &&
-         a.max_bucket_ms == b.max_bucket_ms && a.rows == b.rows && a.bytes == b.bytes &&
-         a.checksum == b.checksum;
-}
-
-std::string hex(uint64_t value) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out;
-  for (int shift = 60; shift >= 0; shift -= 4) out.push_back(kDigits[(value >> shift) & 15]);
-  return out;
-}
 
 /// Bucket numbers of a scan: [from, to).
 struct Buckets {
@@ -162,7 +104,7 @@ Status FilePart::check_piece(const Piece& piece, std::string_view bytes, const c
   if (checksum == piece.checksum) return {};
   return corrupt(
       *file_, piece.position,
-      std::string(what) + ": checksum " + hex(checksum) + ", stored " + hex(piece.checksum));
+      fmt::format("{}: checksum {:016x}, stored {:016x}", what, checksum, piece.checksum));
 }
 
 Status FilePart::load(const Footer& footer) {
@@ -294,8 +236,9 @@ Status FilePart::decode_read(uint32_t index, Region region, Reading& reading) co
   const auto what = [&] { return "block " + std::to_string(index) + ": " + kRegionNames[r]; };
   const uint32_t checksum = region_checksum(bytes);
   if (checksum != block.checksums[r]) {
-    return corrupt(*file_, block.positions[r],
-                   what() + ": checksum " + hex(checksum) + ", stored " + hex(block.checksums[r]));
+    return corrupt(
+        *file_, block.positions[r],
+        fmt::format("{}: checksum {:016x}, stored {:016x}", what(), checksum, block.checksums[r]));
   }
   if (!decode_region(region, block, bytes, reading.columns)) {
     return corrupt(*file_, block.positions[r], what() + ": format");
@@ -543,8 +486,8 @@ Result<std::shared_ptr<const Part>> Part::open(FileSystem& files, const std::str
   const Ending ending = TRY(read_ending(*file));
   if (!same_meta(meta_of(ending, meta.name), meta)) {
     return corrupt(*file, ending.file_bytes - kFooterBytes,
-                   "not the part that the list names: footer " + hex(ending.checksum) +
-                       ", listed " + hex(meta.checksum));
+                   fmt::format("not the part that the list names: footer {:016x}, listed {:016x}",
+                               ending.checksum, meta.checksum));
   }
   auto part = std::make_shared<FilePart>(meta, std::move(file));
   TRY(part->load(ending.footer));
