@@ -116,6 +116,8 @@ def over_kills(context, house):
     send(node, late, "/v1/clicks")
     node.wait_spool_empty()
     wait_until("late clicks", lambda: node.metrics()["clickmill_clicks_review_total"] >= 200)
+    # Their rows were looked at before anything of them is counted.
+    wait_until("no lag", lambda: node.metrics()["clickmill_sink_lag_offsets"] == 0)
     decided = node.request("POST", "/v1/review?reason=late", json.dumps({"decision": "accept"}))
     check_equal(f"decided ({decided})", decided.status, 200)
     rows = check_arrived(node, house)
