@@ -74,6 +74,9 @@ Result<Machine::Options> machine_options(const Config& config, FileSystem& files
   options.retention = {int64_t{config.log.retention_days} * kDayMs, config.log.retention_bytes};
   options.store_days = {config.store.minute_days, config.store.hour_days, config.store.day_days};
   options.journal = TRY(journal_options(config, files, dir.path()));
+  // There a click waits for the journal several times over.
+  if (config.collector.durability == Durability::replicated)
+    options.journal.linger_us = options.journal.log_linger_us;
   options.segments.segment_bytes = config.log.segment_bytes;
   options.segments.compression = config.log.compression;
   options.partition.settings = settings_of(config);

@@ -118,9 +118,10 @@ Status Journal::append(Append&& record) {
     if (!may_queue(record.lane, bytes)) return Error(Errc::busy, "journal queue is full");
     lane_bytes_[lane] += bytes;
     const uint64_t before = queued_total_.fetch_add(bytes, std::memory_order_relaxed);
+    const bool enough = before < options_.linger_bytes && before + bytes >= options_.linger_bytes;
+    const bool first_of_log = !holds_clicks(record.lane) && lanes_[lane].empty();
     lanes_[lane].push_back(std::move(record));
-    if (before < options_.linger_bytes && before + bytes >= options_.linger_bytes)
-      enough_.notify_one();
+    if (enough || first_of_log) enough_.notify_one();
     // Whoever found the lane empty has woken the thread, or the lane waits for room.
     if (lanes_[lane].size() > 1) return {};
   }
@@ -154,6 +155,12 @@ bool Journal::has_writable() const {
     if (may_write(lane) && !lanes_[lane].empty()) return true;
   }
   return false;
+}
+
+/// As above.
+bool Journal::holds_log() const {
+  return !lanes_[static_cast<size_t>(Lane::votes)].empty() ||
+         !lanes_[static_cast<size_t>(Lane::log)].empty();
 }
 
 void Journal::release_before(JournalPos position) { files_.release_before(position); }
@@ -190,11 +197,14 @@ void Journal::run() {
 }
 
 void Journal::linger() {
-  const int64_t since_last_us = (clock_.system().monotonic_ns() - last_sync_ns_) / 1000;
-  if (since_last_us >= options_.linger_us || queued_bytes() >= options_.linger_bytes) return;
   std::unique_lock lock(mutex_);
-  enough_.wait_for(lock, std::chrono::microseconds(options_.linger_us - since_last_us),
-                   [&] { return stopping_ || queued_bytes() >= options_.linger_bytes; });
+  while (!stopping_ && queued_bytes() < options_.linger_bytes) {
+    const int64_t most =
+        holds_log() ? std::min(options_.linger_us, options_.log_linger_us) : options_.linger_us;
+    const int64_t since_last_us = (clock_.system().monotonic_ns() - last_sync_ns_) / 1000;
+    if (since_last_us >= most) return;
+    enough_.wait_for(lock, std::chrono::microseconds(most - since_last_us));
+  }
 }
 
 /// False when it is time to stop and nothing waits any more.

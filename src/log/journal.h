@@ -74,8 +74,10 @@ class Journal {
     uint64_t continue_bytes = 0;
     /// Under load a sync waits until so long after the last one for company, or until there are
     /// linger_bytes to write: fewer, fuller groups for a delay that nobody notices. A record
-    /// that comes after a quiet moment never waits.
+    /// that comes after a quiet moment never waits. With votes or entries among them, whose
+    /// commit others wait for, it is log_linger_us.
     int64_t linger_us = 1'000;
+    int64_t log_linger_us = 300;
     uint64_t linger_bytes = 10 << 10;
   };
   enum class Health : uint8_t { ok, no_room, failing };
@@ -156,6 +158,7 @@ class Journal {
   uint64_t held_bytes(Lane lane) const;
   bool may_write(size_t lane) const;
   bool has_writable() const;
+  bool holds_log() const;
   void look_for_room();
   bool take_queued(std::vector<Append>& out);
   void give_back(std::vector<Append>&& records);

@@ -37,9 +37,9 @@ struct Lingering {
     journal = *std::move(opened);
     journal->start();
   }
-  void append(size_t bytes) {
+  void append(size_t bytes, Lane lane = Lane::redirects) {
     Append record;
-    record.lane = Lane::redirects;
+    record.lane = lane;
     record.payload = std::string(bytes, 'x');
     record.waiter = told;
     REQUIRE(journal->append(std::move(record)));
@@ -60,6 +60,17 @@ TEST_CASE("journal: who waits for company goes as soon as there is enough", "[lo
     node.told->wait_for(2 * i);
   }
   CHECK(node.told->count() == 6);
+}
+
+TEST_CASE("journal: clicks that wait for company go with an entry that comes", "[log]") {
+  const auto lane = GENERATE(Lane::votes, Lane::log);
+  Lingering node;
+  node.append(2'000);
+  node.told->wait_for(1);
+  node.append(100);
+  node.append(100, lane);
+  node.told->wait_for(3);
+  CHECK(node.told->count() == 3);
 }
 
 TEST_CASE("journal: who waits for company is written when it stops", "[log]") {
