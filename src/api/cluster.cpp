@@ -30,18 +30,42 @@ std::string catching_up_json(const cluster::Partition::State::Gear& gear) {
       gear.bytes_total);
 }
 
-std::string partition_json(const cluster::Partition::State& state) {
+/// How far the others are, as they told last, and whose counts are known to differ.
+std::string others_json(const Context& context, PartitionId id) {
+  if (context.peers == nullptr) return {};
+  const cluster::Agreement& agreement = context.peers->agreement();
+  std::string out = ",\"replicas\":[";
+  for (const auto& [node, applied] : agreement.applied(id)) {
+    if (out.back() != '[') out += ',';
+    out +=
+        fmt::format("{{\"node_id\":{},\"applied_offset\":{}}}", json_quoted(node), applied.value());
+  }
+  out += "],\"differing\":[";
+  for (const std::string& node : agreement.verdict(id).wrong) {
+    if (out.back() != '[') out += ',';
+    out += json_quoted(node);
+  }
+  return out + ']';
+}
+
+std::string partition_json(const Context& context, const cluster::Partition::State& state) {
   // The digest in hex: most JSON readers keep 53 bits of a number.
   return fmt::format(
       "{{\"partition\":{},\"leader\":{},\"voters\":{},\"learners\":{},\"term\":{},"
       "\"committed_offset\":{},\"applied_offset\":{},"
       "\"log_time\":{},\"low_water\":{},\"digest\":{{\"offset\":{},\"value\":\"{:016x}\"}},"
-      "\"catching_up\":{}}}",
+      "\"catching_up\":{}{}}}",
       state.id.value(), state.leader.empty() ? "null" : json_quoted(state.leader),
       names_json(state.members.voters), names_json(state.members.learners), state.term.value(),
       state.committed.value(), state.applied.value(), time_or_null(state.log_time.value()),
       time_or_null(state.low_water.value()), state.digest.offset.value(), state.digest.value,
-      catching_up_json(state.gear));
+      catching_up_json(state.gear), others_json(context, state.id));
+}
+
+std::vector<uint64_t> offsets_of(const cluster::Epoch& epoch) {
+  std::vector<uint64_t> offsets;
+  for (const Offset offset : epoch.committed) offsets.push_back(offset.value());
+  return offsets;
 }
 
 std::string number_or_null(const std::optional<int64_t>& number) {
@@ -60,6 +84,28 @@ std::string peer_json(const Context& context, const cluster::Sights::PeerView& p
       json_quoted(peer.version), peer.up, number_or_null(peer.rtt_us), number_or_null(offset));
 }
 
+/// What a node that was left behind needs to come back.
+std::string lineage_json(const Context& context) {
+  const auto lineage = context.lineage ? context.lineage() : std::nullopt;
+  if (!lineage) return {};
+  const cluster::Founded& founded = lineage->founded;
+  std::string out = fmt::format(
+      ",\"cluster\":{{\"id\":\"{:016x}\",\"epoch\":{},\"random\":\"{:016x}\",\"founders\":[",
+      founded.cluster_id, founded.epoch, founded.epoch_random);
+  for (const raft::Member& member : founded.founders) {
+    if (out.back() != '[') out += ',';
+    out += fmt::format("{{\"node_id\":{},\"storage_id\":\"{:016x}\"}}", json_quoted(member.node),
+                       member.storage.value());
+  }
+  out += "],\"forced\":[";
+  for (const cluster::Epoch& epoch : lineage->epochs) {
+    if (out.back() != '[') out += ',';
+    out += fmt::format("{{\"epoch\":{},\"random\":\"{:016x}\",\"committed_offsets\":[{}]}}",
+                       epoch.number, epoch.random, fmt::join(offsets_of(epoch), ","));
+  }
+  return out + "]}";
+}
+
 /// This node first: it is there, since it answers.
 http::Response describe(Context& context) {
   const auto states = context.reader.states();
@@ -74,10 +120,10 @@ http::Response describe(Context& context) {
     for (const auto& peer : context.peers->sights().view(context.peers->now_ns()))
       body += peer_json(context, peer);
   }
-  body += "],\"partitions\":[";
+  body += ']' + lineage_json(context) + ",\"partitions\":[";
   for (const auto& state : *states) {
     if (state.id != states->front().id) body += ',';
-    body += partition_json(state);
+    body += partition_json(context, state);
   }
   return http::json_response(body + "]}");
 }

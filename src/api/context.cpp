@@ -122,6 +122,7 @@ void add_api_routes(http::Router& router, Context& context) {
   add_recount_routes(router, context);
   add_raw_log_routes(router, context);
   add_cluster_route(router, context);
+  add_node_routes(router, context);
   add_page_routes(router, context);
   add_openapi_route(router);
 }

@@ -18,6 +18,7 @@
 #include "base/metrics.h"
 #include "base/params.h"
 #include "catalog/catalog.h"
+#include "cluster/founded.h"
 #include "cluster/log_reader.h"
 #include "cluster/peers.h"
 #include "cluster/recounter.h"
@@ -59,7 +60,9 @@ struct Context {
   /// Of the cluster that this node belongs to; 0: none yet. Null: it is alone.
   std::function<uint64_t()> cluster_id = nullptr;
   /// The other nodes; null: there are none.
-  const cluster::Peers* peers = nullptr;
+  cluster::Peers* peers = nullptr;
+  /// How this node's cluster came to be; null, or nothing: it belongs to none.
+  std::function<std::optional<cluster::Lineage>()> lineage = nullptr;
   /// What has been deleted from the store; null: nothing.
   const store::Retention* retention = nullptr;
   store::TableTimes deleted_before() const {
@@ -84,6 +87,8 @@ http::Response list_changes(Context& context, const http::Request& request);
 void add_recount_routes(http::Router& router, Context& context);
 void add_raw_log_routes(http::Router& router, Context& context);
 void add_cluster_route(http::Router& router, Context& context);
+/// What an operator does about the nodes of a cluster.
+void add_node_routes(http::Router& router, Context& context);
 /// The publisher's script, /v1/click.js.
 void add_snippet_route(http::Router& router);
 /// What the api listener answers, for programs: /openapi.json. Asks for no key, as the page.

@@ -23,7 +23,33 @@ void Caretaker::look(int64_t now_ns) {
 
 void Caretaker::look_after(GroupMember& group, int64_t now_ns) {
   if (!group.replica().leads_surely()) return;
-  if (!replace_disks(group, now_ns)) prefer(group, now_ns);
+  if (!replace_disks(group, now_ns) && !part(group)) prefer(group, now_ns);
+}
+
+/// True when a node that is to go is a member still.
+bool Caretaker::part(GroupMember& group) {
+  if (leaving_.empty()) return false;
+  const raft::Core& core = group.replica().core();
+  const raft::Membership& now = core.membership();
+  const auto leaves = [&](const raft::Member& member) { return leaving_.count(member.node) > 0; };
+  std::vector<raft::Member> voters = now.voters;
+  std::vector<raft::Member> learners = now.learners;
+  std::erase_if(learners, leaves);
+  std::erase_if(voters, leaves);
+  // Those who stay must be able to go on by themselves, and be as many as copies are wanted.
+  const auto goes_on = [&](const raft::Member& member) {
+    if (member.storage == group.replica().self().storage) return true;
+    const auto seen = seen_.find(member.node);
+    return seen != seen_.end() && seen->second.storage == member.storage &&
+           is_near(core, member.storage, options_.near);
+  };
+  const auto going_on = static_cast<size_t>(std::count_if(voters.begin(), voters.end(), goes_on));
+  if (voters.size() < options_.replication || going_on * 2 <= voters.size()) voters = now.voters;
+  if (voters == now.voters && learners == now.learners)
+    return std::any_of(voters.begin(), voters.end(), leaves);
+  ignore(group.change_members(std::move(voters), std::move(learners)),
+         "what can't be done now is wanted in the next round again");
+  return true;
 }
 
 bool Caretaker::is_near(const raft::Core& core, raft::StorageId storage, uint64_t near) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ class Caretaker {
     int64_t prefer_after_ms = 60'000;    ///< so long a preferred leader has been well
     int64_t hand_over_every_ms = 1'000;  ///< each is a pause for the group's clicks
     uint64_t near = 1'000;               ///< offsets by which a member may trail
+    uint32_t replication = 3;            ///< no group lets go of a node that leaves it fewer voters
   };
   /// `sights` is borrowed.
   Caretaker(Options options, const Sights& sights)
@@ -32,6 +34,8 @@ class Caretaker {
 
   /// Takes in who is there now. Once per round, before look_after().
   void look(int64_t now_ns);
+  /// Nodes that are none of ours any more: their disks leave the groups once all of ours vote.
+  void let_go(std::set<std::string> leaving) { leaving_ = std::move(leaving); }
   /// One led group, if something is to be done for it.
   void look_after(GroupMember& group, int64_t now_ns);
   /// Before a stop: the group goes to whoever has most of it.
@@ -43,11 +47,13 @@ class Caretaker {
     int64_t since_ns = 0;  ///< with this disk, and heard all the while
   };
   bool replace_disks(GroupMember& group, int64_t now_ns);
+  bool part(GroupMember& group);
   void prefer(GroupMember& group, int64_t now_ns);
   static bool is_near(const raft::Core& core, raft::StorageId storage, uint64_t near);
 
   const Options options_;
   const Sights& sights_;
+  std::set<std::string> leaving_;
   std::map<std::string, Seen> seen_;  ///< other nodes that are heard and well
   int64_t next_hand_over_ns_ = 0;
 };

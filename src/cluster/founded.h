@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/strong.h"
 #include "raft/membership.h"
 
 namespace clickmill::cluster {
@@ -18,6 +19,22 @@ struct Founded {
   std::vector<raft::Member> founders;
 
   friend bool operator==(const Founded&, const Founded&) = default;
+};
+
+/// A forced recovery: one node went on without the others' word.
+struct Epoch {
+  uint64_t number = 0;
+  uint64_t random = 0;
+  /// By group: what that node knew to be committed then, and so has in common with whoever it
+  /// left behind.
+  std::vector<Offset> committed;
+  friend bool operator==(const Epoch&, const Epoch&) = default;
+};
+
+/// What a node of a cluster can say of how it came to be.
+struct Lineage {
+  Founded founded;
+  std::vector<Epoch> epochs;  ///< forced ones, oldest first, as far as this node knows
 };
 
 }  // namespace clickmill::cluster

@@ -137,6 +137,12 @@ class Partition final : public GroupMember {
   std::optional<Error> why_no_answer() const;
   /// Reading a part of it, on whatever thread, gave damage.
   void met_damage(const std::string& path, const std::string& what);
+  /// This node counted otherwise than most others, as a comparison at that offset shows: its
+  /// answers are wrong, and it begins anew from its log where that reaches back.
+  void counts_differ(Offset at);
+  void counts_agree();
+  /// Why its counts are wrong; empty: they are not known to be.
+  const std::string& difference() const { return difference_; }
   /// Parts that are damaged, and can't be rebuilt.
   const std::set<std::string>& damaged_parts() const { return damaged_parts_; }
   /// Log hours before it are in no state that the stream will ever go on from.
@@ -384,7 +390,9 @@ class Partition final : public GroupMember {
   // Why the stream has stopped: nothing more is applied, until another takes its place.
   std::optional<Error> failure_;
   std::set<std::string> damaged_parts_;
-  bool part_is_damaged_ = false;  ///< and the log doesn't reach back
+  bool part_is_damaged_ = false;    ///< and the log doesn't reach back
+  std::string difference_;          // from the others' counts
+  bool healed_difference_ = false;  // it has begun anew over one since they last agreed
 
   // Guards the copy that other threads read; the worker replaces it whole.
   mutable std::mutex tally_mutex_;

@@ -116,7 +116,8 @@ void Partition::tick_group() {
     if (const auto& group = options_.group) {
       auto permit = group->permit();
       // A node that is well must not vouch for a group that isn't.
-      permit.lead = permit.lead && !failure_ && !log_failed_ && !rebuilding();
+      permit.lead =
+          permit.lead && !failure_ && !log_failed_ && !rebuilding() && difference_.empty();
       permit.vote = permit.vote && !log_failed_;
       replica_->tick(group->sight_of, permit, group->rank(), random);
     } else {

@@ -13,6 +13,7 @@ namespace clickmill::cluster {
 
 std::optional<Error> Partition::why_no_answer() const {
   if (failure_) return Error(Errc::closed, failure_->message());
+  if (caught_up_ && !difference_.empty()) return Error(Errc::busy, difference_);
   if (caught_up_) return std::nullopt;
   if (!rebuilding()) return Error(Errc::busy, "counts are being caught up after a start");
   return Error(Errc::busy, fmt::format("partition {} was damaged and is being rebuilt from the log",
@@ -37,6 +38,32 @@ void Partition::met_damage(const std::string& path, const std::string& what) {
                               id_.value(), path, what))
           .second;
   if (news) log_error("partition", *damaged_parts_.rbegin());
+}
+
+void Partition::counts_differ(Offset at) {
+  owner_.check();
+  if (failure_ || !caught_up_) return;
+  if (difference_.empty() || healed_difference_) {
+    std::string text = fmt::format(
+        "partition {}: what this node counted up to offset {} differs from what most nodes did",
+        id_.value(), at.value());
+    if (difference_.empty()) log_error("partition", text);
+    difference_ = std::move(text);
+  }
+  // What it comes to once more, from the same log, it would come to again.
+  if (!options_.rebuilder || log_->first() != Offset(1) || healed_difference_) return;
+  healed_difference_ = true;
+  fail(Error(Errc::corrupt, difference_));
+}
+
+void Partition::counts_agree() {
+  owner_.check();
+  if (failure_ || !caught_up_) return;
+  if (!difference_.empty())
+    log_info("partition",
+             fmt::format("partition {}: its counts are those of the others again", id_.value()));
+  difference_.clear();
+  healed_difference_ = false;
 }
 
 LogHour Partition::oldest_durable_hour() const {

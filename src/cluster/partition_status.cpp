@@ -31,6 +31,7 @@ void PartitionStatus::update(Partition& partition, JournalPos current_begin) {
   share.leads_taken = partition.leads_taken();
   if (partition.failure()) share.failure = partition.failure()->text();
   share.trouble = partition.trouble();
+  share.difference = partition.difference();
   std::lock_guard lock(mutex_);
   shares_[partition.id().value()] = std::move(share);
 }
@@ -90,6 +91,8 @@ std::vector<std::string> PartitionStatus::reasons() const {
     } else if (share.rebuilding) {
       reasons.push_back(
           fmt::format("stream: partition {} was damaged and is being rebuilt from the log", i));
+    } else if (!share.difference.empty()) {
+      reasons.push_back(share.difference);
     } else if (share.leaderless) {
       ++leaderless;
     } else if (!share.caught_up) {

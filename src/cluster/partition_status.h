@@ -37,6 +37,7 @@ class PartitionStatus {
     uint64_t leads_taken = 0;
     std::string failure;
     std::string trouble;
+    std::string difference;
   };
   explicit PartitionStatus(size_t partitions) : shares_(partitions) {}
   /// `current_begin`: begin of the journal's current file, taken before this call.

@@ -133,10 +133,14 @@ Peers::Peers(Options options, Owned& owned, NodeClock& clock)
       owned_(owned),
       clock_(clock),
       sights_(sights_options(options_, owned.workers.size())),
+      agreement_(options_.node_id, options_.partitions),
+      clearing_(options_.storage),
       calls_(clock.system(), options_.life),
       states_(source_options(options_), owned, clock.system()),
       others_(without(options_.nodes, options_.node_id)),
-      looped_ns_(owned.workers.size()) {
+      compared_ns_(owned.workers.size()),
+      looped_ns_(owned.workers.size()),
+      led_(owned.workers.size()) {
   Caretaker::Options care = options_.caretaker;
   care.node = options_.node_id;
   care.nodes = options_.nodes;
@@ -176,8 +180,13 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
   group.sight_of = [this, id](const raft::Member& member) {
     return sights_.sight_of(member, id.value(), now_ns());
   };
-  group.permit = [this] {
-    return raft::Core::Permit{true, clock_is_fit_.load() && options_.well()};
+  group.permit = [this, id] {
+    const bool remembers = !left_behind_ && !forgot_ && this->remembers(id);
+    const raft::Membership& members = owned_.group(id.value())->replica().core().membership();
+    // Who decides alone, by force, has nobody to compare its clock with: as a node without peers.
+    const bool decides_alone = members.voters.size() == 1 && !members.joint();
+    const bool well = (decides_alone || clock_is_fit_.load()) && options_.well();
+    return raft::Core::Permit{remembers, remembers && well};
   };
   group.rank = [this, id] { return rank_of(id); };
   group.low_waters = [this, id](PartitionId, int64_t since_ns) { return low_waters(id, since_ns); };
@@ -209,6 +218,7 @@ uint32_t Peers::rank_of(PartitionId id) const {
     // Nobody waits for who is gone.
     if (sights_.fit(node, now_ns())) ++rank;
   }
+  if (draining_) rank += static_cast<uint32_t>(count);
   return rank;
 }
 
@@ -229,11 +239,14 @@ void Peers::beat() {
   calls_.expire();
   states_.expire();
   std::optional<LowWaters> low_waters;
-  if (open_ && beats_++ % kBeatsPerLowWaters == 0) low_waters = own_low_waters();
+  if (open_ && beats_++ % kBeatsPerLowWaters == 0) {
+    low_waters = own_low_waters();
+    send_standing();
+  }
   for (const std::string& node : others_) {
     for (const Claims& claims : sights_.unechoed(node)) send_claims(node, claims);
     Beat beat = sights_.beat_to(node, now, clock_.now().value());
-    beat.fit = clock_is_fit_ && !stopping_ && options_.well();
+    beat.fit = clock_is_fit_ && !stopping_ && !draining_ && !left_behind_ && options_.well();
     for (size_t i = 0; i < looped_ns_.size(); ++i) {
       const int64_t looped = looped_ns_[i];
       beat.workers[i].age_ms =
@@ -248,14 +261,32 @@ void Peers::beat() {
 void Peers::looped(size_t worker) {
   looped_ns_[worker] = now_ns();
   std::vector<Claims::Led> led;
+  size_t with_strangers = 0;
+  bool cleared = true;
   Caretaker& caretaker = caretakers_[worker];
+  {
+    const std::lock_guard lock(leaving_mutex_);
+    caretaker.let_go(leaving_);
+  }
   caretaker.look(looped_ns_[worker]);
+  const bool compares = looped_ns_[worker] - compared_ns_[worker] >= kCompareEveryNs;
+  if (compares) compared_ns_[worker] = looped_ns_[worker];
   for (uint64_t id = worker; GroupMember* const group = owned_.group(id);
        id += owned_.workers.size()) {
-    if (!stopping_) caretaker.look_after(*group, looped_ns_[worker]);
+    if (!stopping_) look_after(caretaker, *group, looped_ns_[worker]);
     const raft::Replica& replica = group->replica();
     if (replica.leads()) led.push_back({group->id().value(), replica.core().term()});
+    if (compares && replica.leads() && has_strangers(*group)) ++with_strangers;
+    cleared = cleared && (clearing_.cleared() || remembers(group->id()));
+    if (compares && id < owned_.partitions.size()) compare_counts(*owned_.partitions[id]);
   }
+  led_[worker].groups = led.size();
+  if (compares) led_[worker].with_strangers = with_strangers;
+  led_[worker].cleared = cleared;
+  if (!clearing_.cleared() && std::all_of(led_.begin(), led_.end(), [](const LedByWorker& each) {
+        return each.cleared.load();
+      }))
+    clearing_.clear();
   const auto number = static_cast<uint32_t>(worker);
   if (!sights_.claim(number, std::move(led))) return;
   const Claims claims = sights_.claims(number);
@@ -317,6 +348,7 @@ void Peers::on_group_frame(const std::string& from, std::string_view frame) {
     if (auto claims = decode_claims(cursor.rest())) sights_.claimed(from, *std::move(claims));
     return;
   }
+  if (kind == kOfStanding) return on_standing(from, cursor.rest());
   const uint64_t id = cursor.varint();
   GroupMember* const to = cursor.ok() && kind == kOfRaft ? group(id) : nullptr;
   if (to == nullptr) return;
@@ -334,6 +366,12 @@ void Peers::on_group_frame(const std::string& from, std::string_view frame) {
 void Peers::on_link_up(const peer::Hello& hello) {
   sights_.link_up(hello.node_id, hello.version);
   log_info("peer", fmt::format("linked with node {}", hello.node_id));
+  {
+    const std::lock_guard lock(storages_mutex_);
+    storages_[hello.node_id] = raft::StorageId(hello.storage_id);
+  }
+  // Its votes may wait for that.
+  send_standing(hello.node_id);
   if (!open_) return;
   const raft::StorageId storage{hello.storage_id};
   for (GroupMember* const group : owned_.groups())

@@ -3,14 +3,18 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/node_clock.h"
+#include "cluster/agreement.h"
 #include "cluster/calls.h"
 #include "cluster/caretaker.h"
+#include "cluster/clearing.h"
 #include "cluster/owned.h"
 #include "cluster/sights.h"
 #include "cluster/state_source.h"
@@ -36,6 +40,10 @@ class Peers final : public peer::Receiver {
     std::function<bool(std::function<void()>)> in_background;
     /// Whether the disk lets this node lead.
     std::function<bool()> well;
+    /// Where the newest group begins that is durable since the start; 0: there is none.
+    std::function<JournalPos()> durable;
+    /// A seam for tests: without it an old image votes at once.
+    bool check_claims = true;
     /// Whether the kernel calls the clock synchronised.
     std::function<bool()> synchronised;
     Caretaker::Options caretaker{};  ///< node and nodes are filled in
@@ -54,6 +62,8 @@ class Peers final : public peer::Receiver {
   void send_through(peer::Transport& transport);
   Calls& calls() { return calls_; }
   const Sights& sights() const { return sights_; }
+  const Agreement& agreement() const { return agreement_; }
+  Clearing& clearing() { return clearing_; }
   const Options& options() const { return options_; }
 
   /// What a group needs; `members`: in force at the end of what is sealed.
@@ -80,6 +90,22 @@ class Peers final : public peer::Receiver {
   const StateSource& states() const { return states_; }
   const StateCounts& states_taken() const { return states_taken_; }
 
+  /// The groups that are led here let the disks of a node go that is no longer configured, once
+  /// all others vote and enough of them remain. Errc::invalid: it is configured here.
+  Status let_go(const std::string& node);
+  /// Groups led here, and of them those that have a member which is not configured.
+  struct Led {
+    size_t groups = 0;
+    size_t with_strangers = 0;
+  };
+  Led led() const;
+  /// This node leads as little as it can, and others don't give it leads.
+  void drain(bool on) { draining_ = on; }
+  bool draining() const { return draining_; }
+  /// A forced recovery has gone on without this node: it votes, acknowledges and leads no more,
+  /// in no group. What it answers waits in its spool.
+  void leave_behind() { left_behind_ = true; }
+  bool left_behind() const { return left_behind_; }
   /// This disk has lost what it had acknowledged.
   bool forgot() const { return forgot_; }
   int64_t now_ns() const { return clock_.system().monotonic_ns(); }
@@ -90,9 +116,21 @@ class Peers final : public peer::Receiver {
 
  private:
   class Router;
+  // First byte of a frame on lane group; 0 and 1 are Raft's messages and claims, 2 is the
+  // founding's (engine/peering).
+  static constexpr uint8_t kOfStanding = 3;
+  static constexpr int64_t kCompareEveryNs = 1'000'000'000;
   void propose(PartitionId id, click::EntryKind kind, std::string_view payload,
                Partition::Applied applied);
   void on_group_frame(const std::string& from, std::string_view frame);
+  void look_after(Caretaker& caretaker, GroupMember& group, int64_t now_ns);
+  bool has_strangers(const GroupMember& group) const;
+  void compare_counts(Partition& partition);
+  void send_standing();
+  void send_standing(const std::string& node);
+  void on_standing(const std::string& from, std::string_view bytes);
+  /// Whether this node has forgotten no promise that it made in the group. Thread: its worker.
+  bool remembers(PartitionId id) const;
   void serve_batch(std::string_view question, Calls::Answer answer);
   void serve_proposal(std::string_view question, Calls::Answer answer);
   void serve_blocks(std::string_view question, Calls::Answer answer);
@@ -112,6 +150,8 @@ class Peers final : public peer::Receiver {
   Owned& owned_;
   NodeClock& clock_;
   Sights sights_;
+  Agreement agreement_;
+  Clearing clearing_;
   Calls calls_;
   StateSource states_;
   StateTurns state_turns_{1};
@@ -120,9 +160,22 @@ class Peers final : public peer::Receiver {
   std::vector<std::string> others_;
   std::vector<Caretaker> caretakers_;  ///< by worker
   std::atomic<bool> stopping_{false};
+  std::vector<int64_t> compared_ns_;  ///< by worker, its own: when it last compared its counts
   std::vector<std::atomic<int64_t>> looped_ns_;  ///< by worker; 0: never yet
   std::atomic<bool> open_{false};
   std::atomic<bool> forgot_{false};
+  std::atomic<bool> left_behind_{false};
+  std::atomic<bool> draining_{false};
+  struct LedByWorker {
+    std::atomic<size_t> groups{0};
+    std::atomic<size_t> with_strangers{0};
+    std::atomic<bool> cleared{false};  ///< in all groups, led or not
+  };
+  std::vector<LedByWorker> led_;
+  std::mutex storages_mutex_;                        ///< guards the map between links and beats
+  std::map<std::string, raft::StorageId> storages_;  ///< of linked nodes
+  mutable std::mutex leaving_mutex_;  ///< guards the set between who asks and the workers
+  std::set<std::string> leaving_;
   std::atomic<bool> clock_is_fit_{false};
   uint64_t beats_ = 0;  ///< of who calls beat()
 };

@@ -6,6 +6,9 @@
 //   cluster_id      0: belongs to none yet, and the next five are not there
 //   epoch, epoch_random, partitions, seed
 //   founders        [{node_id, storage_id}]
+//   epochs          [{epoch, random, committed: [offset by group]}] of forced recoveries, oldest
+//                   first; not there: none
+//   left_behind     {by, epoch}: another node went on without this one; not there: none did
 //   checksum        XXH3, 64 bits, of the object without this field, indented by 2 with its
 //                   keys in order
 //
@@ -63,6 +66,15 @@ std::string to_text(const ClusterFile::Kept& kept) {
     for (const raft::Member& member : kept.founded->founders)
       founders.push_back({{"node_id", member.node}, {"storage_id", hex(member.storage.value())}});
   }
+  for (const cluster::Epoch& epoch : kept.epochs) {
+    Json committed = Json::array();
+    for (const Offset offset : epoch.committed) committed.push_back(offset.value());
+    json["epochs"].push_back({{"epoch", epoch.number},
+                              {"random", hex(epoch.random)},
+                              {"committed", std::move(committed)}});
+  }
+  if (kept.left_behind)
+    json["left_behind"] = {{"by", kept.left_behind->by}, {"epoch", kept.left_behind->epoch}};
   json["checksum"] = checksum_of(json);
   return json.dump(2) + "\n";
 }
@@ -91,6 +103,17 @@ ClusterFile::Kept read_kept(const Json& json) {
         {raft::StorageId(from_hex(one.at("storage_id"))), one.at("reason").get<std::string>()});
   }
   if (from_hex(json.at("cluster_id")) != 0) kept.founded = read_founded(json);
+  for (const Json& one : json.value("epochs", Json::array())) {
+    cluster::Epoch& epoch = kept.epochs.emplace_back();
+    epoch.number = one.at("epoch").get<uint64_t>();
+    epoch.random = from_hex(one.at("random"));
+    for (const Json& offset : one.at("committed"))
+      epoch.committed.push_back(Offset(offset.get<uint64_t>()));
+  }
+  if (json.contains("left_behind")) {
+    const Json& behind = json.at("left_behind");
+    kept.left_behind = {behind.at("by").get<std::string>(), behind.at("epoch").get<uint64_t>()};
+  }
   return kept;
 }
 
@@ -148,6 +171,21 @@ Status ClusterFile::save(const cluster::Founded& founded) {
   if (founded.cluster_id == 0) return Error(Errc::invalid, "a cluster's id is not 0", path_);
   Kept kept = kept_;
   kept.founded = founded;
+  return write(std::move(kept));
+}
+
+Status ClusterFile::save(const cluster::Lineage& lineage) {
+  Kept kept = kept_;
+  kept.founded = lineage.founded;
+  kept.epochs = lineage.epochs;
+  kept.left_behind.reset();
+  return write(std::move(kept));
+}
+
+Status ClusterFile::leave_behind(const LeftBehind& left_behind) {
+  if (kept_.left_behind == left_behind) return {};
+  Kept kept = kept_;
+  kept.left_behind = left_behind;
   return write(std::move(kept));
 }
 

@@ -32,7 +32,20 @@ class ClusterFile {
   /// Storage ids that the node had, the last ones of many; oldest first.
   const std::vector<Former>& former() const { return kept_.former; }
 
+  /// Forced recoveries that led here, oldest first.
+  const std::vector<cluster::Epoch>& epochs() const { return kept_.epochs; }
+  /// Another node has gone on without this one, by force.
+  struct LeftBehind {
+    std::string by;  ///< node_id
+    uint64_t epoch = 0;
+    friend bool operator==(const LeftBehind&, const LeftBehind&) = default;
+  };
+  const std::optional<LeftBehind>& left_behind() const { return kept_.left_behind; }
+
   Status save(const cluster::Founded& founded);
+  /// The node belongs to this epoch of its cluster from here on.
+  Status save(const cluster::Lineage& lineage);
+  Status leave_behind(const LeftBehind& left_behind);
   /// The node may have forgotten a promise: it goes on as another storage.
   Status renew_storage_id(const std::string& reason);
 
@@ -41,6 +54,8 @@ class ClusterFile {
     raft::StorageId storage;
     std::optional<cluster::Founded> founded;
     std::vector<Former> former;
+    std::vector<cluster::Epoch> epochs;
+    std::optional<LeftBehind> left_behind;
   };
 
  private:

@@ -72,6 +72,11 @@ Result<std::unique_ptr<DataDir>> DataDir::open(FileSystem& files, const std::str
                  path);
   }
   const std::string file = path + "/node";
+  if (files.exists(path + "/rejoin/ready")) {
+    return Error(Errc::invalid,
+                 "`clickmill cluster rejoin` was interrupted here; run it again before the node",
+                 path);
+  }
   if (!files.exists(file)) {
     dir->node_ = {kFormatVersion, node_id, partitions, secure_random_u64()};
     // A directory with clicks but without its seed would count them all anew.

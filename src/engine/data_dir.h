@@ -17,7 +17,7 @@ struct NodeFile {
 
 /// Where everything stands in a data directory:
 ///   node, LOCK, catalog, upkeep, retention, journal/, log/<partition>/, state/, ids/, store/,
-///   and of a node with peers members/<partition>
+///   and of a node with peers cluster, members/<partition>, seen, and claim for a while
 struct DataPaths {
   std::string root;
 

@@ -90,6 +90,7 @@ Status Machine::open_journal() {
   if (!journal) return with_way_out(std::move(journal).error());
   journal_ = *std::move(journal);
   clock_.begin_at(ArrivalMs(journal_->recovered().time_ms));
+  if (peers_) make_claim();
   open_spool();
   return {};
 }
@@ -131,6 +132,8 @@ void Machine::open_peers() {
   of.partitions = options_.partitions;
   of.low_water = [this](PartitionId id) { return spool_->low_water(id); };
   of.in_background = outside_.in_background;
+  of.durable = [this] { return journal_ ? journal_->last_durable() : JournalPos(0); };
+  of.check_claims = options_.peering->check_claims;
   of.well = [this] { return journal_->health() == log::Journal::Health::ok; };
   of.synchronised = outside_.synchronised;
   of.keep_members = [this](PartitionId id, Offset offset, const raft::Membership& members) {
@@ -365,6 +368,7 @@ bool Machine::step_worker(size_t worker) {
   forwarders_[worker]->forward();
   if (worker == 0) maintain_journal();
   if (worker == 0) maintain_ids();
+  if (worker == 0 && peers_) keep_claims();
   for (int i = 0; i < kReplaySlices; ++i) {
     if (!replay(worker)) return false;
   }

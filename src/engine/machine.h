@@ -64,10 +64,11 @@ class Machine {
     bool answers_wait_for_commit = false;
     /// Of a node that has peers.
     struct Peering {
-      std::vector<std::string> nodes;  ///< all, this one included, sorted
-      raft::StorageId storage;         ///< of the data directory's life
-      uint64_t life = 0;               ///< of this process: random, not 0
-      cluster::Caretaker::Options caretaker{};
+      std::vector<std::string> nodes;           ///< all, this one included, sorted
+      raft::StorageId storage;                  ///< of the data directory's life
+      uint64_t life = 0;                        ///< of this process: random, not 0
+      bool check_claims = true;                 ///< see cluster::Peers::Options
+      cluster::Caretaker::Options caretaker{};  ///< node and nodes are filled in
       size_t state_piece_bytes = 1 << 20;
     };
     std::optional<Peering> peering;
@@ -149,6 +150,8 @@ class Machine {
   Status open_ads();
   void open_spool();
   void open_peers();
+  void make_claim();
+  void keep_claims();
   Result<cluster::Partition::Group> group_of(PartitionId id);
   Status refuse_closed() const;
   Status open_upkeep();
@@ -204,6 +207,9 @@ class Machine {
   MemoryAlarm memory_alarm_;
   unsigned closed_logs_ = 0;  ///< of open_partitions(): whose segments can't be opened
   int64_t next_ids_ns_ = 0;   ///< monotonic; 0: at once
+  bool claim_kept_ = false;   ///< the claim's file is there
+  int64_t next_seen_ns_ = 0;
+  std::string seen_kept_;  ///< what its file holds
 };
 
 }  // namespace clickmill::engine

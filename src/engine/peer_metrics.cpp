@@ -79,6 +79,15 @@ void Peering::add_metrics(Metrics& metrics) const {
   metrics.gauge_from("clickmill_peer_states_held",
                      "States that this node holds for others to take.",
                      [&peers] { return static_cast<double>(peers.states().frozen()); });
+  metrics.gauge_from(
+      "clickmill_partitions_differing",
+      "Partitions of which two nodes have counted differently, as far as this one knows.",
+      [&peers, partitions = config_.log.partitions] {
+        double differing = 0;
+        for (uint32_t i = 0; i < partitions; ++i)
+          differing += peers.agreement().verdict(PartitionId(i)).wrong.empty() ? 0 : 1;
+        return differing;
+      });
   const cluster::PartitionStatus& status = machine_->status();
   const auto add_gear = [&](const char* labels, bool (*uses)(const Share&)) {
     metrics.gauge_from(

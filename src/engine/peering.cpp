@@ -66,6 +66,7 @@ Peering::Peering(const Config& config, FileSystem& files, DataDir& dir,
       life_(secure_random_u64() | 1),
       secret_(secret_of(*config.cluster, secret_trouble_)),
       file_(std::move(file)),
+      storage_(file_->storage_id()),
       founding_(cluster::Founding::Options{.node = config.node_id,
                                            .nodes = nodes_,
                                            .storage = file_->storage_id(),
@@ -84,8 +85,9 @@ void Peering::complete(Machine::Options& options) const {
   options.forwarder.backoff_most_ms = 200;
   Machine::Options::Peering peering;
   peering.nodes = nodes_;
-  peering.storage = file_->storage_id();
+  peering.storage = storage_;
   peering.life = life_;
+  peering.caretaker.replication = config_.cluster->replicas();
   options.peering = std::move(peering);
 }
 
@@ -93,7 +95,7 @@ peer::Hello Peering::hello() const {
   const std::lock_guard lock(mutex_);
   peer::Hello hello;
   hello.node_id = config_.node_id;
-  hello.storage_id = file_->storage_id().value();
+  hello.storage_id = storage_.value();
   hello.partitions = config_.log.partitions;
   hello.replication = config_.cluster->replicas();
   hello.version = CLICKMILL_VERSION;
@@ -121,6 +123,7 @@ Status Peering::connect(Machine& machine) {
     options.tls = peer::Tls{tls.cert, tls.key, tls.ca};
   links_ = std::make_unique<peer::Links>(std::move(options), *this);
   machine.peers()->send_through(*links_);
+  if (file_->left_behind()) machine.peers()->leave_behind();
   TRY(links_->start());
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "beats");
@@ -139,8 +142,18 @@ void Peering::run() {
     lock.unlock();
     machine_->peers()->beat();
     lock.lock();
+    if (machine_->peers()->forgot()) give_up_storage();
     changed_.wait_for(lock, kBeatEvery, [this] { return stopping_; });
   }
+}
+
+/// This disk may have forgotten a promise: as another one, which has promised nothing, it comes
+/// back at the next start. Under the lock.
+void Peering::give_up_storage() {
+  if (given_up_) return;
+  const auto renewed = file_->renew_storage_id("it holds less than others have seen of it");
+  given_up_ = renewed.has_value();
+  if (!renewed) log_warn("cluster", renewed.error().text());
 }
 
 /// Does what the founding wants, under the lock.
@@ -199,7 +212,40 @@ std::vector<std::string> Peering::reasons() const {
   const std::lock_guard lock(mutex_);
   auto reasons = founding_.why_waiting();
   if (!secret_trouble_.empty()) reasons.insert(reasons.begin(), secret_trouble_);
+  if (given_up_) {
+    reasons.emplace_back(
+        "cluster: this disk holds less than others have seen of it, as an old image does; the node "
+        "votes again, as a new disk, once it is started anew");
+  }
+  if (const auto& behind = file_->left_behind()) {
+    reasons.push_back(fmt::format(
+        "cluster: {} went on without this node in epoch {}, by a forced recovery; what this node "
+        "answers waits in its spool until it is brought back (clickmill cluster rejoin)",
+        behind->by, behind->epoch));
+  }
   return reasons;
+}
+
+std::optional<cluster::Lineage> Peering::lineage() const {
+  const std::lock_guard lock(mutex_);
+  if (!founding_.founded()) return std::nullopt;
+  return cluster::Lineage{*founding_.founded(), file_->epochs()};
+}
+
+/// The other one has proved that it knows the secret.
+void Peering::on_misfit(const peer::Hello& peer, peer::Refusal why) {
+  const std::lock_guard lock(mutex_);
+  const auto& founded = founding_.founded();
+  if (why != peer::Refusal::epoch || !founded || peer.cluster_id != founded->cluster_id) return;
+  if (peer.epoch <= founded->epoch) return;
+  machine_->peers()->leave_behind();
+  if (file_->left_behind() && file_->left_behind()->epoch >= peer.epoch) return;
+  log_error("cluster", fmt::format("{} is of epoch {}, this node of {}: a forced recovery went on "
+                                   "without it; it votes and leads no more, and redirects",
+                                   peer.node_id, peer.epoch, founded->epoch));
+  // In memory it holds either way; the next handshake tells it again.
+  if (auto saved = file_->leave_behind({peer.node_id, peer.epoch}); !saved)
+    log_warn("cluster", saved.error().text());
 }
 
 void Peering::on_frame(const std::string& from, peer::Lane lane, std::string&& frame) {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -48,12 +49,15 @@ class Peering final : public peer::Receiver {
   uint64_t cluster_id() const;
   /// Why this node is no full member yet. Thread: any.
   std::vector<std::string> reasons() const;
+  /// How its cluster came to be; nothing: it belongs to none. Thread: any.
+  std::optional<cluster::Lineage> lineage() const;
   /// After connect().
   void add_metrics(Metrics& metrics) const;
 
   void on_frame(const std::string& from, peer::Lane lane, std::string&& frame) override;
   void on_link_up(const peer::Hello& peer) override;
   void on_link_down(const std::string& peer, bool refused, const std::string& why) override;
+  void on_misfit(const peer::Hello& peer, peer::Refusal why) override;
 
  private:
   Peering(const Config& config, FileSystem& files, DataDir& dir, std::unique_ptr<ClusterFile> file,
@@ -61,6 +65,7 @@ class Peering final : public peer::Receiver {
   peer::Hello hello() const;
   void run();
   void found();
+  void give_up_storage();
   void send(cluster::Founding::Output&& output);
 
   const Config& config_;
@@ -79,8 +84,10 @@ class Peering final : public peer::Receiver {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::unique_ptr<ClusterFile> file_;
+  const raft::StorageId storage_;  ///< in this life
   cluster::Founding founding_;
   bool stopping_ = false;
+  bool given_up_ = false;  ///< the storage id: another one holds from the next start on
   std::thread thread_;
 };
 

@@ -52,6 +52,7 @@ void RunningNode::open_api() {
       .cluster_id =
           peering_ ? [this] { return peering_->cluster_id(); } : std::function<uint64_t()>(),
       .peers = machine_->peers(),
+      .lineage = [this] { return peering_ ? peering_->lineage() : std::nullopt; },
       .retention = &machine_->retention(),
   });
   api::add_collector_routes(collector_routes_, *context_);
@@ -88,6 +89,8 @@ std::vector<std::string> RunningNode::warnings() {
   std::vector<std::string> warnings;
   if (counting_) warnings = machine_->upkeep().warnings();
   for (std::string& damage : machine_->status().warnings()) warnings.push_back(std::move(damage));
+  if (const cluster::Peers* peers = machine_->peers())
+    std::ranges::move(peers->agreement().warnings(), std::back_inserter(warnings));
   if (std::string damage = catalog_->damage(); !damage.empty())
     warnings.push_back("catalog: " + damage);
   if (sinks_) std::ranges::move(sinks_->warnings(), std::back_inserter(warnings));
@@ -108,6 +111,8 @@ std::vector<std::string> RunningNode::not_ready() {
   if (peering_) {
     for (std::string& reason : peering_->reasons()) reasons.push_back(std::move(reason));
   }
+  if (machine_->peers() != nullptr && machine_->peers()->draining())
+    reasons.emplace_back("cluster: this node is being drained");
   for (std::string& reason : waits_of(*machine_)) reasons.push_back(std::move(reason));
   return reasons;
 }

@@ -422,6 +422,7 @@ void Journal::complete_unsynced() {
   set_durable(end_);
   noted_durable_ = false;
   auto groups = std::exchange(unsynced_, {});
+  if (!groups.empty()) last_durable_ = groups.back().position.value();
   for (Group& group : groups) {
     const LaterWakes once_a_group;
     for (Append& append : group.appends) {

@@ -143,6 +143,8 @@ class Journal {
   };
   const Stats& stats() const { return stats_; }
   const Recovered& recovered() const { return recovered_; }
+  /// Where the newest group begins that was synced since the start; 0: there is none.
+  JournalPos last_durable() const { return JournalPos(last_durable_.load()); }
 
  private:
   struct Group {
@@ -184,6 +186,7 @@ class Journal {
   Stats stats_;
   std::atomic<Health> health_{Health::ok};
   std::atomic<bool> clicks_wait_{false};
+  std::atomic<uint64_t> last_durable_{0};
 
   // Journal thread only.
   std::vector<Group> unsynced_;

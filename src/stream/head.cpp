@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/checksum.h"
 
 namespace clickmill::stream {
 namespace {
@@ -167,6 +168,30 @@ size_t Head::memory_bytes() const {
     for (const auto& [minute_ms, minute] : frozen->minutes()) bytes += minute.memory_bytes();
   }
   return bytes;
+}
+
+uint64_t Head::digest_from(int64_t minute_ms) const {
+  uint64_t sum = 0;
+  std::string bytes;
+  for (auto at = minutes_.lower_bound(minute_ms); at != minutes_.end(); ++at) {
+    for (size_t i = 0; i < at->second.size(); ++i) {
+      const MinuteRows::Row& row = at->second[i];
+      bytes.clear();
+      ByteWriter out(bytes);
+      out.svarint(at->first);
+      out.bytes(row.ad_id());
+      out.bytes(row.advertiser_id());
+      out.u8(row.automated ? 1 : 0);
+      for (const uint64_t clicks : row.devices) out.varint(clicks);
+      for (const auto& [country, clicks] : row.countries.counts()) {
+        out.varint(country);
+        out.varint(clicks);
+      }
+      out.varint(row.visitors.estimate());
+      sum += xxh64_of(bytes);
+    }
+  }
+  return sum;
 }
 
 std::vector<store::Row> sorted_rows(const Head::Frozen& frozen) {

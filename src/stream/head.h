@@ -63,6 +63,9 @@ class Head {
   int64_t oldest_minute() const;
   /// Cost: visits every row.
   size_t memory_bytes() const;
+  /// Of what the rows of minutes from there on hold, in whatever order they came. Cost: visits
+  /// them.
+  uint64_t digest_from(int64_t minute_ms) const;
 
   /// Freezes the rows of minutes before `minute_ms`; the next checkpoint removes them
   /// in the state store, and must name a part that has all that are frozen when it begins.

@@ -15,6 +15,8 @@ namespace clickmill::stream {
 namespace {
 
 constexpr uint64_t kDigestEvery = 4096;
+// An hour of them, one a minute.
+constexpr size_t kAgreedMost = 64;
 // How many clicks ahead a row is fetched: about memory latency over the work per click.
 constexpr size_t kPrefetchAhead = 4;
 
@@ -61,6 +63,7 @@ Status Pipeline::restore() {
   TRY(double_clicks_.load(store_));
   open_dedup();
   last_flush_log_ms_ = state_.horizon.log_time().value();
+  agreed_minute_ = floor_to(last_flush_log_ms_, kMinuteMs);
   return {};
 }
 
@@ -126,6 +129,7 @@ void Pipeline::end_entry(const log::Entry& entry) {
   }
   state_.applied = entry.last();
   note_digest();
+  note_agreed();
 }
 
 void Pipeline::settle() {
@@ -267,6 +271,18 @@ void Pipeline::note_digest() {
   if ((state_.applied.value() + 1) % kDigestEvery == 0) {
     state_.digest = {state_.applied, state_.running_digest};
   }
+}
+
+/// Where it is taken, and of what, the entries alone decide: rows of minutes that are still open
+/// are in no replica's parts, whenever it writes those.
+void Pipeline::note_agreed() {
+  const int64_t minute = floor_to(state_.horizon.log_time().value(), kMinuteMs);
+  if (minute == agreed_minute_) return;
+  agreed_minute_ = minute;
+  const uint64_t both[2] = {state_.running_digest, head_.digest_from(closed_before())};
+  agreed_.push_back(
+      {state_.applied, xxh64_of({reinterpret_cast<const char*>(both), sizeof(both)})});
+  if (agreed_.size() > kAgreedMost) agreed_.pop_front();
 }
 
 /// Minutes before it are closed: log time has passed their end + grace.

@@ -10,6 +10,7 @@
 // replay and a replica come to the same digest. A checkpoint is one atomic step.
 // Begin with Pipeline::apply, then checkpoint.h.
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -122,6 +123,10 @@ class Pipeline {
   const Horizon& horizon() const { return state_.horizon; }
   const Tally& tally() const { return state_.tally; }
   const Digest& digest() const { return state_.digest; }
+  /// What all replicas must have come to alike: a value for each of the newest entries, since
+  /// the start, that are the first of their minute of log time; oldest first. It covers what
+  /// became of every click, and the rows of the minutes that were open there.
+  const std::deque<Digest>& agreed() const { return agreed_; }
   dedup::Dedup::Usage dedup_usage() const { return dedup_->usage(); }
   size_t head_rows() const { return head_.row_count(); }
   /// Cost: visits every row of the head.
@@ -147,6 +152,7 @@ class Pipeline {
   bool clicks_again_soon(const ClickBatch::Click& click, LogMs append_ms);
   void mix(uint64_t what);
   void note_digest();
+  void note_agreed();
   bool flush_is_due() const;
   void freeze_closed();
   void freeze_many();
@@ -163,6 +169,8 @@ class Pipeline {
   Checkpoint state_;  // parts are filled in at checkpoints only
   Offset checkpointed_;
   std::unique_ptr<dedup::Dedup> dedup_;
+  std::deque<Digest> agreed_;
+  int64_t agreed_minute_ = 0;  // of the last entry's log time
   DoubleClicks double_clicks_;
   Head head_;
   Parts parts_;

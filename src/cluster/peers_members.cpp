@@ -1,0 +1,92 @@
+// What a node does about the other nodes besides consensus: it compares its counts with theirs,
+// and does what an operator wants of its members.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/logging.h"
+#include "cluster/peers.h"
+
+namespace clickmill::cluster {
+
+void Peers::look_after(Caretaker& caretaker, GroupMember& group, int64_t now_ns) {
+  if (draining_) return Caretaker::hand_over(group);
+  caretaker.look_after(group, now_ns);
+}
+
+bool Peers::has_strangers(const GroupMember& group) const {
+  const auto members = group.replica().core().membership().all();
+  return std::any_of(members.begin(), members.end(), [this](const raft::Member& member) {
+    return !std::binary_search(options_.nodes.begin(), options_.nodes.end(), member.node);
+  });
+}
+
+Status Peers::let_go(const std::string& node) {
+  if (std::binary_search(options_.nodes.begin(), options_.nodes.end(), node))
+    return Error(Errc::invalid, fmt::format("{} still has {} in its cluster.peers; take it out and "
+                                            "start it again first",
+                                            options_.node_id, node));
+  const std::lock_guard lock(leaving_mutex_);
+  leaving_.insert(node);
+  return {};
+}
+
+Peers::Led Peers::led() const {
+  Led sum;
+  for (const LedByWorker& led : led_) {
+    sum.groups += led.groups;
+    sum.with_strangers += led.with_strangers;
+  }
+  return sum;
+}
+
+void Peers::compare_counts(Partition& partition) {
+  const stream::Pipeline& pipeline = partition.pipeline();
+  agreement_.note(partition.id(), pipeline.agreed(), pipeline.applied());
+  const auto verdict = agreement_.verdict(partition.id());
+  if (verdict.is_wrong(options_.node_id)) {
+    partition.counts_differ(verdict.at);
+  } else if (verdict.agrees) {
+    partition.counts_agree();
+  }
+}
+
+void Peers::send_standing() {
+  for (const std::string& node : others_) send_standing(node);
+}
+
+void Peers::send_standing(const std::string& node) {
+  Standing standing = agreement_.standing();
+  {
+    const std::lock_guard lock(storages_mutex_);
+    const auto storage = storages_.find(node);
+    if (storage == storages_.end()) return;
+    standing.disk = clearing_.told_to(storage->second, options_.durable());
+  }
+  std::string frame(1, static_cast<char>(kOfStanding));
+  frame += encode(standing);
+  transport_->send(node, peer::Lane::group, std::move(frame));
+}
+
+void Peers::on_standing(const std::string& from, std::string_view bytes) {
+  const auto standing = decode_standing(bytes);
+  // Of another version: then nothing is compared.
+  if (!standing) return;
+  agreement_.heard(from, *standing);
+  const bool was_outdated = clearing_.outdated();
+  clearing_.heard(standing->disk);
+  if (options_.check_claims && clearing_.outdated() && !was_outdated) {
+    log_error("cluster", fmt::format("{} has seen more of this disk than it holds: it is an old "
+                                     "image; it votes no more, and comes back as a new one at the "
+                                     "next start",
+                                     from));
+    forgot_ = true;
+  }
+}
+
+bool Peers::remembers(PartitionId id) const {
+  if (!options_.check_claims || clearing_.cleared()) return true;
+  return clearing_.cleared_in(owned_.group(id.value())->replica().core().membership());
+}
+
+}  // namespace clickmill::cluster
