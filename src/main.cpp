@@ -23,11 +23,13 @@
 #include "query/zone_files.h"
 #include "sinks/sinks.h"
 #include "tools/backup_command.h"
+#include "tools/cluster_command.h"
 #include "tools/help.h"
 #include "tools/log_commands.h"
 #include "tools/recount_command.h"
 #include "tools/recover.h"
 #include "tools/recover_clock.h"
+#include "tools/recover_cluster.h"
 #include "tools/store_command.h"
 
 namespace clickmill {
@@ -217,19 +219,29 @@ int store(const std::vector<std::string>& arguments) {
       [](const std::string& line) { std::fputs((line + "\n").c_str(), stderr); });
 }
 
+int cluster(const std::vector<std::string>& arguments) {
+  return tools::cluster_command(arguments, to(stdout), to(stderr));
+}
+
 int recover(const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments[0] == "--clock") return recover_clock(arguments);
-  if (arguments.size() != 3 || arguments[0] != "--force-quorum" || arguments[1] != "--config") {
+  const bool yes = arguments.size() == 4 && arguments[3] == "--yes";
+  if ((arguments.size() != 3 && !yes) || arguments[0] != "--force-quorum" ||
+      arguments[1] != "--config") {
     return usage_error(
-        "recover takes --force-quorum --config FILE or --clock [--yes] --config FILE");
+        "recover takes --force-quorum --config FILE [--yes] or --clock [--yes] --config FILE");
   }
   const engine::Config config = engine::load_config(arguments[2]);
   engine::check_config(config);
   SystemClock clock;
   PosixFileSystem files;
-  const auto recovered = tools::recover_by_force(config, files, clock, [](const std::string& line) {
-    std::fputs((line + "\n").c_str(), stderr);
-  });
+  if (config.cluster) {
+    const auto code = tools::recover_cluster(config, yes, files, clock, to(stdout), to(stderr));
+    if (code) return *code;
+    std::fputs(fmt::format("clickmill: {}\n", code.error().text()).c_str(), stderr);
+    return kCouldNotRun;
+  }
+  const auto recovered = tools::recover_by_force(config, files, clock, to(stderr));
   if (!recovered) {
     std::fputs(fmt::format("clickmill: {}\n", recovered.error().text()).c_str(), stderr);
     return kCouldNotRun;
@@ -257,6 +269,7 @@ constexpr Command kCommands[] = {
     {"recount", recount},
     {"backup", backup},
     {"restore", restore},
+    {"cluster", cluster},
     {"--version", version},
 };
 

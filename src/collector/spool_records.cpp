@@ -62,6 +62,22 @@ Status RecoveredSpool::replay(JournalPos position, const log::RecordView& record
   });
 }
 
+Status RecoveredSpool::visit(log::GroupReader& journal, const Visit& visit) const {
+  for (size_t i = 0; i < backlogs_.size(); ++i) {
+    const PartitionId partition(static_cast<uint32_t>(i));
+    Status status;
+    std::vector<std::string> clicks;
+    backlogs_[i].for_each([&](const Backlog::Run& run) {
+      clicks.clear();
+      status = read_run(partition, run, journal, clicks);
+      for (size_t at = 0; status && at < clicks.size(); ++at) status = visit(partition, clicks[at]);
+      return status.has_value();
+    });
+    TRY(std::move(status));
+  }
+  return {};
+}
+
 Status RecoveredSpool::replay_trim(std::string_view payload) {
   ByteCursor cursor(payload);
   const uint64_t count = cursor.varint();

@@ -20,6 +20,9 @@ class RecoveredSpool {
            kind == log::RecordKind::trim;
   }
   Status replay(JournalPos position, const log::RecordView& record);
+  /// Reads what was found, oldest first in each partition, for a tool that takes it elsewhere.
+  using Visit = std::function<Status(PartitionId, std::string_view click)>;
+  Status visit(log::GroupReader& journal, const Visit& visit) const;
 
  private:
   friend class Spool;

@@ -25,6 +25,11 @@ constexpr Option kConfig{"--config FILE", "the node's config, which names its da
 constexpr Option kData{"DIR",
                        "a data directory, in place of --config; ./clickmill-data if neither"};
 constexpr Option kPartition{"--partition N", "only this one; default: all of them"};
+constexpr Option kNode{"--node URL", "of a running node's api: http://127.0.0.1:8081"};
+constexpr Option kKey{"--key-file FILE", "holds a key with role admin"};
+constexpr Option kNodeConfig{"--config FILE", "the config of any node of the cluster"};
+constexpr Option kYes{"--yes", "do it; without it the command only says what it would do"};
+constexpr Option kNotDone{"2", "nothing was changed, or not all was done; stderr says why"};
 constexpr Option kHelpOption{"--help", "this text"};
 constexpr Option kRan{"0", "fine"};
 constexpr Option kCouldNotRun{"2", "could not run; stderr says why"};
@@ -53,8 +58,8 @@ const std::vector<Command>& commands() {
        "form reads the data of a stopped node and changes nothing; the second asks a running one.",
        {kConfig,
         {"--data-dir DIR", "the data directory itself"},
-        {"--node URL", "of a running node's api: http://127.0.0.1:8081"},
-        {"--key-file FILE", "holds a key with role admin"},
+        kNode,
+        kKey,
         {"--repair", "put right what differs"},
         {"--from TIME", "first minute: 2026-06-24T00:00:00Z, a date, or milliseconds"},
         {"--to TIME", "end, not included"},
@@ -133,22 +138,88 @@ const std::vector<Command>& commands() {
        {{"--now", "has to be there, since what is deleted is gone"}, kConfig, kData},
        {kRan, kCouldNotRun}},
       {"recover",
-       "make a node go on: with a damaged journal, or whose clock was ahead",
-       {"--force-quorum --config FILE", "--clock [--yes] --config FILE"},
-       "For a node alone, which must be stopped.\n"
-       "--force-quorum, where it refuses to start over damage in its journal: keeps the damaged\n"
-       "file as *.damaged, says what is gone, and sends the last day's readable clicks once\n"
+       "make a node go on: damaged journal, cluster that is gone, clock that was ahead",
+       {"--force-quorum --config FILE [--yes]", "--clock [--yes] --config FILE"},
+       "The node must be stopped.\n"
+       "--force-quorum, of a node alone that refuses to start over damage in its journal: keeps "
+       "the\n"
+       "damaged file as *.damaged, says what is gone, and sends the last day's readable clicks "
+       "once\n"
        "more, so that nothing counts twice.\n"
-       "--clock, after a run with a clock that was ahead: sets the node's time back to the clock,\n"
-       "which must be right. Counts and review stay as they are, copies are still known; what is\n"
-       "replaced is kept as clock.ahead-N in the data directory.",
+       "--force-quorum, of a cluster whose other nodes are gone for good: makes this node the "
+       "only\n"
+       "voter, in a new epoch, after saying what may be lost: the others are left behind, and "
+       "come\n"
+       "back by `clickmill cluster rejoin`.\n"
+       "--clock, of a node alone after a run with a clock that was ahead: sets the node's time "
+       "back\n"
+       "to the clock, which must be right. Counts and review stay as they are, copies are still\n"
+       "known; what is replaced is kept as clock.ahead-N in the data directory.",
        {{"--force-quorum", "has to be there, since answered clicks may be lost"},
         {"--clock", "says what setting the time back would do"},
-        {"--yes", "does it"},
+        {"--yes", "does it: of the clock, or of a cluster's forced quorum"},
         kConfig},
-       {{"0", "nothing was wrong and nothing changed; or the time was set back"},
+       {{"0", "done; or nothing was wrong and nothing changed"},
         {"1", "recovered, with the losses on stdout; or the time is ahead, and --yes is missing"},
         kCouldNotRun}},
+      {"cluster status",
+       "say how a cluster is: nodes, leaders, lag, what is wrong",
+       {"(--config FILE | --node URL) [--key-file FILE] [--json]"},
+       "Asks one node how it sees the others: who is there, who leads how many partitions, how\n"
+       "many entries each has yet to apply, clocks, disks that don't vote yet, counts that "
+       "differ.\n"
+       "With --config it asks that node, or another of its cluster if that one does not answer.",
+       {{"--config FILE", "the config of a node"},
+        kNode,
+        kKey,
+        {"--json", "the same for programs"}},
+       {{"0", "all is well"},
+        {"1", "it works and is not well: the last line says why"},
+        kCouldNotRun}},
+      {"cluster add",
+       "wait until a new node votes in every partition",
+       {"NODE --config FILE [--key-file FILE]"},
+       "A node that stands in cluster.peers of every config, and was started with an empty data\n"
+       "directory, is taken in by itself. This says how far it is, or what it lacks.",
+       {kNodeConfig, kKey},
+       {{"0", "it votes in every partition"}, kCouldNotRun}},
+      {"cluster drain",
+       "have a node give its leads away before it is stopped",
+       {"NODE --config FILE [--key-file FILE] [--yes]"},
+       "The node gives its leads to others, its readiness turns red, and its spool empties. It\n"
+       "keeps its vote. Refused where the others could not go on without it.",
+       {kNodeConfig, kKey, kYes},
+       {{"0", "it leads nothing and holds nothing back"}, kNotDone}},
+      {"cluster replace",
+       "put a new node in the place of one that is gone",
+       {"OLD NEW --config FILE [--key-file FILE] [--yes]"},
+       "Every node's cluster.peers must name NEW in place of OLD, and NEW was started with an "
+       "empty\n"
+       "data directory. It gets what the others have, votes, and OLD loses its vote.",
+       {kNodeConfig, kKey, kYes},
+       {{"0", "NEW votes in every partition, OLD is a member of nothing"}, kNotDone}},
+      {"cluster forget",
+       "take the vote from a node that will not come back",
+       {"NODE --config FILE [--key-file FILE] [--yes]"},
+       "No node's cluster.peers may name it any more. Refused where it would leave a partition\n"
+       "fewer voters than cluster.replication asks for.",
+       {kNodeConfig, kKey, kYes},
+       {{"0", "it is a member of nothing"}, kNotDone}},
+      {"cluster rejoin",
+       "bring back a node that a forced recovery left behind",
+       {"--config FILE [--from URL] [--key-file FILE] [--yes]"},
+       "On the machine of that node, which is stopped: its data directory, kept aside, gives way "
+       "to\n"
+       "one of the present epoch, which gets log and counts from the others. All clicks that it "
+       "has\n"
+       "answered and that may be missing there are sent again, and counted once. Says first what "
+       "it\n"
+       "will do. Interrupted at any point, it is to be run again.",
+       {{"--config FILE", "the node's config"},
+        {"--from URL", "the api of a node of the epoch to join; default: the others of the config"},
+        kKey,
+        kYes},
+       {{"0", "done: start the node"}, kNotDone}},
   };
   return all;
 }

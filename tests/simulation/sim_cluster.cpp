@@ -6,8 +6,12 @@
 #include <limits>
 #include <tuple>
 
+#include "base/assert.h"
 #include "base/checksum.h"
+#include "state/slots.h"
 #include "store/merge.h"
+#include "stream/checkpoint.h"
+#include "tools/forced_epoch.h"
 
 namespace clickmill::simulation {
 namespace {
@@ -69,6 +73,7 @@ SimCluster::SimCluster(uint64_t seed, Options options)
   ledger_.resize(options.partitions + 1);
   clicks_.resize(options.partitions + 1);
   nodes_.resize(options.nodes);
+  network_.set_left_behind([this](size_t at) { node(at).machine().peers()->leave_behind(); });
   for (size_t i = 0; i < options.nodes; ++i) nodes_[i].sim = make(i, next_storage_++);
 }
 
@@ -81,6 +86,7 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
   of.spool_memory_bytes = options_.spool_memory_bytes;
   of.answers_wait_for_commit = options_.answers_wait_for_commit;
   of.storage = storage;
+  of.check_claims = options_.check_claims;
   of.founders = founders_;
   of.transport = &network_.transport(at);
   if (options_.short_logs) {
@@ -88,6 +94,7 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
     of.log_age_ms = kHourMs / 2;
   }
   nodes_[at].storage = storage;
+  nodes_[at].epoch = epoch_;
   return std::make_unique<SimNode>(random_.next(), clock, of);
 }
 
@@ -95,6 +102,102 @@ void SimCluster::wipe(size_t at) {
   if (alive(at)) die(at, true);
   nodes_[at].seen.clear();
   nodes_[at].sim = make(at, next_storage_++);
+}
+
+std::optional<std::string> SimCluster::force(size_t at) {
+  if (alive(at)) die(at, false);
+  Node& node = nodes_[at];
+  NodeClock node_clock(clock);
+  tools::ForcedEpoch forced;
+  forced.paths = SimNode::paths();
+  forced.partitions = options_.partitions;
+  forced.self = {SimNetwork::name_of(at), raft::StorageId(node.storage)};
+  forced.founders = founders_;
+  forced.journal = node.sim->journal_options();
+  forced.applied = [&](PartitionId id) -> Result<Offset> {
+    const auto standing = TRY(state::read_standing(id, node.sim->state));
+    const auto checkpoint = TRY(stream::read_checkpoint(standing.current(), node.sim->state));
+    return checkpoint ? checkpoint->applied : Offset(0);
+  };
+  const auto taken = tools::take_all_groups(node.sim->files, node_clock, forced);
+  if (!taken) return taken.error().text();
+  founders_.voters = {forced.self};
+  node.sim->set_founders(founders_);
+  node.epoch = ++epoch_;
+  common_.clear();
+  for (size_t group = 0; group < taken->size(); ++group) {
+    const Offset committed = (*taken)[group].committed;
+    if (group < options_.partitions) common_.push_back(committed);
+    // What others have committed behind it may come to be something else.
+    ledger_[group].erase(ledger_[group].upper_bound(committed), ledger_[group].end());
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> SimCluster::rejoin(size_t at, bool with_clicks) {
+  if (alive(at)) die(at, false);
+  NodeClock node_clock(clock);
+  const auto old = std::move(nodes_[at].sim);
+  nodes_[at].seen.clear();
+  nodes_[at].sim = make(at, next_storage_++);
+  SimNode& fresh = *nodes_[at].sim;
+  if (auto made = fresh.files.create_directories(SimNode::paths().root); !made)
+    return made.error().text();
+  auto writer = tools::SpoolWriter::open(fresh.files, SimNode::paths().journal(), node_clock,
+                                         fresh.journal_options());
+  if (!writer) return writer.error().text();
+  auto visited = tools::visit_left_clicks(
+      old->files, node_clock, SimNode::paths(), old->journal_options(), common_,
+      [&](PartitionId partition, std::string_view record) -> Status {
+        return with_clicks ? writer->add(partition, record) : Status();
+      });
+  if (visited) visited = writer->finish();
+  if (!visited) return visited.error().text();
+  return std::nullopt;
+}
+
+namespace {
+
+void read_all(FileSystem& files, const std::string& folder,
+              std::map<std::string, std::string>& out) {
+  const auto names = files.list(folder);
+  if (!names) return;
+  for (const std::string& name : *names) {
+    const std::string path = folder + "/" + name;
+    if (auto bytes = read_file(files, path)) {
+      out[path] = *std::move(bytes);
+    } else {
+      read_all(files, path, out);
+    }
+  }
+}
+
+}  // namespace
+
+SimCluster::Image SimCluster::image(size_t at) const {
+  Image image;
+  SimNode& node = *nodes_[at].sim;
+  read_all(node.files, SimNode::paths().root, image.files);
+  image.state = node.state.snapshot();
+  return image;
+}
+
+void SimCluster::put_back(size_t at, const Image& image) {
+  const uint64_t storage = nodes_[at].storage;
+  nodes_[at].sim = make(at, storage);
+  nodes_[at].seen.clear();
+  SimNode& node = *nodes_[at].sim;
+  for (const auto& [path, bytes] : image.files) {
+    const std::string folder = path.substr(0, path.rfind('/'));
+    ignore(node.files.create_directories(folder), "the next call says so");
+    CM_ASSERT(write_file_atomically(node.files, path, bytes).has_value());
+  }
+  node.state.restore(image.state);
+}
+
+void SimCluster::rename_disk(size_t at) {
+  nodes_[at].storage = next_storage_++;
+  nodes_[at].sim->set_storage(nodes_[at].storage);
 }
 
 SimCluster::~SimCluster() {
@@ -106,7 +209,7 @@ std::optional<std::string> SimCluster::open(size_t at) {
   if (auto problem = node.sim->open()) return fmt::format("n{}: {}", at + 1, *problem);
   node.paused_until_ms = node.stalled_until_ms = 0;
   node.checked.assign(options_.partitions + 1, Offset(0));
-  network_.attach(at, node.sim->machine().peers(), node.storage);
+  network_.attach(at, node.sim->machine().peers(), node.storage, node.epoch);
   return std::nullopt;
 }
 
@@ -150,8 +253,10 @@ std::optional<std::string> SimCluster::run(size_t at) {
     node.stepped_ms = now;
     node.sim->step();
   }
-  if (node.sim->failure() && !node.damaged)
+  if (node.sim->failure() && !node.may_stop)
     return fmt::format("n{}: {}", at + 1, *node.sim->failure());
+  // What those that were left behind agree on is nobody's truth any more.
+  if (node.epoch != epoch_) return std::nullopt;
   return watch(at);
 }
 

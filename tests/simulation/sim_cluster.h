@@ -34,6 +34,7 @@ class SimCluster {
     size_t founders = 3;
     /// Blocks are segments of their own, and go within two hours.
     bool short_logs = false;
+    bool check_claims = true;
   };
   SimCluster(uint64_t seed, Options options);
   ~SimCluster();
@@ -43,11 +44,27 @@ class SimCluster {
   /// Its machine is replaced by an empty one of the same name.
   void wipe(size_t node);
   /// Its partitions may be lost to damage, until they come back by themselves.
-  void expect_damage(size_t node) { nodes_[node].damaged = true; }
   /// For so long it does nothing, and then goes on.
   void pause(size_t node, int64_t ms) { nodes_[node].paused_until_ms = clock.wall_ms() + ms; }
   /// Its disk syncs nothing for so long.
   void stall_disk(size_t node, int64_t ms) { nodes_[node].stalled_until_ms = clock.wall_ms() + ms; }
+
+  /// `recover --force-quorum` on its disk: it goes on alone, in a new epoch.
+  std::optional<std::string> force(size_t node);
+  /// `cluster rejoin` on its disk. `with_clicks` false: those that it has answered are lost.
+  std::optional<std::string> rejoin(size_t node, bool with_clicks = true);
+  /// What stands on the disk of a node that is down.
+  struct Image {
+    std::map<std::string, std::string> files;
+    state::MemoryStore::Image state;
+  };
+  Image image(size_t node) const;
+  /// Its disk is what it was then.
+  void put_back(size_t node, const Image& image);
+  /// It starts as another disk, having been told that it is an old image.
+  void rename_disk(size_t node);
+  /// Its partitions may stop over damage, and heal.
+  void expect_damage(size_t node) { nodes_[node].may_stop = true; }
 
   /// Ten virtual milliseconds of everybody; what was seen that must never be.
   std::optional<std::string> step();
@@ -82,11 +99,12 @@ class SimCluster {
   struct Node {
     std::unique_ptr<SimNode> sim;
     uint64_t storage = 0;
-    bool damaged = false;
     int64_t paused_until_ms = 0;
     int64_t stalled_until_ms = 0;
     int64_t stepped_ms = 0;
     int64_t beat_ms = 0;
+    bool may_stop = false;
+    uint64_t epoch = 1;
     std::vector<Offset> checked;           ///< by group: up to where it was compared
     std::map<std::string, uint64_t> seen;  ///< by ad: the newest state that was read
   };
@@ -108,6 +126,8 @@ class SimCluster {
   Random random_;
   raft::Membership founders_;
   uint64_t next_storage_ = 1;
+  uint64_t epoch_ = 1;          ///< the newest
+  std::vector<Offset> common_;  ///< by partition: what it has in common with the one before
   SimNetwork network_;
   std::vector<Node> nodes_;
   std::vector<std::map<Offset, Told>> ledger_;        ///< by group, by an entry's end

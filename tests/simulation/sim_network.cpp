@@ -20,7 +20,7 @@ class SimNetwork::Port final : public peer::Transport {
 };
 
 SimNetwork::SimNetwork(uint64_t seed, size_t nodes, const Clock& clock)
-    : random_(seed), clock_(clock), receivers_(nodes), storages_(nodes) {
+    : random_(seed), clock_(clock), receivers_(nodes), storages_(nodes), epochs_(nodes) {
   for (size_t i = 0; i < nodes; ++i) ports_.push_back(std::make_unique<Port>(*this, i));
   for (size_t a = 0; a < nodes; ++a) {
     for (size_t b = a + 1; b < nodes; ++b) links_[{a, b}];
@@ -31,9 +31,10 @@ SimNetwork::~SimNetwork() = default;
 
 peer::Transport& SimNetwork::transport(size_t node) { return *ports_[node]; }
 
-void SimNetwork::attach(size_t node, peer::Receiver* receiver, uint64_t storage) {
+void SimNetwork::attach(size_t node, peer::Receiver* receiver, uint64_t storage, uint64_t epoch) {
   receivers_[node] = receiver;
   storages_[node] = storage;
+  epochs_[node] = epoch;
   if (receiver != nullptr) return;
   for (auto& [pair, link] : links_) {
     if (pair.first == node || pair.second == node) take_down(pair, true);
@@ -83,6 +84,11 @@ void SimNetwork::step() {
     const auto [a, b] = pair;
     if (link.up || now < link.again_ms || receivers_[a] == nullptr || receivers_[b] == nullptr)
       continue;
+    if (epochs_[a] != epochs_[b]) {
+      link.again_ms = now + 100;
+      if (left_behind_) left_behind_(epochs_[a] < epochs_[b] ? a : b);
+      continue;
+    }
     link.up = true;
     for (const auto& [own, other] : {pair, Pair(b, a)}) {
       peer::Hello hello;

@@ -28,7 +28,9 @@ class SimNetwork {
   static std::string name_of(size_t node) { return "n" + std::to_string(node + 1); }
   peer::Transport& transport(size_t node);
   /// The node runs (again) and listens; null: it is gone, and its machine says so.
-  void attach(size_t node, peer::Receiver* receiver, uint64_t storage);
+  void attach(size_t node, peer::Receiver* receiver, uint64_t storage, uint64_t epoch = 1);
+  /// Told of a node that another one, of a later epoch, has refused.
+  void set_left_behind(std::function<void(size_t)> told) { left_behind_ = std::move(told); }
 
   /// Delivers what is due, makes and breaks links.
   void step();
@@ -62,6 +64,8 @@ class SimNetwork {
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<peer::Receiver*> receivers_;
   std::vector<uint64_t> storages_;
+  std::vector<uint64_t> epochs_;
+  std::function<void(size_t)> left_behind_;
   std::map<Pair, Link> links_;
   std::set<Pair> deaf_;                   ///< (from, to)
   std::multimap<int64_t, Frame> frames_;  ///< by when they come, in ms

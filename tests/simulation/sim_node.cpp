@@ -13,17 +13,12 @@ SimNode::SimNode(uint64_t seed, const Clock& clock, Options options)
 engine::Machine::Options SimNode::machine_options() {
   engine::Machine::Options options;
   options.node_id = options_.node_id;
-  options.paths.root = "/data";
+  options.paths = paths();
   options.partitions = options_.partitions;
   options.workers = options_.workers;
   options.seed = kSeed;
   options.jitter_seed = random_.next();
-  options.journal.file_bytes = kFileBytes;
-  options.journal.group_bytes = 4 << 10;
-  options.journal.unsynced_bytes = 16 << 10;
-  options.journal.continue_bytes = kFileBytes / 2;
-  options.journal.queue_bytes = options_.buffer_bytes;
-  options.journal.reserve_bytes = options_.reserve_bytes;
+  options.journal = journal_options();
   options.segments.segment_bytes = options_.segment_bytes;
   options.retention.age_ms = options_.log_age_ms;
   options.pipeline.flush_rows = 8;
@@ -38,11 +33,23 @@ engine::Machine::Options SimNode::machine_options() {
     options.peering->nodes = options_.nodes;
     options.peering->storage = raft::StorageId(options_.storage);
     options.peering->life = random_.next() | 1;
+    options.peering->check_claims = options_.check_claims;
     options.peering->caretaker.replace_after_ms = 2'000;
     options.peering->caretaker.prefer_after_ms = 5'000;
     options.peering->state_piece_bytes = options_.state_piece_bytes;
     options.forwarder.backoff_most_ms = 200;
   }
+  return options;
+}
+
+log::Journal::Options SimNode::journal_options() const {
+  log::Journal::Options options;
+  options.file_bytes = kFileBytes;
+  options.group_bytes = 4 << 10;
+  options.unsynced_bytes = 16 << 10;
+  options.continue_bytes = kFileBytes / 2;
+  options.queue_bytes = options_.buffer_bytes;
+  options.reserve_bytes = options_.reserve_bytes;
   return options;
 }
 

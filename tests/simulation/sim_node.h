@@ -45,6 +45,7 @@ class SimNode {
     size_t state_piece_bytes = 600;    ///< of a state for another node
     /// Not 0: it has peers, the nodes above, and this is the storage id of its disk.
     uint64_t storage = 0;
+    bool check_claims = true;
     raft::Membership founders{};
     peer::Transport* transport = nullptr;
     /// Empty: as the peering says, or it leads every partition.
@@ -64,6 +65,13 @@ class SimNode {
   /// kill -9, or a power loss: everything in memory is gone.
   void die(bool power_loss);
   bool alive() const { return machine_ != nullptr; }
+  /// Who its groups begin with, from its next start on.
+  void set_founders(raft::Membership founders) { options_.founders = std::move(founders); }
+  /// Its disk has another name from its next start on.
+  void set_storage(uint64_t storage) { options_.storage = storage; }
+  /// For tools on its disk, while it doesn't run.
+  static engine::DataPaths paths() { return {"/data"}; }
+  log::Journal::Options journal_options() const;
   uint32_t partition_count() const { return options_.partitions; }
 
   void pump() {
@@ -97,7 +105,7 @@ class SimNode {
   std::optional<std::string> open_ads();
 
   const Clock& clock_;
-  const Options options_;
+  Options options_;
   Random random_;
   std::deque<std::function<void()>> background_;  ///< its tasks point into the machine
   std::unique_ptr<catalog::Catalog> own_ads_;

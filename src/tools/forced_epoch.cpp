@@ -1,0 +1,199 @@
+#include "tools/forced_epoch.h"
+
+#include <fmt/format.h>
+
+#include "click/batch.h"
+#include "cluster/members_file.h"
+#include "collector/spool_records.h"
+#include "log/partition_log.h"
+#include "log/segments.h"
+#include "raft/codec.h"
+
+namespace clickmill::tools {
+namespace {
+
+// Elections that the others may have held meanwhile, many times over.
+constexpr uint64_t kTermsAhead = 1'000;
+
+const log::Codec& codec_of(uint32_t group, uint32_t partitions) {
+  static const click::ColumnCodec clicks;
+  static const log::RowCodec ads;
+  if (group < partitions) return clicks;
+  return ads;
+}
+
+/// Writes and syncs what waits.
+Status write_all(log::Journal& journal) {
+  while (journal.health() == log::Journal::Health::ok && journal.pump()) {
+  }
+  switch (journal.health()) {
+    case log::Journal::Health::ok: return {};
+    case log::Journal::Health::no_room:
+      return Error(Errc::no_space, "no room for the journal's next file");
+    default: return Error(Errc::io, "the journal can't be written");
+  }
+}
+
+Status append(log::Journal& journal, log::Append&& record) {
+  while (true) {
+    // On an error the record stays as it is.
+    auto done = journal.append(std::move(record));
+    if (done || done.error().code() != Errc::busy) return done;
+    TRY(write_all(journal));
+  }
+}
+
+/// The journal and the segments of a data directory.
+class Groups {
+ public:
+  Groups(FileSystem& files, NodeClock& clock, engine::DataPaths paths, uint32_t groups)
+      : files_(files), clock_(clock), paths_(std::move(paths)), groups_(groups) {}
+
+  Status open(const log::Journal::Options& options, uint32_t partitions) {
+    for (uint32_t i = 0; i < groups_; ++i) {
+      segments_.push_back(
+          TRY(log::Segments::open(files_, paths_.log(i), codec_of(i, partitions), {})));
+      logs_.emplace_back(segments_.back()->last());
+    }
+    journal_ = TRY(log::Journal::open(files_, paths_.journal(), clock_, options));
+    TRY(journal_->replay([this](JournalPos position, const log::RecordView& record) -> Status {
+      if (collector::RecoveredSpool::is_of_spool(record.kind))
+        return spool_.replay(position, record);
+      if (record.partition.value() >= logs_.size())
+        return Error(Errc::corrupt, "record of an unknown partition");
+      return logs_[record.partition.value()].replay(position, record);
+    }));
+    journal_->end_replay();
+    return {};
+  }
+
+  uint32_t size() const { return groups_; }
+  log::Segments& segments(uint32_t group) { return *segments_[group]; }
+  log::RecoveredLog& log(uint32_t group) { return logs_[group]; }
+  log::Journal& journal() { return *journal_; }
+  const collector::RecoveredSpool& spool() const { return spool_; }
+
+ private:
+  FileSystem& files_;
+  NodeClock& clock_;
+  const engine::DataPaths paths_;
+  const uint32_t groups_;
+  std::vector<std::unique_ptr<log::Segments>> segments_;
+  std::vector<log::RecoveredLog> logs_;
+  collector::RecoveredSpool spool_;
+  std::unique_ptr<log::Journal> journal_;
+};
+
+/// The clicks of an entry, if it holds any.
+Status visit_clicks_of(PartitionId partition, const log::Entry& entry, const VisitClick& visit) {
+  if (entry.kind != static_cast<uint8_t>(click::EntryKind::clicks)) return {};
+  ByteCursor cursor(entry.payload);
+  TRY(click::decode_batch_header(cursor));
+  click::RecordScratch scratch;
+  while (!cursor.empty()) {
+    const std::string_view before = cursor.rest();
+    TRY(click::decode_record(cursor, scratch));
+    TRY(visit(partition, before.substr(0, before.size() - cursor.rest().size())));
+  }
+  return {};
+}
+
+raft::Membership members_in(log::PartitionLog& log, raft::Membership sealed) {
+  for (const auto& entry : log.unsealed()) {
+    if (entry->kind != raft::kMembershipKind) continue;
+    if (const auto head = raft::head_of(*entry)) sealed = *head->membership;
+  }
+  return sealed;
+}
+
+Result<ForcedGroup> take_group(FileSystem& files, Groups& groups, uint32_t id,
+                               const ForcedEpoch& forced) {
+  log::PartitionLog::Callbacks unheard;
+  unheard.on_durable = [](Offset, uint64_t) {};
+  const auto log =
+      TRY(log::PartitionLog::open(PartitionId(id), groups.segments(id), groups.journal(),
+                                  std::move(groups.log(id)), std::move(unheard)));
+  auto kept = TRY(cluster::read_members(files, forced.paths.members(id)));
+  ForcedGroup group;
+  group.last = log->last();
+  group.newest = log->last_append_ms();
+  group.committed = groups.segments(id).last();
+  if (id < forced.partitions)
+    group.committed = std::max(group.committed, TRY(forced.applied(PartitionId(id))));
+  group.members = members_in(*log, kept ? std::move(kept->members) : forced.founders);
+  if (group.last == Offset(0)) return group;
+  log::Entry entry;
+  entry.first = log->last() + 1;
+  entry.kind = raft::kMembershipKind;
+  entry.term = Term(std::max(log->hard_state().term, log->last_term()).value() + kTermsAhead);
+  entry.append_ms = log->last_append_ms();
+  raft::encode_membership({.voters = {forced.self}, .leaving = {}, .learners = {}}, entry.payload);
+  TRY(log->append(std::move(entry)));
+  // It tells the log, which is about to go, where the entry stands.
+  TRY(write_all(groups.journal()));
+  return group;
+}
+
+}  // namespace
+
+Result<std::vector<ForcedGroup>> take_all_groups(FileSystem& files, NodeClock& clock,
+                                                 const ForcedEpoch& forced) {
+  Groups groups(files, clock, forced.paths, forced.partitions + 1);
+  TRY(groups.open(forced.journal, forced.partitions));
+  std::vector<ForcedGroup> found;
+  for (uint32_t id = 0; id < groups.size(); ++id) {
+    auto taken = take_group(files, groups, id, forced);
+    if (!taken)
+      return std::move(taken).error().with_context(
+          id < forced.partitions ? fmt::format("partition {}", id) : "the ads");
+    found.push_back(*std::move(taken));
+  }
+  return found;
+}
+
+Status visit_left_clicks(FileSystem& files, NodeClock& clock, const engine::DataPaths& paths,
+                         const log::Journal::Options& journal, const std::vector<Offset>& common,
+                         const VisitClick& visit) {
+  const auto partitions = static_cast<uint32_t>(common.size());
+  Groups groups(files, clock, paths, partitions + 1);
+  TRY(groups.open(journal, partitions));
+  log::GroupReader reader = groups.journal().reader();
+  TRY(groups.spool().visit(reader, visit));
+  for (uint32_t id = 0; id < partitions; ++id) {
+    const PartitionId partition(id);
+    const log::Segments& segments = groups.segments(id);
+    for (Offset next = std::max(common[id] + 1, segments.first()); next <= segments.last();) {
+      for (const log::Entry& entry : TRY(segments.read_block(next))) {
+        if (entry.last() < next) continue;
+        TRY(visit_clicks_of(partition, entry, visit));
+        next = entry.last() + 1;
+      }
+    }
+    for (const log::Entry& entry : groups.log(id).entries_after(segments.last())) {
+      if (entry.last() > common[id]) TRY(visit_clicks_of(partition, entry, visit));
+    }
+  }
+  return {};
+}
+
+Result<SpoolWriter> SpoolWriter::open(FileSystem& files, const std::string& directory,
+                                      NodeClock& clock, const log::Journal::Options& options) {
+  TRY(files.create_directories(directory));
+  return SpoolWriter(
+      TRY(log::Journal::open(files, directory, clock, options,
+                             [](JournalPos, const log::RecordView&) -> Status { return {}; })));
+}
+
+Status SpoolWriter::add(PartitionId partition, std::string_view record) {
+  log::Append append;
+  append.lane = log::Lane::redirects;
+  append.kind = log::RecordKind::click;
+  append.partition = partition;
+  append.payload = std::string(record);
+  ++clicks_;
+  return tools::append(*journal_, std::move(append));
+}
+
+Status SpoolWriter::finish() { return write_all(*journal_); }
+
+}  // namespace clickmill::tools

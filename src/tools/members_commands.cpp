@@ -1,0 +1,329 @@
+#include "tools/members_commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tools/node_api.h"
+#include "tools/progress.h"
+
+namespace clickmill::tools {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kDone = 0;
+constexpr int kUnchanged = 2;
+constexpr auto kPollEvery = std::chrono::milliseconds(500);
+constexpr int kPollsInVain = 240;
+
+bool contains(const json& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// The nodes of a config, those of them that answer, and what they say.
+class Members {
+ public:
+  Members(const ClusterOptions& options, const Print& print, const Print& tell)
+      : config_(*options.config),
+        options_(options),
+        print_(print),
+        progress_(clock_, tell),
+        tell_(tell) {}
+
+  Status open() {
+    if (!config_.cluster) return Error(Errc::invalid, "the config has no cluster");
+    for (const auto& peer : config_.cluster->peers)
+      apis_[peer.node_id] = TRY(NodeApi::open(api_url(config_, peer), options_.key_file));
+    TRY(look());
+    for (const auto& [name, api] : apis_) {
+      if (seen_.count(name) == 0) tell_(fmt::format("{} does not answer at {}", name, api->url()));
+    }
+    return {};
+  }
+
+  bool configured(const std::string& node) const { return apis_.count(node) > 0; }
+  bool answers(const std::string& node) const { return seen_.count(node) > 0; }
+  size_t answering() const { return seen_.size(); }
+  size_t size() const { return apis_.size(); }
+
+  /// Nodes that answer and have, or lack, it in their configs.
+  std::vector<std::string> naming(const std::string& node, bool named) const {
+    std::vector<std::string> out;
+    for (const auto& [name, cluster] : seen_) {
+      const bool has = std::any_of(cluster.at("nodes").begin(), cluster.at("nodes").end(),
+                                   [&](const json& one) { return one.at("node_id") == node; });
+      if (has == named) out.push_back(name);
+    }
+    return out;
+  }
+
+  /// Partitions in which it has the place, as the first one that answers sees it.
+  size_t places(const std::string& node, const char* place) const {
+    const json& partitions = view();
+    return static_cast<size_t>(
+        std::count_if(partitions.begin(), partitions.end(),
+                      [&](const json& one) { return contains(one.at(place), node); }));
+  }
+  size_t partitions() const { return view().size(); }
+  size_t led_by(const std::string& node) const {
+    const json& partitions = view();
+    return static_cast<size_t>(
+        std::count_if(partitions.begin(), partitions.end(),
+                      [&](const json& one) { return one.at("leader") == node; }));
+  }
+
+  /// Voters besides it, where they are fewest.
+  size_t fewest_without(const std::string& node) const {
+    size_t fewest = SIZE_MAX;
+    for (const json& one : view()) {
+      const json& voters = one.at("voters");
+      fewest = std::min(fewest, voters.size() - (contains(voters, node) ? 1 : 0));
+    }
+    return fewest;
+  }
+
+  /// Asks again until it says true. Errc::busy: nothing moves any more.
+  Status until(const std::function<Result<bool>()>& done, const std::function<std::string()>& how) {
+    std::string before;
+    for (int in_vain = 0; in_vain < kPollsInVain; ++in_vain) {
+      if (TRY(done())) return {};
+      std::string now = how();
+      progress_.at([&] { return now; });
+      if (now != before) in_vain = 0;
+      before = std::move(now);
+      std::this_thread::sleep_for(kPollEvery);
+      TRY(look());
+    }
+    return Error(Errc::busy, "nothing moves any more: " + before);
+  }
+
+  Status wait_until_votes(const std::string& node) {
+    return until([&]() -> Result<bool> { return places(node, "voters") == partitions(); },
+                 [&] {
+                   return fmt::format("{} votes in {} of {} partitions, and learns in {}", node,
+                                      places(node, "voters"), partitions(),
+                                      places(node, "learners"));
+                 });
+  }
+
+  /// Has all leaders part with it, again and again, since leads move.
+  Status part_with(const std::string& node) {
+    const auto parted = [&]() -> Result<bool> {
+      uint64_t left = places(node, "voters") + places(node, "learners");
+      for (const auto& [name, cluster] : seen_) {
+        const json led = TRY(ask(name, http::Method::delete_, "/v1/cluster/nodes/" + node));
+        left += led.at("groups_with_strangers").get<uint64_t>();
+      }
+      return left == 0;
+    };
+    return until(parted, [&] {
+      return fmt::format("{} is a member of {} of {} partitions still", node,
+                         places(node, "voters") + places(node, "learners"), partitions());
+    });
+  }
+
+  Result<json> ask(const std::string& node, http::Method method, const std::string& path) {
+    NodeApi& api = *apis_.at(node);
+    const auto reply = TRY(api.ask(method, path));
+    json body = json::parse(reply.body, nullptr, false);
+    if (reply.status == 200 && body.is_object()) return body;
+    const bool says = body.is_object() && body.contains("detail") && body["detail"].is_string();
+    return Error(Errc::invalid,
+                 fmt::format("{} answered {}: {}", api.url(), reply.status,
+                             says ? body["detail"].get<std::string>() : "no clickmill api?"));
+  }
+
+  Result<uint64_t> spooled(const std::string& node) {
+    const std::string text = TRY(apis_.at(node)->body_of("/metrics"));
+    const std::string name = "\nclickmill_spool_clicks ";
+    const size_t at = text.find(name);
+    if (at == std::string::npos) return Error(Errc::invalid, node + " tells no spool");
+    return static_cast<uint64_t>(std::strtod(text.c_str() + at + name.size(), nullptr));
+  }
+
+  /// True: it is to be done.
+  bool goes_on(const std::vector<std::string>& plan) const {
+    for (const std::string& line : plan) print_(line);
+    if (!options_.yes) print_("Nothing was changed; --yes does it.");
+    return options_.yes;
+  }
+  void say(const std::string& line) const { print_(line); }
+  const engine::Config& config() const { return config_; }
+
+ private:
+  Status look() {
+    seen_.clear();
+    std::string why;
+    for (const auto& [name, api] : apis_) {
+      auto body = api->body_of("/v1/cluster");
+      json cluster = body ? json::parse(*body, nullptr, false) : json();
+      if (cluster.is_object() && cluster.contains("partitions") && cluster.contains("nodes")) {
+        seen_[name] = std::move(cluster);
+      } else if (!body) {
+        // One that answers and refuses would refuse the rest too.
+        if (body.error().code() == Errc::invalid) return std::move(body).error();
+        why = body.error().text();
+      }
+    }
+    if (seen_.empty()) return Error(Errc::io, "no node answers; the last said: " + why);
+    return {};
+  }
+  const json& view() const { return seen_.begin()->second.at("partitions"); }
+
+  const engine::Config& config_;
+  const ClusterOptions& options_;
+  const Print& print_;
+  const SystemClock clock_;
+  Progress progress_;
+  const Print& tell_;
+  std::map<std::string, std::unique_ptr<NodeApi>> apis_;
+  std::map<std::string, json> seen_;
+};
+
+std::string and_list(const std::vector<std::string>& names) {
+  return fmt::format("{}", fmt::join(names, " and "));
+}
+
+/// Every node that answers must know the newcomer.
+Status check_comes(const Members& members, const std::string& node) {
+  if (!members.configured(node)) {
+    return Error(Errc::invalid,
+                 fmt::format("{} is not in cluster.peers of this config: add it there on every "
+                             "node, and start them again one after the other",
+                             node));
+  }
+  if (const auto lacking = members.naming(node, false); !lacking.empty()) {
+    return Error(Errc::invalid,
+                 fmt::format("{} does not have {} in its cluster.peers yet: add it, and start it "
+                             "again",
+                             and_list(lacking), node));
+  }
+  if (!members.answers(node))
+    return Error(Errc::invalid,
+                 fmt::format("{} does not answer: start it, with an empty data directory", node));
+  return {};
+}
+
+/// Nobody may know the one that goes, or it would be taken in again.
+Status check_goes(const Members& members, const std::string& node) {
+  if (members.configured(node)) {
+    return Error(Errc::invalid,
+                 fmt::format("{} is in cluster.peers of this config still: take it out on every "
+                             "node, and start them again one after the other",
+                             node));
+  }
+  if (const auto naming = members.naming(node, true); !naming.empty()) {
+    return Error(
+        Errc::invalid,
+        fmt::format("{} still has {} in its cluster.peers: take it out, and start it again",
+                    and_list(naming), node));
+  }
+  if (members.answering() * 2 <= members.size())
+    return Error(Errc::invalid, fmt::format("only {} of {} nodes answer: no quorum could decide it",
+                                            members.answering(), members.size()));
+  return {};
+}
+
+}  // namespace
+
+Result<int> add_command(const ClusterOptions& options, const Print& print, const Print& tell) {
+  const std::string& node = options.names[0];
+  Members members(options, print, tell);
+  TRY(members.open());
+  TRY(check_comes(members, node));
+  if (members.places(node, "voters") == members.partitions()) {
+    print(fmt::format("{} votes in every partition already", node));
+    return kDone;
+  }
+  print(
+      fmt::format("{} gets every partition's log from its leader, and then votes; it does so by "
+                  "itself, this command only waits for it",
+                  node));
+  TRY(members.wait_until_votes(node));
+  print(fmt::format("done: {} votes in every partition", node));
+  return kDone;
+}
+
+Result<int> replace_command(const ClusterOptions& options, const Print& print, const Print& tell) {
+  const std::string& old = options.names[0];
+  const std::string& fresh = options.names[1];
+  Members members(options, print, tell);
+  TRY(members.open());
+  TRY(check_goes(members, old));
+  TRY(check_comes(members, fresh));
+  if (!members.goes_on(
+          {fmt::format("{} gets every partition's log, and votes when it has it.", fresh),
+           fmt::format("Then {} loses its vote in every partition and in the ads. Its machine must "
+                       "not come back under this name; clicks that only it has are lost with it.",
+                       old)}))
+    return kUnchanged;
+  TRY(members.wait_until_votes(fresh));
+  print(fmt::format("{} votes in every partition", fresh));
+  TRY(members.part_with(old));
+  print(fmt::format("done: {} is a member of nothing any more", old));
+  return kDone;
+}
+
+Result<int> forget_command(const ClusterOptions& options, const Print& print, const Print& tell) {
+  const std::string& node = options.names[0];
+  Members members(options, print, tell);
+  TRY(members.open());
+  TRY(check_goes(members, node));
+  const size_t copies = members.config().cluster->replicas();
+  if (const size_t left = members.fewest_without(node); left < copies) {
+    return Error(
+        Errc::invalid,
+        fmt::format("without {} a partition would have {} voters, and cluster.replication "
+                    "asks for {}: bring another node in its place (cluster replace {} NEW)",
+                    node, left, copies, node));
+  }
+  if (!members.goes_on({fmt::format(
+          "{} loses its vote in every partition and in the ads. Its machine must not come back "
+          "under this name; clicks that only it has are lost with it.",
+          node)}))
+    return kUnchanged;
+  TRY(members.part_with(node));
+  print(fmt::format("done: {} is a member of nothing any more", node));
+  return kDone;
+}
+
+Result<int> drain_command(const ClusterOptions& options, const Print& print, const Print& tell) {
+  const std::string& node = options.names[0];
+  Members members(options, print, tell);
+  TRY(members.open());
+  if (!members.configured(node))
+    return Error(Errc::invalid, fmt::format("{} is not in cluster.peers of this config", node));
+  if (!members.answers(node))
+    return Error(Errc::invalid, fmt::format("{} does not answer: it leads nothing", node));
+  if ((members.answering() - 1) * 2 <= members.size()) {
+    return Error(Errc::invalid,
+                 fmt::format("without {} only {} of {} nodes would be there, and count nothing",
+                             node, members.answering() - 1, members.size()));
+  }
+  if (!members.goes_on({fmt::format("{} gives all its leads away, and its readiness turns red, so "
+                                    "that balancers send it no more clicks; it goes on redirecting "
+                                    "and keeps its vote until it is stopped. Started again it is "
+                                    "as before.",
+                                    node)}))
+    return kUnchanged;
+  uint64_t led = 0;
+  uint64_t spooled = 0;
+  const auto is_drained = [&]() -> Result<bool> {
+    const json said = TRY(members.ask(node, http::Method::post, "/v1/cluster/drain"));
+    led = said.at("groups_led").get<uint64_t>();
+    spooled = TRY(members.spooled(node));
+    return led == 0 && spooled == 0;
+  };
+  TRY(members.until(is_drained, [&] {
+    return fmt::format("{} leads {} groups, {} clicks wait in its spool", node, led, spooled);
+  }));
+  print(fmt::format("done: {} leads nothing, its spool is empty; it can be stopped", node));
+  return kDone;
+}
+
+}  // namespace clickmill::tools

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "engine/config.h"
+#include "tools/print.h"
+
+namespace clickmill::tools {
+
+/// `clickmill recover --force-quorum` on a member of a cluster whose other nodes are gone for
+/// good: it goes on as the only voter, in a new epoch. Says first what it will do and what may
+/// be lost, on `print`; without `yes` that is all. The exit code: 0 done, 1 done and the journal
+/// was damaged, 2 nothing was changed.
+/// Errc::busy while the node runs; Errc::invalid: it belongs to no cluster, or is alone in it.
+Result<int> recover_cluster(const engine::Config& config, bool yes, FileSystem& files, Clock& clock,
+                            const Print& print, const Print& tell);
+
+}  // namespace clickmill::tools
