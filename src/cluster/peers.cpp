@@ -182,9 +182,9 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
   };
   group.permit = [this, id] {
     const bool remembers = !left_behind_ && !forgot_ && this->remembers(id);
-    const raft::Membership& members = owned_.group(id.value())->replica().core().membership();
+    const raft::Membership& now = owned_.group(id.value())->replica().core().membership();
     // Who decides alone, by force, has nobody to compare its clock with: as a node without peers.
-    const bool decides_alone = members.voters.size() == 1 && !members.joint();
+    const bool decides_alone = now.voters.size() == 1 && !now.joint();
     const bool well = (decides_alone || clock_is_fit_.load()) && options_.well();
     return raft::Core::Permit{remembers, remembers && well};
   };
