@@ -90,9 +90,10 @@ async function duckdb() {
           timestamp_ms: 'BIGINT', device_type: 'VARCHAR', country: 'VARCHAR'}) AS c
         JOIN read_json('${folder}/ads.ndjson', format = 'newline_delimited') AS a ON c.ad_id = a.ad_id
         GROUP BY ALL ORDER BY advertiser, ad, moment`);
-      await run(`CREATE TABLE hour AS SELECT advertiser, ad, date_trunc('hour', moment) AS moment, sum(clicks) AS clicks,
-        ${DEVICES.map((device) => `sum("${device}") AS "${device}"`).join(", ")}, sum(de) AS de
-        FROM minute GROUP BY ALL ORDER BY ALL`);
+      await run(`CREATE TABLE hour AS SELECT advertiser, ad, date_trunc('hour', moment) AS moment,
+        sum(clicks)::BIGINT AS clicks,
+        ${DEVICES.map((device) => `sum("${device}")::BIGINT AS "${device}"`).join(", ")}, sum(de)::BIGINT AS de
+        FROM minute GROUP BY ALL ORDER BY advertiser, ad, moment`);
       await run("CHECKPOINT");
     },
     version: () => `DuckDB ${version()}`,
