@@ -306,6 +306,11 @@ def ask_operations(described):
     ask = described.ask
     ask(200, "get", "/v1/cluster")
     ask(400, "get", "/v1/cluster?x=1")
+    # A node alone; three are asked by the tests of the cluster commands.
+    for method, path in (("post", "/v1/cluster/drain"), ("delete", "/v1/cluster/drain"),
+                         ("delete", "/v1/cluster/nodes/n9")):
+        ask(409, method, path)
+        ask(400, method, path + "?x=1")
     ask(200, "get", "/v1/whoami")
     ask(400, "get", "/v1/whoami?x=1")
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/page/any/app.js", "/page/any/style.css",
@@ -324,6 +329,8 @@ def test_answers(context):
     # What keys decide is asked by the test of the roles, a second recount by the tests of recounts.
     left = {(method, path, status) for method, path, operation in described.operations()
             for status in operation["responses"] if status != "default" and status not in RARE | {"401", "403"}}
-    left -= described.seen | ELSEWHERE | {("post", "/v1/recounts", "409"), ("get", "/v1/ads", "404"),
+    left -= described.seen | ELSEWHERE | {("post", "/v1/recounts", "409"), ("post", "/v1/cluster/drain", "200"),
+                                          ("delete", "/v1/cluster/drain", "200"),
+                                          ("delete", "/v1/cluster/nodes/{node_id}", "200"), ("get", "/v1/ads", "404"),
                                           ("get", "/v1/metrics/top", "404")}
     check_equal("described, but never seen", sorted(left), [])
