@@ -197,13 +197,17 @@ void Journal::run() {
 }
 
 void Journal::linger() {
+  using Steady = std::chrono::steady_clock;
   std::unique_lock lock(mutex_);
+  // The wait itself is real time, though the node's clock may stand still in a test.
+  const auto synced =
+      Steady::now() - std::chrono::nanoseconds(clock_.system().monotonic_ns() - last_sync_ns_);
   while (!stopping_ && queued_bytes() < options_.linger_bytes) {
     const int64_t most =
         holds_log() ? std::min(options_.linger_us, options_.log_linger_us) : options_.linger_us;
-    const int64_t since_last_us = (clock_.system().monotonic_ns() - last_sync_ns_) / 1000;
-    if (since_last_us >= most) return;
-    enough_.wait_for(lock, std::chrono::microseconds(most - since_last_us));
+    const auto until = synced + std::chrono::microseconds(most);
+    if (Steady::now() >= until) return;
+    enough_.wait_until(lock, until);
   }
 }
 
