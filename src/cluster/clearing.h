@@ -52,7 +52,8 @@ class Clearing {
 
   /// Among these voters nobody can be missed who knows better.
   bool cleared_in(const raft::Membership& members) const;
-  /// All groups are: from here on the own end is told.
+  /// All groups are: from here on the own end is told. No file may claim an older one any more,
+  /// not even after a power loss: a start that did would find itself an old image.
   void clear() { cleared_ = true; }
   bool cleared() const { return cleared_; }
   /// Somebody has seen more of this disk than it has.

@@ -283,14 +283,15 @@ void Peers::looped(size_t worker) {
   led_[worker].groups = led.size();
   if (compares) led_[worker].with_strangers = with_strangers;
   led_[worker].cleared = cleared;
-  if (!clearing_.cleared() && std::all_of(led_.begin(), led_.end(), [](const LedByWorker& each) {
-        return each.cleared.load();
-      }))
-    clearing_.clear();
   const auto number = static_cast<uint32_t>(worker);
   if (!sights_.claim(number, std::move(led))) return;
   const Claims claims = sights_.claims(number);
   for (const std::string& node : others_) send_claims(node, claims);
+}
+
+bool Peers::remembers_all() const {
+  return std::all_of(led_.begin(), led_.end(),
+                     [](const LedByWorker& each) { return each.cleared.load(); });
 }
 
 void Peers::hand_over_all() {

@@ -64,6 +64,9 @@ class Peers final : public peer::Receiver {
   const Sights& sights() const { return sights_; }
   const Agreement& agreement() const { return agreement_; }
   Clearing& clearing() { return clearing_; }
+  /// Whether this disk is cleared in all groups: then the owner, once no claim of it can come
+  /// back, clears it as a whole.
+  bool remembers_all() const;
   const Options& options() const { return options_; }
 
   /// What a group needs; `members`: in force at the end of what is sealed.

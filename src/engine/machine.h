@@ -152,6 +152,7 @@ class Machine {
   void open_peers();
   void make_claim();
   void keep_claims();
+  bool drop_claim();
   Result<cluster::Partition::Group> group_of(PartitionId id);
   Status refuse_closed() const;
   Status open_upkeep();

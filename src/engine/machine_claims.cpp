@@ -43,11 +43,20 @@ void Machine::make_claim() {
   peers_->clearing().restore(*seen);
 }
 
+/// Durably, or a power loss would bring it back beside an end that the others know by then.
+bool Machine::drop_claim() {
+  if (!claim_kept_) return true;
+  const std::string path = options_.paths.root + "/claim";
+  auto dropped = files_.exists(path) ? files_.remove(path) : Status();
+  if (dropped) dropped = files_.sync_directory(options_.paths.root);
+  claim_kept_ = !dropped.has_value();
+  return dropped.has_value();
+}
+
 /// Thread: worker 0.
 void Machine::keep_claims() {
   cluster::Clearing& clearing = peers_->clearing();
-  if (claim_kept_ && clearing.cleared())
-    claim_kept_ = !files_.remove(options_.paths.root + "/claim").has_value();
+  if (!clearing.cleared() && peers_->remembers_all() && drop_claim()) clearing.clear();
   const int64_t now = clock_.system().monotonic_ns();
   if (now < next_seen_ns_) return;
   next_seen_ns_ = now + kSeenPeriodNs;

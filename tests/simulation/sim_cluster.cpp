@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "state/slots.h"
+#include "store/memory_rows.h"
 #include "store/merge.h"
 #include "stream/checkpoint.h"
 #include "tools/forced_epoch.h"
@@ -26,7 +27,7 @@ uint64_t hash_of(const log::Entry& entry) {
   return xxh64_of(bytes);
 }
 
-using Row = std::tuple<int64_t, std::string, std::string>;
+using Row = std::tuple<int64_t, std::string, std::string, bool>;
 using Rows = std::map<Row, std::pair<uint64_t, double>>;
 
 /// Clicks and visitors of every row of a table, head and parts together.
@@ -39,10 +40,11 @@ Result<Rows> rows_of(const cluster::Partition& partition, store::Table table) {
   auto all = TRY(store::read_merged((*version.parts)[static_cast<size_t>(table)],
                                     std::numeric_limits<int64_t>::min()));
   all.insert(all.end(), version.head.begin(), version.head.end());
+  store::copy_rows(version.frozen, scan, all);
   std::map<Row, store::Row> sums;
   for (const store::Row& row : all) {
     const int64_t bucket = floor_to(row.bucket_ms, store::bucket_ms(table));
-    sums[{bucket, row.advertiser_id, row.ad_id}].merge(row);
+    sums[{bucket, row.advertiser_id, row.ad_id, row.automated}].merge(row);
   }
   Rows rows;
   for (const auto& [row, sum] : sums) rows[row] = {sum.counts.clicks, sum.visitors.estimate()};
@@ -349,7 +351,18 @@ uint64_t SimCluster::committed() const {
 std::optional<std::string> SimCluster::why_not_settled() const {
   for (uint32_t p = 0; p < options_.partitions; ++p) {
     const auto leads = leader(p);
-    if (!leads) return fmt::format("nobody leads partition {}", p);
+    if (!leads) {
+      std::string why = fmt::format("nobody leads partition {}", p);
+      for (size_t i = 0; i < nodes_.size(); ++i) {
+        cluster::Peers& peers = *nodes_[i].sim->machine().peers();
+        const auto& core = nodes_[i].sim->partitions()[p]->replica().core();
+        why += fmt::format("; n{}: term {}, {} last, {} durable{}{}", i + 1, core.term().value(),
+                           core.last().value(), core.durable().value(),
+                           peers.forgot() ? ", forgot" : "",
+                           peers.clearing().cleared() ? "" : ", not cleared");
+      }
+      return why;
+    }
     const Offset last = nodes_[*leads].sim->partitions()[p]->log().last();
     for (size_t i = 0; i < nodes_.size(); ++i) {
       const auto& partition = *nodes_[i].sim->partitions()[p];
