@@ -204,7 +204,7 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
   };
   group.state_turn = [this] { return state_turns_.take(); };
   group.state_counts = &states_taken_;
-  group.forgot = [this] { forgot_ = true; };
+  group.forgot = [this] { forgot_ = forgot_ || options_.check_claims; };
   return group;
 }
 
