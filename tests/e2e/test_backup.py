@@ -196,11 +196,22 @@ def test_backups_share(context):
         check_equal(f"verify {name} ({done})", done.returncode, 0)
 
 
+def random_text(context):
+    """That no compressor makes small."""
+    return "".join(context.random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=400))
+
+
 def test_backup_killed(context):
     """a backup that is killed half-way is none, costs the node nothing, and can be made again"""
     node = started(context)
     with Users(node) as users:
         wait_until("some load", lambda: len(users.so_far()) > 500)
+        # Some ten seconds of copying, so that it is at it whatever else the machine does.
+        now = now_ms()
+        lines = "".join(json.dumps({"click_id": f"large-{n}", "ad_id": ADS[0]["ad_id"], "timestamp_ms": now,
+                                    "referrer": f"https://example.com/{n}-{random_text(context)}"}) + "\n"
+                        for n in range(20_000))
+        check_equal("bulk", node.request("POST", "/v1/clicks", lines).status, 202)
         slow = subprocess.Popen([context.binary, "backup", "b1", "--config", str(node.config_path), "--rate", "1"],
                                 cwd=context.directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         partial = context.directory / "b1.partial"
