@@ -266,9 +266,19 @@ TEST_CASE("raft core: an acknowledgement waits for the disk and the term's promi
   a.hear(kB, 4, append(0, 0, {entry(1, 4, 2)}));
   CHECK_FALSE(a.said_to<AppendAnswer>(kB));
   a.sync_promises();
-  CHECK(a.said_to<AppendAnswer>(kB)->acked == Offset(0));
+  CHECK_FALSE(a.said_to<AppendAnswer>(kB));
   a.sync_entries();
+  REQUIRE(a.said_to<AppendAnswer>(kB));
   CHECK(a.said_to<AppendAnswer>(kB)->acked == Offset(2));
+
+  Bench other;
+  other.tick(1, {true, false});
+  other.hear(kB, 4, append(0, 0, {entry(1, 4, 2)}));
+  other.sync_entries();
+  CHECK_FALSE(other.said_to<AppendAnswer>(kB));
+  other.sync_promises();
+  REQUIRE(other.said_to<AppendAnswer>(kB));
+  CHECK(other.said_to<AppendAnswer>(kB)->acked == Offset(2));
 }
 
 TEST_CASE("raft core: a refusal names how far the logs may agree (paper 5.3)", "[raft]") {
