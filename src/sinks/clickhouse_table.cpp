@@ -43,7 +43,8 @@ std::string percent_encoded(std::string_view text) {
 
 std::string path_of(const ClickHouseSettings& settings) {
   const std::string query = fmt::format(
-      "INSERT INTO `{}`.`{}` (minute, advertiser_id, ad_id, clicks, unique_users, mobile, desktop, "
+      "INSERT INTO `{}`.`{}` (minute, advertiser_id, ad_id, clicks, automated_clicks, "
+      "unique_users, mobile, desktop, "
       "tablet, other, country_codes, country_clicks, log_partition, version) FORMAT JSONEachRow",
       settings.database, settings.table);
   std::string path = "/?wait_end_of_query=1&query=" + percent_encoded(query);

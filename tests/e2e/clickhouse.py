@@ -8,8 +8,8 @@ import urllib.parse
 from harness import check, check_equal
 
 PASSWORD = "s3cret pass"
-COLUMNS = ("minute", "advertiser_id", "ad_id", "clicks", "unique_users", "mobile", "desktop", "tablet", "other",
-           "country_codes", "country_clicks", "log_partition", "version")
+COLUMNS = ("minute", "advertiser_id", "ad_id", "clicks", "automated_clicks", "unique_users", "mobile", "desktop",
+           "tablet", "other", "country_codes", "country_clicks", "log_partition", "version")
 
 
 class StandIn:
@@ -122,6 +122,7 @@ class StandIn:
 
 def seen(row):
     """The counts of a row, as answers() has them."""
-    return {"clicks": int(row["clicks"]), "unique_users": int(row["unique_users"]),
+    return {"clicks": int(row["clicks"]), "automated": int(row["automated_clicks"]),
+            "unique_users": int(row["unique_users"]),
             "devices": {name: int(row[name]) for name in ("mobile", "desktop", "tablet", "other")},
             "countries": dict(zip(row["country_codes"], map(int, row["country_clicks"])))}

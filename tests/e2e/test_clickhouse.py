@@ -43,7 +43,8 @@ def answers(node):
                 if not bucket["complete"]:
                     continue
                 row = found.setdefault((ad["advertiser_id"], ad["ad_id"], bucket["window_start"]), {})
-                row.update(clicks=bucket["click_count"], unique_users=bucket["unique_users"])
+                row.update(clicks=bucket["click_count"], automated=bucket["automated_clicks"],
+                           unique_users=bucket["unique_users"])
                 row[name] = {key: count for key, count in bucket[breakdown].items() if count or name == "devices"}
     return {(*key[:2], parse(key[2])): row for key, row in found.items()}
 
