@@ -1,9 +1,11 @@
 #pragma once
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -94,6 +96,15 @@ class OnePartition {
     REQUIRE(answer.get());
   }
   void advance(int64_t ms) { clock_.advance_ms(ms); }
+  /// Waits for something that other threads do; the clock goes on meanwhile, a second each
+  /// millisecond that they have had for it.
+  template <typename Condition>
+  void advance_until(const Condition& condition) {
+    while (!condition()) {
+      advance(1'000);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
   /// Waits until the offset is sealed.
   void wait_sealed(Offset upto) {
     until([upto](Partition& p) { return p.segments().last() >= upto; });

@@ -59,10 +59,7 @@ class MinutesOfOne {
   }
   template <typename Condition>
   void until(Condition condition) {
-    while (!condition()) {
-      node.advance(1'000);
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    node.advance_until(condition);
   }
   /// Minutes that begin until now have passed, in log time, and nothing waits for the table.
   void wait_for_all() {

@@ -33,10 +33,7 @@ TEST_CASE("minute sink: a row is sent once its minute has passed, with what it h
   const int64_t minute = one.minute_ms();
   one.bring({{"ad_1", minute}, {"ad_1", minute}, {"ad_\"2", minute}});
   // The grace is 30 s.
-  while (one.node.now_ms() < minute + kMinuteMs + 29'000) {
-    one.node.advance(1'000);
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  one.until([&] { return one.node.now_ms() >= minute + kMinuteMs + 29'000; });
   CHECK(one.table.rows().empty());
   one.wait_for_all();
   one.until([&] { return one.metric("clickmill_sink_lag_offsets") == 0; });

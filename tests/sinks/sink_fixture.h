@@ -54,10 +54,7 @@ class SinkOfOne {
   /// Waits for something that the sink does; its clock goes on meanwhile, a second at a time.
   template <typename Condition>
   void until(Condition condition) {
-    while (!condition()) {
-      node.advance(1'000);
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    node.advance_until(condition);
   }
   Offset committed() const { return node.state().committed; }
 
