@@ -3,7 +3,7 @@
 import json
 
 from harness import NoAnswer, check, check_equal, now_ms, wait_until
-from three_nodes import Crowd, cluster, leaders, make, start, wait_counted, wait_equal, wait_led
+from three_nodes import Crowd, cluster, leaders, make, start, wait_counted, wait_equal, wait_led, wait_shared
 
 
 def run(context, node, *words):
@@ -131,7 +131,7 @@ def test_cluster_drain(context):
     """a drained node leads nothing, is not ready and is as before once it is started again; not where it is needed"""
     nodes = make(context, {"log": {"partitions": 4}})
     start(nodes)
-    wait_led(nodes)
+    wait_shared(nodes)
     plan = run(context, nodes[1], "cluster", "drain", "n1")
     check_equal(f"the plan: {plan}", plan.returncode, 2)
     check("n1" in leaders(nodes[1]), "the plan changes something")

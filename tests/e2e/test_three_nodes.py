@@ -4,7 +4,7 @@ import json
 import signal
 
 from harness import check, check_equal, now_ms, pause, wait_until
-from three_nodes import Crowd, cluster, leaders, make, start, wait_counted, wait_equal, wait_led
+from three_nodes import Crowd, cluster, make, start, wait_counted, wait_equal, wait_led, wait_shared
 
 
 def minute_begin():
@@ -16,8 +16,7 @@ def test_three_nodes_agree(context):
     nodes = make(context, {"log": {"partitions": 8}})
     begin = minute_begin()
     start(nodes)
-    wait_led(nodes)
-    check_equal("who leads", sorted(set(leaders(nodes[0]))), ["n1", "n2", "n3"])
+    wait_shared(nodes)
     crowd = Crowd(nodes, "calm")
     crowd.wait_for(1500)
     crowd.end()

@@ -50,6 +50,13 @@ def wait_led(nodes, by=None):
                lambda: all(set(leaders(node)) <= set(names) for node in nodes))
 
 
+def wait_shared(nodes):
+    """Until each of these nodes leads something: who was there first leads at first, and hands over."""
+    names = {node.config["node_id"] for node in nodes}
+    wait_until("a share of the leads for each node",
+               lambda: all(set(leaders(node)) == names for node in nodes))
+
+
 def wait_equal(nodes):
     """Until all of them have applied the same, which must have come out the same."""
     def states():
