@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """How long a cluster of three on this machine counts nothing when a node is killed: kill -9 of a
 node, then one click for a partition that it led at another node; from the kill to its count there,
-and how many redirects failed meanwhile. Usage: bench/failover.py [kills], after a release build."""
+and how many redirects failed meanwhile. The next is killed when all have been up for five seconds,
+with `--at-once` when the former one has just come back.
+Usage: bench/failover.py [kills] [--at-once], after a release build."""
 
 import http.client
 import json
@@ -92,14 +94,16 @@ def click(port, ad, number):
 
 
 def main():
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    numbers = [argument for argument in sys.argv[1:] if argument != "--at-once"]
+    kills, at_once = int(numbers[0]) if numbers else 20, "--at-once" in sys.argv
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(folder)
         try:
             cluster.wait("start", lambda: all(cluster.ready(n) for n in range(3)))
             seconds, failed, sent = [], 0, 0
             for number in range(kills):
-                # The leads go back to their places after a while; whoever leads most is killed.
+                if not at_once:
+                    time.sleep(5)
                 leads = cluster.leaders(0)
                 victim = max(range(3), key=lambda n: leads.count(f"n{n + 1}"))
                 other = (victim + 1) % 3

@@ -51,10 +51,10 @@ def wait_led(nodes, by=None):
 
 
 def wait_shared(nodes):
-    """Until each of these nodes leads something: who was there first leads at first, and hands over."""
+    """Until each of these nodes leads something: who was there first leads at first, and hands over after a minute."""
     names = {node.config["node_id"] for node in nodes}
     wait_until("a share of the leads for each node",
-               lambda: all(set(leaders(node)) == names for node in nodes))
+               lambda: all(set(leaders(node)) == names for node in nodes), timeout_s=90)
 
 
 def wait_equal(nodes):
