@@ -25,6 +25,7 @@ enum class CallKind : uint8_t {
   ads = 7,       ///< changes of ads, to the leader of their group
   sink = 8,      ///< how far a sink has come
   state = 11,    ///< a partition's state, piece by piece
+  older = 15,    ///< what a log holds before the beginning of another
 };
 
 /// Questions to other nodes and their answers. Each question is answered exactly once: by the

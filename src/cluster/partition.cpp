@@ -225,6 +225,7 @@ void Partition::maintain() {
   sealing_.seal_if_due(failure_ ? Offset(UINT64_MAX) : pipeline_->applied());
   if (failure_) return heal_if_due();
   if (!caught_up_) return;
+  step_older();
   checkpoint_if_due();
   if (!repairing_) merge_if_due();
 }

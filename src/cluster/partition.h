@@ -28,6 +28,7 @@
 #include "click/batch.h"
 #include "cluster/batch.h"
 #include "cluster/group_member.h"
+#include "cluster/older_log.h"
 #include "cluster/sealing.h"
 #include "cluster/state_taking.h"
 #include "cluster/tail_readers.h"
@@ -78,6 +79,12 @@ class Partition final : public GroupMember {
         ask_for_state = nullptr;
     std::function<std::shared_ptr<void>()> state_turn = nullptr;
     StateCounts* state_counts = nullptr;  ///< borrowed
+    /// Asks a node for what its log has before this one's; see OlderLog. Null: nobody can be.
+    std::function<void(const std::string& node, Offset before, Offset from, OlderLog::Told)>
+        ask_for_older = nullptr;
+    std::function<std::shared_ptr<void>()> older_turn = nullptr;
+    Counter* older_bytes = nullptr;  ///< borrowed
+    int64_t log_kept_ms = 0;         ///< log time for which it is kept; 0: it is not known
     /// This disk has lost what it acknowledged.
     std::function<void()> forgot;
   };
@@ -114,6 +121,7 @@ class Partition final : public GroupMember {
             std::unique_ptr<stream::Pipeline> pipeline, Options options);
   ~Partition() override {
     if (taking_) taking_->forget();
+    if (older_) older_->forget();
   }
   /// Attaches the log. Errc::corrupt when the checkpoint is ahead of it. One that has lost
   /// some of its entries is closed: log_closed().
@@ -328,6 +336,7 @@ class Partition final : public GroupMember {
   /// Whether nothing new may begin, since a state is about to take the place of what there is.
   bool stands_still() const { return taking_ && taking_->whole(); }
   void fail_waiting();
+  void step_older();
 
   const PartitionId id_;
   NodeClock& clock_;
@@ -367,6 +376,7 @@ class Partition final : public GroupMember {
   bool log_switches_ = false;      // the log goes on behind it
   Backoff switch_again_{kRetryFirstMs, kRetryMostMs};
   std::string state_trouble_;
+  std::shared_ptr<OlderLog> older_;  // null: nobody could be asked
   // Of the checkpoint under way; null: none. What is applied meanwhile is not in it, and
   // no other begins, nor a repair, before its end was told.
   std::shared_ptr<stream::Commit> commit_;

@@ -115,6 +115,29 @@ void Partition::end_switch(Switched switched) {
   moved();
 }
 
+/// What the log lacks at its beginning, once all else is in order.
+void Partition::step_older() {
+  const auto& group = options_.group;
+  if (!group || !group->ask_for_older || group->log_kept_ms == 0) return;
+  if (taking_ || sealing_.fetching() || !up_to_date()) return;
+  if (!older_) {
+    OlderLog::Options options;
+    options.id = id_;
+    options.ask = group->ask_for_older;
+    options.turn = group->older_turn;
+    options.in_background = options_.in_background;
+    options.on_worker = options_.on_worker;
+    options.kept_ms = group->log_kept_ms;
+    options.bytes = group->older_bytes;
+    older_ = std::make_shared<OlderLog>(*segments_, clock_.system(), std::move(options));
+  }
+  std::vector<std::string> nodes;
+  for (const raft::Member& member : replica_->core().membership().all()) {
+    if (member.storage != replica_->self().storage) nodes.push_back(member.node);
+  }
+  older_->step(nodes, log_->last_append_ms());
+}
+
 Partition::State::Gear Partition::gear() const {
   State::Gear gear;
   gear.blocks = sealing_.fetching();

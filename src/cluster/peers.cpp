@@ -15,7 +15,6 @@ namespace {
 constexpr uint8_t kOfRaft = 0;
 constexpr uint8_t kOfClaims = 1;
 constexpr uint64_t kBeatsPerLowWaters = 10;
-constexpr size_t kBlocksBytes = 2 << 20;
 // A batch holds no more (Forwarder::Options); a peer that sends more is wrong.
 constexpr uint64_t kRecordsMost = 1 << 20;
 
@@ -47,32 +46,6 @@ Result<std::pair<uint64_t, Batch>> decode_batch(std::string_view bytes) {
   batch.records = std::move(records);
   if (!cursor.done()) return Error(Errc::invalid, "a batch of clicks is malformed");
   return std::pair(id, std::move(batch));
-}
-
-/// Empty: the log begins behind `from` here.
-Result<std::string> encode_blocks(const log::Segments& segments, Offset from) {
-  if (from < segments.first()) return std::string();
-  std::string out;
-  ByteWriter writer(out);
-  while (from <= segments.last() && out.size() < kBlocksBytes) {
-    for (const log::Entry& entry : TRY(segments.read_block(from))) {
-      if (entry.first < from) continue;
-      std::string bytes;
-      log::encode_entry(entry, bytes);
-      writer.bytes(bytes);
-      from = entry.last() + 1;
-    }
-  }
-  if (out.empty()) return Error(Errc::not_found, "nothing is sealed behind it here");
-  return out;
-}
-
-Result<std::vector<log::Entry>> decode_blocks(std::string_view bytes) {
-  ByteCursor cursor(bytes);
-  std::vector<log::Entry> entries;
-  while (cursor.ok() && !cursor.empty()) entries.push_back(TRY(log::decode_entry(cursor.bytes())));
-  if (!cursor.done()) return Error(Errc::corrupt, "blocks are malformed");
-  return entries;
 }
 
 std::vector<std::string> without(std::vector<std::string> nodes, const std::string& self) {
@@ -157,6 +130,10 @@ Peers::Peers(Options options, Owned& owned, NodeClock& clock)
                [this](const std::string&, std::string_view question, Calls::Answer answer) {
                  serve_blocks(question, std::move(answer));
                });
+  calls_.serve(CallKind::older,
+               [this](const std::string&, std::string_view question, Calls::Answer answer) {
+                 serve_older(question, std::move(answer));
+               });
   calls_.serve(CallKind::state,
                [this](const std::string& from, std::string_view question, Calls::Answer answer) {
                  serve_state(from, question, std::move(answer));
@@ -200,10 +177,22 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
   group.fetch = [this, id](Offset from) { fetch_blocks(id, from); };
   group.ask_for_state = [this, id](const std::string& node, const std::string& question,
                                    StateTaking::Told told) {
-    ask_for_state(id, node, question, std::move(told));
+    ask_for(CallKind::state, id, node, question, std::move(told));
   };
   group.state_turn = [this] { return state_turns_.take(); };
   group.state_counts = &states_taken_;
+  group.ask_for_older = [this, id](const std::string& node, Offset before, Offset from,
+                                   OlderLog::Told told) {
+    std::string question;
+    ByteWriter writer(question);
+    writer.varint(id.value());
+    writer.varint(before.value());
+    writer.varint(from.value());
+    ask_for(CallKind::older, id, node, question, std::move(told));
+  };
+  group.older_turn = [this] { return older_turns_.take(); };
+  group.older_bytes = &older_bytes_;
+  group.log_kept_ms = options_.log_kept_ms;
   group.forgot = [this] { forgot_ = forgot_ || options_.check_claims; };
   return group;
 }
@@ -445,48 +434,18 @@ void Peers::serve_proposal(std::string_view question, Calls::Answer answer) {
   if (!posted) answer(Error(Errc::busy, "too many requests wait"));
 }
 
-void Peers::serve_blocks(std::string_view question, Calls::Answer answer) {
-  ByteCursor cursor(question);
-  const uint64_t id = cursor.varint();
-  const Offset from{cursor.varint()};
-  GroupMember* const of = cursor.done() ? group(id) : nullptr;
-  if (of == nullptr) return answer(Error(Errc::busy, "the node is starting"));
-  const bool taken =
-      options_.in_background([of, from, answer] { answer(encode_blocks(of->segments(), from)); });
-  if (!taken) answer(Error(Errc::busy, "too much waits"));
-}
-
-void Peers::fetch_blocks(PartitionId id, Offset from) {
-  GroupMember* const group = owned_.group(id.value());
-  Worker& worker = owned_.worker_of(id);
-  const raft::Member* leader = group->replica().leader();
-  const auto took = [group, &worker](Result<std::string> answer) {
-    using Blocks = Result<std::vector<log::Entry>>;
-    auto blocks = std::make_shared<Blocks>(answer ? decode_blocks(*answer)
-                                                  : Blocks(std::move(answer).error()));
-    worker.post([group, blocks] { group->take_blocks(std::move(*blocks)); });
-  };
-  if (leader == nullptr) return took(Error(Errc::busy, "no leader is known"));
-  std::string question;
-  ByteWriter writer(question);
-  writer.varint(id.value());
-  writer.varint(from.value());
-  calls_.ask(leader->node, CallKind::blocks, question, took);
-}
-
 void Peers::serve_state(const std::string& from, std::string_view question, Calls::Answer answer) {
   if (!open_) return answer(Error(Errc::busy, "the node is starting"));
   states_.serve(from, question, std::move(answer));
 }
 
-void Peers::ask_for_state(PartitionId id, const std::string& node, std::string_view question,
-                          StateTaking::Told told) {
+void Peers::ask_for(CallKind kind, PartitionId id, const std::string& node,
+                    std::string_view question, StateTaking::Told told) {
   Worker& worker = owned_.worker_of(id);
-  calls_.ask(node, CallKind::state, question,
-             [&worker, told = std::move(told)](Result<std::string> answer) {
-               const auto came = std::make_shared<Result<std::string>>(std::move(answer));
-               worker.post([told, came] { told(std::move(*came)); });
-             });
+  calls_.ask(node, kind, question, [&worker, told = std::move(told)](Result<std::string> answer) {
+    const auto came = std::make_shared<Result<std::string>>(std::move(answer));
+    worker.post([told, came] { told(std::move(*came)); });
+  });
 }
 
 }  // namespace clickmill::cluster

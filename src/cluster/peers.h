@@ -52,6 +52,8 @@ class Peers final : public peer::Receiver {
     /// Of a partition's state, for another node. Thread: background.
     std::function<Result<std::shared_ptr<stream::FrozenState>>(PartitionId)> freeze_state;
     size_t state_piece_bytes = 1 << 20;
+    /// Log time for which the log is kept, unless its bytes decide: then 0.
+    int64_t log_kept_ms = 0;
     /// Rows of earlier buckets may be missing here.
     std::function<store::TableTimes()> deleted_before;
   };
@@ -92,6 +94,8 @@ class Peers final : public peer::Receiver {
   /// States that this node gives to others, and takes from them.
   const StateSource& states() const { return states_; }
   const StateCounts& states_taken() const { return states_taken_; }
+  /// Of other logs, for what this node's lack at their beginning.
+  const Counter& older_bytes() const { return older_bytes_; }
 
   /// The groups that are led here let the disks of a node go that is no longer configured, once
   /// all others vote and enough of them remain. Errc::invalid: it is configured here.
@@ -139,8 +143,9 @@ class Peers final : public peer::Receiver {
   void serve_blocks(std::string_view question, Calls::Answer answer);
   void fetch_blocks(PartitionId id, Offset from);
   void serve_state(const std::string& from, std::string_view question, Calls::Answer answer);
-  void ask_for_state(PartitionId id, const std::string& node, std::string_view question,
-                     StateTaking::Told told);
+  void serve_older(std::string_view question, Calls::Answer answer);
+  void ask_for(CallKind kind, PartitionId id, const std::string& node, std::string_view question,
+               StateTaking::Told told);
   void send_group(PartitionId id, const std::string& node, std::string_view message);
   void send_claims(const std::string& node, const Claims& claims);
   std::vector<stream::LowWater> low_waters(PartitionId id, int64_t since_ns) const;
@@ -158,6 +163,8 @@ class Peers final : public peer::Receiver {
   Calls calls_;
   StateSource states_;
   StateTurns state_turns_{1};
+  StateTurns older_turns_{1};
+  Counter older_bytes_;
   StateCounts states_taken_;
   peer::Transport* transport_ = nullptr;
   std::vector<std::string> others_;

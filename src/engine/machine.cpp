@@ -143,6 +143,7 @@ void Machine::open_peers() {
     return stream::FrozenState::freeze(id, *state_, files_, options_.paths.store());
   };
   of.deleted_before = [this] { return retention_->deleted_before(); };
+  of.log_kept_ms = options_.retention.bytes == 0 ? options_.retention.age_ms : 0;
   peers_ = std::make_unique<cluster::Peers>(std::move(of), owned_, clock_);
   cluster::AdsDesk::Options of_desk;
   of_desk.node_id = options_.node_id;

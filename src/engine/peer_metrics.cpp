@@ -76,6 +76,10 @@ void Peering::add_metrics(Metrics& metrics) const {
              taken.taken);
   add_states("clickmill_peer_states_failed_total",
              "States of partitions that were asked for and did not come whole.", taken.failed);
+  add_states("clickmill_peer_older_log_bytes_total",
+             "Bytes of other nodes' logs that came for what was missing at the beginning of this "
+             "node's.",
+             peers.older_bytes());
   metrics.gauge_from("clickmill_peer_states_held",
                      "States that this node holds for others to take.",
                      [&peers] { return static_cast<double>(peers.states().frozen()); });

@@ -10,13 +10,16 @@
 #include "base/logging.h"
 #include "log/footer_cache.h"
 #include "log/manifest.h"
+#include "log/manifest_repair.h"
 #include "log/segment.h"
-#include "log/segment_survey.h"
 
 namespace clickmill::log {
 namespace {
 
 using Blocks = FooterCache::Blocks;
+
+/// Of a segment that is not listed yet.
+constexpr std::string_view kOlderEnding = ".older";
 
 int64_t day_of(LogMs time) { return floor_to(time.value(), kDayMs); }
 
@@ -47,6 +50,8 @@ class FileSegments final : public Segments {
   Status drop(Offset before, LogMs older_than) override;
   Status bridge(Offset upto, Term term, LogMs append_ms) override;
   Status reset_to(Offset last, Term term, LogMs append_ms) override;
+  Result<std::unique_ptr<OlderSegment>> begin_older(Offset first) override;
+  Status take_older(OlderSegment& older, Term before) override;
   std::vector<Closed> closed() const override;
   uint64_t bytes() const override { return state()->bytes(); }
   VerifyReport verify(const Pace& pace) const override;
@@ -86,7 +91,7 @@ class FileSegments final : public Segments {
   bool verify_blocks(const SegmentReader& reader, Offset segment,
                      const std::vector<BlockInfo>& blocks, const Pace& pace,
                      VerifyReport& report) const;
-  void verify_manifest(const Contents& known, VerifyReport& report) const;
+  void verify_manifest(VerifyReport& report) const;
   void note(const Error& error, Offset segment, VerifyReport& report) const;
 
   FileSystem& files_;
@@ -96,7 +101,7 @@ class FileSegments final : public Segments {
   std::string mended_;
   // Lets one change run at a time, since a seal and a sweep come from different
   // threads; guards the three below. Held over syncs; taken before mutex_.
-  std::mutex change_mutex_;
+  mutable std::mutex change_mutex_;
   std::unique_ptr<Manifest> manifest_;
   std::unique_ptr<SegmentWriter> writer_;  ///< empty: none, or to be resumed
   bool names_changed_ = false;             ///< a new file's name is not durable yet
@@ -278,6 +283,31 @@ Status FileSegments::reset_to(Offset last, Term term, LogMs append_ms) {
   return {};
 }
 
+Result<std::unique_ptr<OlderSegment>> FileSegments::begin_older(Offset first) {
+  return OlderSegment::begin(files_, path_of(first) + std::string(kOlderEnding), first, codec_,
+                             options_.compression);
+}
+
+/// Its name first: the manifest lists nothing that isn't there. A crash in between leaves a file
+/// that isn't listed.
+Status FileSegments::take_older(OlderSegment& older, Term before) {
+  const SegmentInfo info = TRY(older.close());
+  const std::lock_guard lock(change_mutex_);
+  Contents contents = manifest_->contents();
+  if (info.last + 1 != contents.first())
+    return Error(Errc::invalid, "the log begins elsewhere by now", older.path());
+  contents.closed.insert(contents.closed.begin(), info);
+  contents.dropped_last = info.first - 1;
+  contents.dropped_term = before;
+  contents.dropped_ms = LogMs(0);
+  TRY(files_.rename(older.path(), path_of(info.first)));
+  older.keep();
+  TRY(files_.sync_directory(directory_));
+  TRY(manifest_->replace(contents));
+  publish();
+  return {};
+}
+
 Result<SegmentReader> FileSegments::open_segment(Offset segment) const {
   auto reader = SegmentReader::open(files_, path_of(segment), segment);
   if (reader || reader.error().code() != Errc::not_found) return reader;
@@ -384,18 +414,19 @@ bool FileSegments::verify_blocks(const SegmentReader& reader, Offset segment,
   return true;
 }
 
-void FileSegments::verify_manifest(const Contents& known, VerifyReport& report) const {
+void FileSegments::verify_manifest(VerifyReport& report) const {
   const std::string path = directory_ + "/manifest";
+  const std::lock_guard lock(change_mutex_);
   const auto bytes = read_file(files_, path);
   if (!bytes) {
     report.damage.push_back(bytes.error().text());
     return;
   }
+  const Contents& known = manifest_->contents();
   const auto parsed = parse_manifest(*bytes, path);
   if (!parsed) {
     report.damage.push_back(parsed.error().text());
   } else if (parsed->contents.last() < known.last() || parsed->contents.first() < known.first()) {
-    // A seal that runs meanwhile can only have added to it.
     report.damage.push_back(
         Error(Errc::corrupt, "manifest: its last edits are lost", path, parsed->end).text());
   }
@@ -405,7 +436,7 @@ Segments::VerifyReport FileSegments::verify(const Pace& pace) const {
   VerifyReport report;
   const State state = this->state();
   if (!mended_.empty()) report.damage.push_back(mended_);
-  verify_manifest(*state, report);
+  verify_manifest(report);
   for (const auto& segment : state->closed) {
     if (!verify_segment(segment.first, &segment, {}, pace, report)) return report;
   }
@@ -415,8 +446,8 @@ Segments::VerifyReport FileSegments::verify(const Pace& pace) const {
   return report;
 }
 
-/// Removes files that a drop was about to. Those behind the last listed offset stay:
-/// the seal that comes there writes them again, and if the manifest's last edit was
+/// Removes files that a drop was about to, or that were on their way. Those behind the last listed
+/// offset stay: the seal that comes there writes them again, and if the manifest's last edit was
 /// damaged rather than torn, they are all there is of some entries.
 Status FileSegments::remove_leftovers() {
   const Contents& contents = manifest_->contents();
@@ -429,49 +460,10 @@ Status FileSegments::remove_leftovers() {
   for (const auto& name : names) {
     const auto first = parse_segment_name(name);
     const bool passed = first && *first <= contents.last() && !listed(*first);
-    if (!passed && name != "manifest.tmp") continue;
+    if (!passed && name != "manifest.tmp" && !name.ends_with(kOlderEnding)) continue;
     ignore(files_.remove(directory_ + "/" + name), "it costs only its space");
   }
   return {};
-}
-
-/// Segments without a manifest are no new log: one must not be begun over them.
-Result<std::unique_ptr<Manifest>> open_manifest(FileSystem& files, const std::string& directory) {
-  const std::string path = directory + "/manifest";
-  if (files.exists(path)) return Manifest::open(files, path);
-  for (const auto& name : TRY(files.list(directory))) {
-    if (!parse_segment_name(name)) continue;
-    return Error(Errc::corrupt, "the manifest is missing, though " + name + " stands beside it",
-                 path);
-  }
-  TRY(Manifest::create(files, path, {}));
-  return Manifest::open(files, path);
-}
-
-/// In place of one that is damaged, from the segments; what was found of it is kept.
-Result<std::unique_ptr<Manifest>> make_anew(FileSystem& files, const std::string& directory,
-                                            const Error& why, std::string& told) {
-  std::vector<std::string> holes;
-  auto contents = survey_segments(files, directory, &holes);
-  if (!contents) {
-    return Error(Errc::corrupt,
-                 why.message() + "; nor can it be made anew: " + contents.error().text(),
-                 why.path(), why.position());
-  }
-  const std::string path = directory + "/manifest";
-  unsigned number = 1;
-  const auto kept = [&] { return fmt::format("{}.damaged-{}", path, number); };
-  while (files.exists(kept())) ++number;
-  told = why.text() + "; it was made anew from the segments";
-  if (files.exists(path)) {
-    told += ", the damaged one is kept as " + kept();
-    const std::string damaged = TRY(read_file(files, path));
-    TRY(write_file_atomically(files, kept(), damaged));
-  }
-  for (const std::string& hole : holes) told += "; " + hole;
-  TRY(Manifest::create(files, path, *contents));
-  log_error("log", told);
-  return Manifest::open(files, path);
 }
 
 }  // namespace
@@ -480,12 +472,9 @@ Result<std::unique_ptr<Segments>> Segments::open(FileSystem& files, std::string 
                                                  const Codec& codec, Options options) {
   TRY(files.create_directories(directory));
   std::string mended;
-  auto manifest = open_manifest(files, directory);
-  if (!manifest && manifest.error().code() == Errc::corrupt)
-    manifest = make_anew(files, directory, manifest.error(), mended);
-  if (!manifest) return std::move(manifest).error();
+  auto manifest = TRY(open_or_mend_manifest(files, directory, mended));
   auto segments = std::make_unique<FileSegments>(files, std::move(directory), codec, options,
-                                                 *std::move(manifest));
+                                                 std::move(manifest));
   segments->set_mended(std::move(mended));
   TRY(segments->remove_leftovers());
   return std::unique_ptr<Segments>(std::move(segments));

@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "log/compression.h"
 #include "log/entry.h"
+#include "log/older_segment.h"
 
 namespace clickmill::log {
 
@@ -38,7 +39,7 @@ namespace clickmill::log {
 /// last listed block and rewrites everything behind it, so that what a failed
 /// sync has dropped is written, not only synced, a second time.
 /// Reading an offset that a drop takes away meanwhile may answer not_found.
-/// Thread: any, concurrently; seal and drop wait for each other.
+/// Thread: any, concurrently; what changes them (seal, drop, take_older …) waits for each other.
 class Segments {
  public:
   struct Options {
@@ -75,6 +76,11 @@ class Segments {
   /// up to there had been dropped. Errors: it isn't known whether it has; it must be called
   /// again before anything else.
   virtual Status reset_to(Offset last, Term term, LogMs append_ms) = 0;
+  /// A segment that is to get in front of first(); `first`: of it.
+  virtual Result<std::unique_ptr<OlderSegment>> begin_older(Offset first) = 0;
+  /// Lists it, durably. `before`: term of the entry before it; 0: there is none. Errc::invalid:
+  /// it doesn't end where first() begins.
+  virtual Status take_older(OlderSegment& older, Term before) = 0;
   /// A closed segment, as far as it matters for dropping it.
   struct Closed {
     Offset first;

@@ -17,6 +17,8 @@ class UnusableSegments final : public Segments {
   Result<std::optional<Offset>> find_time(LogMs) const override { return error(); }
   Status drop(Offset, LogMs) override { return error(); }
   Status reset_to(Offset, Term, LogMs) override { return error(); }
+  Result<std::unique_ptr<OlderSegment>> begin_older(Offset) override { return error(); }
+  Status take_older(OlderSegment&, Term) override { return error(); }
   Status bridge(Offset upto, Term, LogMs) override {
     last_ = upto;
     return {};

@@ -153,3 +153,52 @@ def test_three_nodes_grow_short_log(context):
     nodes[0].start()
     clicks.wait(nodes)
     wait_equal(nodes)
+
+
+def logs(node):
+    """Of each log: its first offset, and all of its lines."""
+    parts = node.get("/v1/log/raw-clicks").json()["data"]
+    return [(part["first_offset"], node.request(
+        "GET", f"/v1/log/raw-clicks/{part['partition']}?offset={part['first_offset']}&limit=1000000").body)
+        for part in parts]
+
+
+def test_three_nodes_older_log(context):
+    """who took a state gets the raw clicks of before it from the others, killed meanwhile too"""
+    nodes = make(context, SHORT_LOG)
+    clicks = Clicks()
+    start(nodes)
+    wait_led(nodes)
+    clicks.send(nodes[0], 10_000)
+    clicks.wait(nodes)
+    known = ends(nodes[2])
+    nodes[2].kill()
+    trim(context, nodes[:2], clicks, known)
+    nodes[2].start()
+    clicks.wait(nodes)
+    # What the others hold right before the state is sealed by that.
+    clicks.send(nodes[0], 40_000)
+    clicks.wait(nodes)
+    wait_equal(nodes)
+    begins = [first for first, _ in logs(nodes[2])]
+    check(any(mine > theirs for mine, (theirs, _) in zip(begins, logs(nodes[0]))),
+          f"with a bound of bytes nothing older is got: {begins}")
+    # From here on age decides.
+    for node in nodes:
+        node.stop()
+        node.config["log"]["retention_bytes"] = 0
+    start(nodes)
+    wait_led(nodes)
+    for _ in range(2):
+        nodes[2].kill()
+        nodes[2].start()
+    wait_until("its logs to begin where the others' do",
+               lambda: [first for first, _ in logs(nodes[2])] == [first for first, _ in logs(nodes[0])], 120, 0.2)
+    for node in nodes:
+        node.wait_spool_empty()
+    wait_equal(nodes)
+    check(logs(nodes[2]) == logs(nodes[0]), "the raw clicks are equal")
+    check(nodes[2].metrics()["clickmill_peer_older_log_bytes_total"] > 0, "and came over the link")
+    nodes[2].stop()
+    verified = context.run("log", "verify", str(nodes[2].data_dir))
+    check_equal(f"log verify: {verified.stdout}{verified.stderr}", verified.returncode, 0)
