@@ -25,7 +25,10 @@ bool in(const store::Scan& scan, int64_t bucket_ms) {
 }  // namespace
 
 FrozenRows::FrozenRows(Minutes minutes) : minutes_(std::move(minutes)) {
-  for (const auto& [minute_ms, rows] : minutes_) size_ += rows.size();
+  for (const auto& [minute_ms, rows] : minutes_) {
+    size_ += rows.size();
+    memory_bytes_ += kMinuteBytes + rows.memory_bytes();
+  }
 }
 
 /// Groups the rows by ad: the minutes come in order, so each group does too.

@@ -21,9 +21,14 @@ namespace clickmill::stream {
 class FrozenRows final : public store::MemoryRows {
  public:
   using Minutes = std::map<int64_t, MinuteRows>;
+  /// What a minute takes beside MinuteRows::memory_bytes(): its node, and what the allocator adds
+  /// to that, to its rows and to the visitors of the first.
+  static constexpr size_t kMinuteBytes = 96 + sizeof(MinuteRows);
   explicit FrozenRows(Minutes minutes);
   const Minutes& minutes() const { return minutes_; }
   size_t size() const { return size_; }
+  /// As they came, about: without what questions have had summed up.
+  size_t memory_bytes() const { return memory_bytes_; }
 
   void scan(store::Table table, const store::Scan& scan, const Visit& visit) const override;
   void sum(const store::Scan& scan, const store::VisitSum& visit) const override;
@@ -61,6 +66,7 @@ class FrozenRows final : public store::MemoryRows {
 
   const Minutes minutes_;
   size_t size_ = 0;
+  size_t memory_bytes_ = 0;
   mutable std::once_flag ordered_;
   // Written once, by order():
   mutable std::vector<RowAt> rows_at_;

@@ -9,15 +9,6 @@
 #include "base/checksum.h"
 
 namespace clickmill::stream {
-namespace {
-
-// A minute, and a row of one advertiser whose visitors are few, with what the
-// allocator adds.
-constexpr uint64_t kMinuteBytes = 256;
-constexpr uint64_t kRowBytes = 192;
-
-}  // namespace
-
 std::string Head::key_of(const store::Row& row) const {
   std::string key;
   key.reserve(14 + row.ad_id.size() + row.advertiser_id.size());
@@ -44,12 +35,15 @@ Status Head::load(state::Store& store) {
       return false;
     }
     MinuteRows& minute = rows_of(row->bucket_ms);
+    const size_t before = minute.memory_bytes();
     const size_t number = minute.find_or_add(MinuteRows::hash_of(row->ad_id), row->ad_id,
                                              row->advertiser_id, row->automated);
     MinuteRows::Row& slot = minute[number];
     slot.devices = row->counts.devices;
     for (const auto& [country, clicks] : row->counts.countries) slot.countries.add(country, clicks);
     slot.visitors = std::move(row->visitors);
+    minute.grew(slot.memory_bytes());
+    bytes_ += minute.memory_bytes() - before;
     ++rows_;
     return true;
   }));
@@ -58,7 +52,9 @@ Status Head::load(state::Store& store) {
 
 MinuteRows& Head::rows_of(int64_t minute_ms) {
   if (last_rows_ == nullptr || last_minute_ != minute_ms) {
-    last_rows_ = &minutes_[minute_ms];
+    const auto [at, added] = minutes_.try_emplace(minute_ms, texts_);
+    if (added) bytes_ += FrozenRows::kMinuteBytes;
+    last_rows_ = &at->second;
     last_minute_ = minute_ms;
   }
   return *last_rows_;
@@ -70,14 +66,19 @@ void Head::prefetch(const Click& click) const {
 
 void Head::add(const Click& click) {
   MinuteRows& minute = rows_of(floor_to(click.timestamp_ms.value(), kMinuteMs));
-  const size_t before = minute.size();
+  const size_t rows_before = minute.size();
+  const size_t bytes_before = minute.memory_bytes();
   const size_t number =
       minute.find_or_add(click.ad_hash, click.ad_id, click.advertiser_id, click.automated);
-  rows_ += minute.size() - before;
+  rows_ += minute.size() - rows_before;
   MinuteRows::Row& row = minute[number];
+  const size_t row_before = row.memory_bytes();
   ++row.devices[static_cast<size_t>(click.device)];
   row.countries.add(click.country);
   if (click.visitor.known) row.visitors.add(click.visitor.hash);
+  // What was dense is smaller than it was sparse.
+  minute.grew(row.memory_bytes() - row_before);
+  bytes_ += minute.memory_bytes() - bytes_before;
   mark(last_minute_, number, row);
 }
 
@@ -112,7 +113,8 @@ std::vector<store::Row> Head::matching(const store::Scan& scan) const {
 
 /// Every ad of a partition stands in most of its minutes: one row to each is soon copied.
 std::vector<store::Row> Head::folded(const store::Scan& scan) const {
-  MinuteRows places;  // finds an ad's place in `out`; its own rows stay empty
+  MinuteRows places(
+      std::make_shared<AdTexts>());  // finds an ad's place in `out`; its own rows stay empty
   std::vector<store::Row> out;
   const auto end = minutes_.lower_bound(scan.to_ms);
   for (auto at = minutes_.lower_bound(scan.from_ms); at != end; ++at) {
@@ -152,22 +154,18 @@ size_t Head::rows_before(int64_t minute_ms) const {
 }
 
 uint64_t Head::bytes_before(int64_t minute_ms) const {
-  const auto open = std::distance(minutes_.lower_bound(minute_ms), minutes_.end());
-  const uint64_t minutes = minutes_.size() - static_cast<size_t>(open);
-  return minutes * kMinuteBytes + rows_before(minute_ms) * kRowBytes;
+  uint64_t bytes = bytes_;
+  for (auto at = minutes_.lower_bound(minute_ms); at != minutes_.end(); ++at)
+    bytes -= FrozenRows::kMinuteBytes + at->second.memory_bytes();
+  return bytes;
 }
 
 int64_t Head::oldest_minute() const {
   return minutes_.empty() ? std::numeric_limits<int64_t>::max() : minutes_.begin()->first;
 }
 
-size_t Head::memory_bytes() const {
-  size_t bytes = (dirty_.capacity() + in_flight_.capacity()) * sizeof(dirty_[0]);
-  for (const auto& [minute_ms, minute] : minutes_) bytes += minute.memory_bytes();
-  for (const auto& frozen : frozen_) {
-    for (const auto& [minute_ms, minute] : frozen->minutes()) bytes += minute.memory_bytes();
-  }
-  return bytes;
+uint64_t Head::memory_bytes() const {
+  return bytes_ + frozen_bytes(0) + (dirty_.capacity() + in_flight_.capacity()) * sizeof(dirty_[0]);
 }
 
 uint64_t Head::digest_from(int64_t minute_ms) const {
@@ -233,6 +231,8 @@ void Head::freeze_before(int64_t minute_ms) {
   Minutes closed;
   while (minutes_.begin() != end) closed.insert(closed.end(), minutes_.extract(minutes_.begin()));
   const auto frozen = std::make_shared<const FrozenRows>(std::move(closed));
+  texts_ = std::make_shared<AdTexts>();
+  bytes_ -= frozen->memory_bytes();
   rows_ -= frozen->size();
   frozen_rows_ += frozen->size();
   frozen_.push_back(frozen);
@@ -244,8 +244,7 @@ void Head::freeze_before(int64_t minute_ms) {
 
 uint64_t Head::frozen_bytes(size_t skipped) const {
   uint64_t bytes = 0;
-  for (size_t i = skipped; i < frozen_.size(); ++i)
-    bytes += frozen_[i]->minutes().size() * kMinuteBytes + frozen_[i]->size() * kRowBytes;
+  for (size_t i = skipped; i < frozen_.size(); ++i) bytes += frozen_[i]->memory_bytes();
   return bytes;
 }
 

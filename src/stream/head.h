@@ -32,7 +32,7 @@ class Head {
   using Minutes = FrozenRows::Minutes;
   /// In the order in which they were frozen. Rows of one key may stand in several.
   using Frozen = std::vector<std::shared_ptr<const FrozenRows>>;
-  explicit Head(state::Slot slot) : slot_(slot) {}
+  explicit Head(state::Slot slot) : slot_(slot), texts_(std::make_shared<AdTexts>()) {}
   /// Reads the rows of the last checkpoint.
   Status load(state::Store& store);
 
@@ -57,12 +57,12 @@ class Head {
   /// Rows of minutes before `minute_ms`, here and below without the frozen ones.
   /// Cost: visits the minutes from there on.
   size_t rows_before(int64_t minute_ms) const;
-  /// Bytes that they hold, about. Cost: the same.
+  /// Bytes that they hold. Cost: the same.
   uint64_t bytes_before(int64_t minute_ms) const;
   /// Oldest minute held; INT64_MAX when empty.
   int64_t oldest_minute() const;
-  /// Cost: visits every row.
-  size_t memory_bytes() const;
+  /// Of all rows, the frozen ones too.
+  uint64_t memory_bytes() const;
   /// Of what the rows of minutes from there on hold, in whatever order they came. Cost: visits
   /// them.
   uint64_t digest_from(int64_t minute_ms) const;
@@ -72,7 +72,7 @@ class Head {
   /// Cost: moves the minutes, and visits the rows that changed since the last checkpoint.
   void freeze_before(int64_t minute_ms);
   const Frozen& frozen() const { return frozen_; }
-  /// Bytes that they hold, about, leaving out the first `skipped`.
+  /// Bytes that they hold, leaving out the first `skipped`.
   uint64_t frozen_bytes(size_t skipped) const;
   /// The first of them stand in a part now.
   void drop_frozen(size_t first);
@@ -89,7 +89,10 @@ class Head {
   std::string key_of(const store::Row& row) const;
 
   const state::Slot slot_;
+  // Of minutes that begin from now on. The frozen ones take theirs along.
+  std::shared_ptr<AdTexts> texts_;
   Minutes minutes_;
+  uint64_t bytes_ = 0;  // of minutes_
   // The minute of the last click: nearly always that of the next one too.
   int64_t last_minute_ = 0;
   MinuteRows* last_rows_ = nullptr;

@@ -290,13 +290,18 @@ int64_t Pipeline::closed_before() const {
   return floor_to(state_.horizon.log_time().value() - state_.settings.window_grace_ms, kMinuteMs);
 }
 
+/// Whether the rows of minutes before are enough for a part.
+bool Pipeline::many_closed(int64_t bound) const {
+  return head_.rows_before(bound) >= options_.flush_rows ||
+         head_.bytes_before(bound) >= options_.flush_bytes;
+}
+
 bool Pipeline::flush_is_due() const {
   if (!head_.frozen().empty()) return true;
   const int64_t bound = closed_before();
   if (head_.oldest_minute() >= bound) return false;
   const int64_t log_time = state_.horizon.log_time().value();
-  return log_time - last_flush_log_ms_ >= options_.flush_age_ms ||
-         head_.rows_before(bound) >= options_.flush_rows;
+  return log_time - last_flush_log_ms_ >= options_.flush_age_ms || many_closed(bound);
 }
 
 uint64_t Pipeline::unsaved_bytes() const {
@@ -326,7 +331,7 @@ void Pipeline::flush_again() {
 /// elsewhere.
 void Pipeline::freeze_many() {
   const int64_t bound = closed_before();
-  if (head_.oldest_minute() >= bound || head_.rows_before(bound) < options_.flush_rows) return;
+  if (head_.oldest_minute() >= bound || !many_closed(bound)) return;
   head_.freeze_before(bound);
 }
 

@@ -48,6 +48,7 @@ class Pipeline {
     uint64_t seed = 0;                     ///< the data's secret seed
     std::string store_directory;           ///< of part files
     size_t flush_rows = 1024;              ///< closed head rows that make a part, and are frozen
+    uint64_t flush_bytes = 512 << 10;      ///< and bytes of them, where they are large
     int64_t flush_age_ms = kHourMs;        ///< log time after which closed rows make a part
     dedup::TableImages* images = nullptr;  ///< of the id tables; borrowed, null: none are kept
     /// Parts that can't be opened don't keep the rest from it; they answer their damage.
@@ -129,8 +130,7 @@ class Pipeline {
   const std::deque<Digest>& agreed() const { return agreed_; }
   dedup::Dedup::Usage dedup_usage() const { return dedup_->usage(); }
   size_t head_rows() const { return head_.row_count(); }
-  /// Cost: visits every row of the head.
-  size_t head_memory_bytes() const { return head_.memory_bytes(); }
+  uint64_t head_memory_bytes() const { return head_.memory_bytes(); }
   state::Slot slot() const { return slot_; }
   std::vector<store::PartMeta> part_metas() const { return parts_.metas(); }
   std::array<size_t, Parts::kLevels> part_levels() const { return parts_.levels(); }
@@ -153,6 +153,7 @@ class Pipeline {
   void mix(uint64_t what);
   void note_digest();
   void note_agreed();
+  bool many_closed(int64_t bound) const;
   bool flush_is_due() const;
   void freeze_closed();
   void freeze_many();

@@ -91,6 +91,7 @@ class Run {
     options.seed = 99;
     options.store_directory = kStore;
     options.flush_rows = way_.flush_rows;
+    options.flush_bytes = UINT64_MAX;
     options.flush_age_ms = way_.flush_age_ms;
     auto opened = Pipeline::open(kPartition, store_, files_, std::move(options));
     if (!opened) FAIL(opened.error().text());

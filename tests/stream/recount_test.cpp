@@ -141,6 +141,7 @@ std::vector<store::Row> stream_rows(const TestLog& log, const RecountOptions& op
   pipeline_options.seed = kSeed;
   pipeline_options.store_directory = "/store";
   pipeline_options.flush_rows = 1'000'000;
+  pipeline_options.flush_bytes = UINT64_MAX;
   pipeline_options.flush_age_ms = INT64_MAX;
   auto pipeline = Pipeline::open(PartitionId(0), state, files, pipeline_options).value();
   for (const auto& entry : log.entries()) REQUIRE(pipeline->apply(entry));
