@@ -104,8 +104,8 @@ class Partition final : public GroupMember {
     std::optional<Group> group = std::nullopt;
     /// Runs a task on the background thread; false when it can't now. Thread: any.
     std::function<bool(std::function<void()>)> in_background;
-    /// The same for the writing of checkpoints, which nothing long may hold up. Null:
-    /// they are written on the worker.
+    /// The same for what nothing long may hold up: seals and the writing of checkpoints. Null:
+    /// these are written on the worker.
     std::function<bool(std::function<void()>)> in_commit;
     /// Runs a task on this partition's worker. Thread: any.
     std::function<void(std::function<void()>)> on_worker;

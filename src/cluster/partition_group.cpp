@@ -32,7 +32,8 @@ Sealing::Options Partition::sealing_options() {
   Sealing::Options options;
   options.id = id_;
   if (options_.group) options.fetch = options_.group->fetch;
-  options.in_background = options_.in_background;
+  // Not behind merges, which take seconds: what waits to be sealed is held in memory.
+  options.in_background = options_.in_commit ? options_.in_commit : options_.in_background;
   options.on_worker = options_.on_worker;
   options.moved = [this] { moved(); };
   options.too_far = [this] { want_state(); };
