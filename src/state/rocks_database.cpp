@@ -15,6 +15,7 @@
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
+#include <rocksdb/write_buffer_manager.h>
 
 #include <algorithm>
 #include <cstdarg>
@@ -33,6 +34,7 @@ namespace clickmill::state {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kMemtablesLeast = 16 * kMiB;
 // Of a key in a space of ids, see stored_ids.cpp.
 constexpr size_t kIdsPrefix = 5;
 
@@ -53,7 +55,6 @@ rocksdb::DBOptions database_options() {
   options.create_if_missing = true;
   options.paranoid_checks = true;
   options.max_background_jobs = 2;
-  options.db_write_buffer_size = 64 * kMiB;
   // Old column families are flushed when the log outgrows this, so that a
   // restart replays little.
   options.max_total_wal_size = 64 * kMiB;
@@ -353,11 +354,9 @@ class RocksDatabase final : public Store {
   }
 
   uint64_t memory_bytes() const override {
-    uint64_t memtables = 0;
     uint64_t readers = 0;
-    db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &memtables);
     db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &readers);
-    return memtables + readers + cache_->GetUsage();
+    return readers + cache_->GetUsage();
   }
 
  private:
@@ -455,10 +454,13 @@ class NoLog final : public rocksdb::Logger {
 };
 
 Result<std::unique_ptr<Store>> open_families(const std::string& directory,
-                                             rocksdb::DBOptions options, uint64_t cache_bytes,
+                                             rocksdb::DBOptions options, uint64_t memory_bytes,
                                              bool read_only, std::unique_ptr<rocksdb::Env> disk) {
   const auto names = TRY(existing_families(directory));
-  const auto cache = rocksdb::NewLRUCache(cache_bytes);
+  const auto cache = rocksdb::NewLRUCache(memory_bytes);
+  // Memtables are counted as if they stood in the cache: blocks make way for them.
+  options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(
+      std::max(memory_bytes / 3 * 2, kMemtablesLeast), cache);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const auto& name : names) families.emplace_back(name, space_options(name, cache));
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
@@ -477,24 +479,24 @@ Result<std::unique_ptr<Store>> open_families(const std::string& directory,
 }  // namespace
 
 Result<std::unique_ptr<Store>> open_rocks_database(const std::string& directory,
-                                                   uint64_t cache_bytes,
+                                                   uint64_t memory_bytes,
                                                    const std::shared_ptr<FailStop>& fail_stop,
                                                    const BeforeWrite& before_write) {
   auto disk = rocksdb::NewCompositeEnv(fail_stop_disk(fail_stop, before_write));
   auto options = database_options();
   options.env = disk.get();
-  auto opened = open_families(directory, options, cache_bytes, false, std::move(disk));
+  auto opened = open_families(directory, options, memory_bytes, false, std::move(disk));
   // What it was told had worked may not have.
   if (fail_stop->stopped()) return fail_stop->cause();
   return opened;
 }
 
 Result<std::unique_ptr<Store>> open_rocks_database_read_only(const std::string& directory,
-                                                             uint64_t cache_bytes) {
+                                                             uint64_t memory_bytes) {
   auto options = database_options();
   options.create_if_missing = false;
   options.info_log = std::make_shared<NoLog>();
-  return open_families(directory, options, cache_bytes, true, nullptr);
+  return open_families(directory, options, memory_bytes, true, nullptr);
 }
 
 }  // namespace clickmill::state

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -220,6 +222,40 @@ TEST_CASE("state store: many spaces survive reopening", "[state]") {
     CHECK(fixture.get(ids_space(LogHour(hour)), "k") == std::to_string(hour));
   }
   CHECK(fixture.store().memory_bytes() < (64u << 20));
+}
+
+TEST_CASE("state store: blocks that were read and what is yet to be written share one bound",
+          "[state][memory]") {
+  constexpr uint64_t kMost = 24 << 20;
+  const TemporaryDirectory directory;
+  auto store = open_rocks_store(directory.path(), kMost);
+  REQUIRE(store);
+  Random random(1);
+  // 96 MB of what doesn't shrink, over several spaces, read again meanwhile.
+  for (uint64_t i = 0; i < 96; ++i) {
+    Batch batch;
+    for (uint64_t k = 0; k < 1000; ++k) {
+      std::string value(1000, '\0');
+      for (size_t at = 0; at < value.size(); at += 8) {
+        const uint64_t bytes = random.next();
+        std::memcpy(value.data() + at, &bytes, 8);
+      }
+      batch.put(ids_space(LogHour(static_cast<int64_t>(k % 6))), std::to_string(i * 1000 + k),
+                std::move(value));
+    }
+    REQUIRE((*store)->commit(batch, false));
+    if (i % 8 != 7) continue;
+    for (int64_t hour = 0; hour < 6; ++hour) {
+      REQUIRE((*store)->scan(ids_space(LogHour(hour)), "", "~",
+                             [](std::string_view, std::string_view) { return true; }));
+    }
+    // What is being written to the disk goes once that is done.
+    const auto begun = std::chrono::steady_clock::now();
+    while ((*store)->memory_bytes() > kMost + kMost / 8) {
+      REQUIRE(std::chrono::steady_clock::now() - begun < std::chrono::seconds(60));
+      std::this_thread::yield();
+    }
+  }
 }
 
 TEST_CASE("state store: random batches, drops and reopenings agree with a map of maps", "[state]") {
