@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -33,6 +32,16 @@
 #include "tools/recover_clock.h"
 #include "tools/recover_cluster.h"
 #include "tools/store_command.h"
+
+/// Read by jemalloc, where it is linked. Four heaps, instead of four a core, and no large blocks
+/// kept by threads: what one gives back another can take. What is free goes back to the system
+/// after half a second, by a thread of its own.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf =
+    "narenas:4,lg_tcache_max:12,dirty_decay_ms:500,muzzy_decay_ms:0,background_thread:true,"
+    "max_background_threads:1";
+}
 
 namespace clickmill {
 namespace {
@@ -295,9 +304,6 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace clickmill
 
 int main(int argc, char** argv) {
-  // A heap a core, instead of eight: what one thread gives back another can take, and an import
-  // holds a quarter less.
-  mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency())));
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
     return clickmill::run(arguments);
