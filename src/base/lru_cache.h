@@ -49,6 +49,15 @@ class LruCache {
       shard.items.pop_back();
     }
   }
+  void erase(const Key& key) {
+    Shard& shard = shard_of(key);
+    std::lock_guard lock(shard.mutex);
+    const auto at = shard.places.find(key);
+    if (at == shard.places.end()) return;
+    shard.bytes -= at->second->bytes;
+    shard.items.erase(at->second);
+    shard.places.erase(at);
+  }
   size_t bytes() const {
     size_t bytes = 0;
     for (const Shard& shard : shards_) {

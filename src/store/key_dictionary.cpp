@@ -151,6 +151,13 @@ void KeyDictionary::index_ads() {
   }
 }
 
+size_t KeyDictionary::memory_bytes() const {
+  size_t bytes = advertisers_.memory_bytes() + ads_.memory_bytes() + automated_.capacity() / 8;
+  for (const auto* numbers : {&first_key_, &owner_, &heads_, &next_})
+    bytes += numbers->capacity() * sizeof(uint32_t);
+  return bytes;
+}
+
 uint32_t KeyDictionary::first_not_before(const PartKey& key) const {
   uint32_t low = 0;
   uint32_t high = size();

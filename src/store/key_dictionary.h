@@ -34,6 +34,7 @@ class KeyDictionary {
   bool decode(ByteCursor& cursor, bool any_automated);
 
   uint32_t size() const { return static_cast<uint32_t>(ads_.size()); }
+  size_t memory_bytes() const;
   std::string_view ad_id(uint32_t key) const { return ads_.at(key); }
   std::string_view advertiser_id(uint32_t key) const { return advertisers_.at(owner_[key]); }
   bool automated(uint32_t key) const { return automated_[key]; }
@@ -64,6 +65,7 @@ class KeyDictionary {
       return std::string_view(bytes_).substr(begin, ends_[i] - begin);
     }
     void add(std::string_view prefix, std::string_view suffix);
+    size_t memory_bytes() const { return bytes_.capacity() + ends_.capacity() * sizeof(size_t); }
 
    private:
     std::string bytes_;

@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <limits>
-#include <map>
 #include <numeric>
 
 #include "base/checksum.h"
 #include "store/block_cache.h"
 #include "store/key_dictionary.h"
+#include "store/lazy_part.h"
 #include "store/part_ending.h"
 #include "store/part_format.h"
 
@@ -44,10 +42,12 @@ using KeyRange = KeyDictionary::Range;
 
 class FilePart final : public Part {
  public:
-  FilePart(PartMeta meta, std::unique_ptr<File> file)
-      : meta_(std::move(meta)), file_(std::move(file)) {}
+  /// `blocks`: the number under which its blocks are kept.
+  FilePart(PartMeta meta, std::shared_ptr<File> file, uint64_t blocks)
+      : meta_(std::move(meta)), file_(std::move(file)), kept_as_(blocks) {}
 
   Status load(const Footer& footer);
+  size_t memory_bytes() const;
   const PartMeta& meta() const override { return meta_; }
   Status scan(const Scan& scan, const Visit& visit) const override;
   Status scan_between(const PartKey& first, const PartKey& last, const Scan& scan,
@@ -93,7 +93,8 @@ class FilePart final : public Part {
 
   PartMeta meta_;
   // Shared by all scans: they only read at positions, which File allows together.
-  std::unique_ptr<File> file_;
+  const std::shared_ptr<File> file_;
+  const uint64_t kept_as_;
   KeyDictionary keys_;
   CountryOrder countries_;
   std::vector<BlockEntry> blocks_;
@@ -124,6 +125,11 @@ Status FilePart::load(const Footer& footer) {
     return corrupt(*file_, footer.directory.position, "directory: format");
   }
   return {};
+}
+
+size_t FilePart::memory_bytes() const {
+  return sizeof(*this) + keys_.memory_bytes() + blocks_.capacity() * sizeof(BlockEntry) +
+         countries_.countries.capacity() * sizeof(CountryOrder::Usual);
 }
 
 Buckets FilePart::buckets_of(const Scan& scan) const {
@@ -167,7 +173,7 @@ Wanted FilePart::look_for(uint32_t block, Reading& reading) const {
   for (const auto region : {Region::counts, Region::estimates, Region::countries}) {
     const auto r = static_cast<size_t>(region);
     if (!missing[r]) continue;
-    kept[r] = BlockCache::of_process().find(number(), block, region);
+    kept[r] = BlockCache::of_process().find(kept_as_, block, region);
     missing[r] = kept[r] == nullptr;
   }
   return missing;
@@ -244,7 +250,7 @@ Status FilePart::decode_read(uint32_t index, Region region, Reading& reading) co
     return corrupt(*file_, block.positions[r], what() + ": format");
   }
   if (reading.keep && region != Region::visitors) {
-    BlockCache::of_process().put(number(), index, region,
+    BlockCache::of_process().put(kept_as_, index, region,
                                  pack_region(region, block, reading.columns));
   }
   return {};
@@ -436,6 +442,25 @@ Status FilePart::sum(const Scan& scan, const VisitSum& visit) const {
   return {};
 }
 
+/// Reads its insides, whenever they are asked for.
+class FileSource final : public LazyPart::Source {
+ public:
+  FileSource(PartMeta meta, std::shared_ptr<File> file, const Footer& footer)
+      : meta_(std::move(meta)), file_(std::move(file)), footer_(footer) {}
+  const PartMeta& meta() const override { return meta_; }
+  Result<LazyPart::Inside> load(uint64_t number) const override {
+    auto part = std::make_shared<FilePart>(meta_, file_, number);
+    TRY(part->load(footer_));
+    const size_t bytes = part->memory_bytes();
+    return LazyPart::Inside{std::move(part), bytes};
+  }
+
+ private:
+  const PartMeta meta_;
+  const std::shared_ptr<File> file_;
+  const Footer footer_;
+};
+
 Status FilePart::verify() const {
   Reading reading;
   reading.wanted.fill(true);
@@ -447,32 +472,6 @@ Status FilePart::verify() const {
 }
 
 }  // namespace
-
-Status Part::scan_between(const PartKey& first, const PartKey& last, const Scan& scan,
-                          const Visit& visit) const {
-  return this->scan(scan, [&](const RowView& view) {
-    const PartKey key{view.advertiser_id, view.ad_id, view.automated};
-    if (key >= first && key <= last) visit(view);
-  });
-}
-
-Result<CountryOrder> Part::countries() const {
-  Scan all;
-  all.from_ms = std::numeric_limits<int64_t>::min();
-  all.to_ms = std::numeric_limits<int64_t>::max();
-  all.countries = true;
-  std::map<click::Country, uint64_t> clicks;
-  TRY(scan(all, [&clicks](const RowView& view) {
-    for (size_t i = 0; i < view.countries_size; ++i)
-      clicks[view.countries[i].first] += view.countries[i].second;
-  }));
-  return CountryOrder::of_clicks(clicks);
-}
-
-uint64_t Part::next_number() {
-  static std::atomic<uint64_t> next{1};
-  return next++;
-}
 
 Result<PartMeta> Part::read_meta(FileSystem& files, const std::string& directory,
                                  const std::string& name) {
@@ -489,8 +488,9 @@ Result<std::shared_ptr<const Part>> Part::open(FileSystem& files, const std::str
                    fmt::format("not the part that the list names: footer {:016x}, listed {:016x}",
                                ending.checksum, meta.checksum));
   }
-  auto part = std::make_shared<FilePart>(meta, std::move(file));
-  TRY(part->load(ending.footer));
+  auto part = std::make_shared<LazyPart>(
+      std::make_unique<FileSource>(meta, std::move(file), ending.footer));
+  TRY(part->open());
   return std::shared_ptr<const Part>(std::move(part));
 }
 
