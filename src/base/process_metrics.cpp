@@ -4,12 +4,26 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <fstream>
 
 #include "base/log_writer.h"
 
+/// Of jemalloc, where the program is linked with it.
+extern "C" __attribute__((weak)) int mallctl(const char* name, void* old, size_t* old_size,
+                                             void* fresh, size_t fresh_size);
+
 namespace clickmill {
 namespace {
+
+double heap_bytes(const char* name) {
+  uint64_t epoch = 1;  // the numbers are as of the last one that was begun
+  size_t size = sizeof(epoch);
+  size_t bytes = 0;
+  if (mallctl("epoch", &epoch, &size, &epoch, sizeof(epoch)) != 0) return 0;
+  size = sizeof(bytes);
+  return mallctl(name, &bytes, &size, nullptr, 0) == 0 ? static_cast<double>(bytes) : 0;
+}
 
 /// Field `index` of /proc/self/statm, which counts pages.
 double memory_bytes(int index) {
@@ -52,6 +66,13 @@ void add_process_metrics(Metrics& metrics, int64_t start_ms) {
                      [] { return memory_bytes(1); });
   metrics.gauge_from("process_virtual_memory_bytes", "Virtual memory.",
                      [] { return memory_bytes(0); });
+  if (mallctl != nullptr) {
+    metrics.gauge_from("clickmill_heap_allocated_bytes", "What the program holds of its heap.",
+                       [] { return heap_bytes("stats.allocated"); });
+    metrics.gauge_from("clickmill_heap_resident_bytes",
+                       "What its heap takes of resident memory, with all that is free in it.",
+                       [] { return heap_bytes("stats.resident"); });
+  }
   // The directory that is read is open meanwhile and counts itself.
   metrics.gauge_from("process_open_fds", "Open file descriptors.",
                      [] { return entries_of("/proc/self/fd") - 1; });

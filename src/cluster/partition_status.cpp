@@ -10,6 +10,7 @@ void PartitionStatus::update(Partition& partition, JournalPos current_begin) {
   Share share;
   share.dedup = partition.pipeline().dedup_usage();
   share.head_rows = partition.pipeline().head_rows();
+  share.head_bytes = partition.pipeline().head_memory_bytes();
   share.oldest_durable_hour = partition.oldest_durable_hour();
   share.rebuilding = partition.rebuilding();
   share.damaged_parts.assign(partition.damaged_parts().begin(), partition.damaged_parts().end());

@@ -19,6 +19,7 @@ class PartitionStatus {
   struct Share {
     dedup::Dedup::Usage dedup;
     uint64_t head_rows = 0;
+    uint64_t head_bytes = 0;
     uint64_t log_bytes = 0;
     size_t tail_readers = 0;
     bool rebuilding = false;

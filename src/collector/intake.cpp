@@ -102,8 +102,7 @@ Status Intake::spool(const click::ParsedClick& parsed, const Connection& connect
   click.device = parsed.device.value_or(tells.device);
   const bool automated = parsed.automated.value_or(tells.automated);
   if (automated) click.flags |= click::kAutomated;
-  std::string record;
-  record.reserve(192 + click.user_agent.size() + click.referrer.size() + click.user_id.size());
+  std::string record;  // no larger than it must be: many of them may wait in the spool
   click::encode_record(click, record);
   const PartitionId partition = click::partition_of(click.ad_id, options_.partitions);
   TRY(spool_.append(partition, std::move(record), !parsed.timestamp_ms, lane, std::move(answer)));

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "engine/memory_alarm.h"
+#include "store/block_cache.h"
+#include "store/lazy_part.h"
 
 namespace clickmill::engine {
 namespace {
@@ -46,6 +48,8 @@ void add_stream_gauges(Metrics& metrics, const cluster::PartitionStatus& status)
   };
   add("clickmill_head_rows", "Minute rows that are in no part yet.",
       [](const Share& share) { return static_cast<double>(share.head_rows); });
+  add("clickmill_head_memory_bytes", "Memory of these rows.",
+      [](const Share& share) { return static_cast<double>(share.head_bytes); });
   add("clickmill_dedup_ids", "Ids remembered.",
       [](const Share& share) { return static_cast<double>(share.dedup.ids); });
   add("clickmill_dedup_memory_bytes", "Memory of the id tables.",
@@ -145,6 +149,12 @@ void add_stream_metrics(Metrics& metrics, const Machine& machine) {
   add_upkeep_metrics(metrics, machine.status());
   metrics.gauge_from("clickmill_state_memory_bytes", "Memory of the state store.",
                      [&machine] { return static_cast<double>(machine.state().memory_bytes()); });
+  metrics.gauge_from("clickmill_store_directory_bytes",
+                     "What is kept in memory of where things stand in parts.",
+                     [] { return static_cast<double>(store::LazyPart::bytes_kept()); });
+  metrics.gauge_from("clickmill_store_cache_bytes",
+                     "Columns of parts that questions have read, kept in memory.",
+                     [] { return static_cast<double>(store::BlockCache::of_process().bytes()); });
 }
 
 void add_disk_metrics(Metrics& metrics, ReservedFileSystem& files, const std::string& directory) {

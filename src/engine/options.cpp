@@ -16,12 +16,12 @@ constexpr uint64_t kReserveLeast = 1024 * kMiB;
 // Four of the journal's files.
 constexpr uint64_t kStoreReserveMost = 256 * kMiB;
 
-// What all partitions together hold in memory, about, until it is in a checkpoint.
-constexpr uint64_t kUnsavedBytes = 32 << 20;
+// What all partitions together hold in memory, until it is in a checkpoint.
+constexpr uint64_t kUnsavedBytes = 20 << 20;
 // And of entries, until they are sealed.
-constexpr uint64_t kUnsealedBytes = 64 << 20;
+constexpr uint64_t kUnsealedBytes = 32 << 20;
 // And of clicks in the spool; what goes beyond is read back from the journal.
-constexpr uint64_t kSpoolBytes = 24 << 20;
+constexpr uint64_t kSpoolBytes = 16 << 20;
 
 constexpr uint64_t kBulkBodyMost = 16 << 20;
 // Apart, so that neither listener's clients can take the other's.
