@@ -68,6 +68,7 @@ bool Caretaker::replace_disks(GroupMember& group, int64_t now_ns) {
   bool wrong = false;
   for (const auto& [node, seen] : seen_) {
     if (now.is_voter(seen.storage)) continue;
+    if (!options_.placement->holds(node, group.id())) continue;
     wrong = true;
     if (now_ns - seen.since_ns < options_.replace_after_ms * 1'000'000) continue;
     const raft::Member fresh{node, seen.storage};
@@ -91,7 +92,7 @@ bool Caretaker::replace_disks(GroupMember& group, int64_t now_ns) {
 }
 
 void Caretaker::prefer(GroupMember& group, int64_t now_ns) {
-  const std::string& preferred = options_.nodes[group.id().value() % options_.nodes.size()];
+  const std::string& preferred = options_.placement->replicas(group.id()).front();
   const auto seen = seen_.find(preferred);
   if (seen == seen_.end() || now_ns < next_hand_over_ns_) return;
   if (now_ns - seen->second.since_ns < options_.prefer_after_ms * 1'000'000) return;

@@ -2,17 +2,20 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "cluster/group_member.h"
+#include "cluster/placement.h"
 #include "cluster/sights.h"
 
 namespace clickmill::cluster {
 
-/// Keeps the groups that are led here as the cluster is meant to be: every node a voter with the
-/// disk that it has now, and each group led by the node that is preferred for it. A node whose
+/// Keeps the groups that are led here as the cluster is meant to be: every node that the placement
+/// names a voter with the disk that it has now, and each group led by the node that is preferred
+/// for it. A node whose
 /// disk is new (wiped, replaced, or one that may have forgotten a promise) comes in as a learner,
 /// and takes its old disk's place once it has what the others have: entries can be got again,
 /// votes can't.
@@ -22,6 +25,7 @@ class Caretaker {
   struct Options {
     std::string node;
     std::vector<std::string> nodes;      ///< all, sorted
+    std::shared_ptr<const Placement> placement = nullptr;
     int64_t replace_after_ms = 10'000;   ///< so long a new disk has been there, and no old one
     int64_t prefer_after_ms = 60'000;    ///< so long a preferred leader has been well
     int64_t hand_over_every_ms = 1'000;  ///< each is a pause for the group's clicks

@@ -15,8 +15,12 @@ struct Founded {
   uint64_t epoch_random = 0;  ///< tells two forced recoveries of one number apart
   uint32_t partitions = 0;
   uint64_t seed = 0;  ///< secret; hashes ids and visitors
-  /// The voters of every group before its first entry. Who joins later is not among them.
+  /// Who was there. Who joins later is not among them.
   std::vector<raft::Member> founders;
+  /// Copies of each partition among the founders; 0: each of them has one.
+  uint32_t copies = 0;
+  /// The voters of a group before its first entry; behind the partitions, of the ads.
+  raft::Membership voters_of(PartitionId id) const;
 
   friend bool operator==(const Founded&, const Founded&) = default;
 };

@@ -126,6 +126,8 @@ Founded Founding::draw() const {
   founded.founders = {{options_.node, options_.storage}};
   if (holds_data_) return founded;
   for (const auto& [node, peer] : peers_) founded.founders.push_back({node, peer.said->storage});
+  // A directory that needs no such number can be read by programs that know none.
+  if (options_.replication < founded.founders.size()) founded.copies = options_.replication;
   return founded;
 }
 

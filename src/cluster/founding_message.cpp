@@ -1,7 +1,7 @@
-// Messages of the founding, version 1. Little-endian; v: LEB128; a string: v length, bytes.
+// Messages of the founding, version 2. Little-endian; v: LEB128; a string: v length, bytes.
 // What carries them has a checksum.
 //
-//   1  version, 1
+//   1  version, 2
 //   1  kind
 //   kind 1, Introduction                    kind 2, Offer
 //      8  life, not 0                          8  life, not 0
@@ -14,6 +14,7 @@
 //      v  number of nodes, 1 to 64             v  number of founders, 1 to 64
 //         string  name, 1 to 64 bytes             string  name, 1 to 64 bytes
 //                                                 8  storage, not 0
+//                                              4  copies
 //
 // Another version is refused by name.
 
@@ -26,7 +27,7 @@
 namespace clickmill::cluster {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
 constexpr uint8_t kIntroduction = 1;
 constexpr uint8_t kOffer = 2;
 constexpr uint64_t kNodesMost = 64;
@@ -59,6 +60,7 @@ void write(ByteWriter& out, const Offer& offer) {
     out.bytes(member.node);
     out.u64(member.storage.value());
   }
+  out.u32(offer.founded.copies);
 }
 
 uint64_t not_zero(ByteCursor& in) {
@@ -109,6 +111,7 @@ Offer read_offer(ByteCursor& in) {
     std::string name = read_name(in);
     offer.founded.founders.push_back({std::move(name), raft::StorageId(not_zero(in))});
   }
+  offer.founded.copies = in.u32();
   return offer;
 }
 

@@ -214,6 +214,8 @@ void Partition::maintain() {
   owner_.check();
   if (log_closed()) return tail_readers_.expire(clock_.system().monotonic_ns());
   tick_group();
+  serves_ = caught_up_ && !failure_ && difference_.empty() && up_to_date() &&
+            replica_->core().membership().is_voter(replica_->self().storage);
   step_state();
   tail_readers_.expire(clock_.system().monotonic_ns());
   // Even after a failure: a table image that is half written keeps the other

@@ -11,6 +11,7 @@
 // Promise: a batch told committed is counted once, and a partition that meets an error
 // stops and says why instead of counting on. Begin with Partition, then Owned.
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -85,6 +86,10 @@ class Partition final : public GroupMember {
     std::function<std::shared_ptr<void>()> older_turn = nullptr;
     Counter* older_bytes = nullptr;  ///< borrowed
     int64_t log_kept_ms = 0;         ///< log time for which it is kept; 0: it is not known
+    /// Whether this node is to hold the partition. Null: it is.
+    std::function<bool()> placed_here = nullptr;
+    /// Whether somebody is heard to lead it.
+    std::function<bool()> is_led = nullptr;
     /// This disk has lost what it acknowledged.
     std::function<void()> forgot;
   };
@@ -175,6 +180,14 @@ class Partition final : public GroupMember {
   uint64_t leads_taken() const { return leads_taken_; }
   /// Whether what has been applied is as new as a living leader's, or nearly.
   bool up_to_date() const;
+  /// Whether this node holds the partition, or is to: it is a member of its group, or placed in it.
+  /// Else its log and state are empty here, and clicks and questions go to those who do.
+  bool here() const;
+  /// Whether somebody is known to lead it.
+  bool led() const;
+  /// Whether questions about it are answered here and not by another node: it votes, and has
+  /// what the leader has, or nearly. As of the last maintain(). Thread: any.
+  bool serves() const { return serves_; }
   /// Appends a batch as leader. `committed` is called later, or at once with an error.
   void submit(Batch&& batch, Committed committed);
   /// Appends one entry that is no batch of clicks, here or through its leader. `applied` is called
@@ -403,6 +416,8 @@ class Partition final : public GroupMember {
   bool part_is_damaged_ = false;    ///< and the log doesn't reach back
   std::string difference_;          // from the others' counts
   bool healed_difference_ = false;  // it has begun anew over one since they last agreed
+
+  std::atomic<bool> serves_{false};
 
   // Guards the copy that other threads read; the worker replaces it whole.
   mutable std::mutex tally_mutex_;

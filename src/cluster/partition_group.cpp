@@ -223,8 +223,19 @@ void Partition::fail_waiting() {
 
 /// Whether a start has heard from the group how far it is, or has waited long enough for that.
 bool Partition::has_contact() const {
-  if (up_to_date()) return true;
+  if (up_to_date() || !here()) return true;
   return clock_.system().monotonic_ns() - opened_ns_ > kContactNs;
+}
+
+bool Partition::here() const {
+  const auto& group = options_.group;
+  if (!group || !group->placed_here || log_closed() || group->placed_here()) return true;
+  return replica_->core().membership().contains(replica_->self().storage);
+}
+
+bool Partition::led() const {
+  if (replica_->core().leader_is_live()) return true;
+  return !here() && options_.group->is_led && options_.group->is_led();
 }
 
 bool Partition::up_to_date() const {

@@ -84,12 +84,12 @@ class Peers::Router final : public ClickRouter {
   explicit Router(Peers& peers) : peers_(peers) {}
   void send(PartitionId id, Batch&& batch, Committed committed) override {
     Partition& partition = *peers_.owned_.partitions[id.value()];
-    const raft::Member* leader = partition.replica().leader();
-    if (leader == nullptr || leader->node == peers_.options_.node_id)
+    const std::string leader = peers_.leader_of(id, &partition.replica());
+    if (leader.empty() || leader == peers_.options_.node_id)
       return partition.submit(std::move(batch), std::move(committed));
     Worker& worker = peers_.owned_.worker_of(id);
     peers_.calls_.ask(
-        leader->node, CallKind::batch, encode_batch(id, batch),
+        leader, CallKind::batch, encode_batch(id, batch),
         [&worker, committed = std::move(committed)](const Result<std::string>& answer) {
           auto status = std::make_shared<Status>();
           if (!answer) *status = Error(answer.error().code(), answer.error().message());
@@ -103,6 +103,8 @@ class Peers::Router final : public ClickRouter {
 
 Peers::Peers(Options options, Owned& owned, NodeClock& clock)
     : options_(std::move(options)),
+      placement_(std::make_shared<const Placement>(options_.nodes, options_.partitions,
+                                                   options_.caretaker.replication)),
       owned_(owned),
       clock_(clock),
       sights_(sights_options(options_, owned.workers.size())),
@@ -117,6 +119,7 @@ Peers::Peers(Options options, Owned& owned, NodeClock& clock)
   Caretaker::Options care = options_.caretaker;
   care.node = options_.node_id;
   care.nodes = options_.nodes;
+  care.placement = placement_;
   for (size_t i = 0; i < owned.workers.size(); ++i) caretakers_.emplace_back(care, sights_);
   calls_.serve(CallKind::batch,
                [this](const std::string&, std::string_view question, Calls::Answer answer) {
@@ -193,22 +196,10 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
   group.older_turn = [this] { return older_turns_.take(); };
   group.older_bytes = &older_bytes_;
   group.log_kept_ms = options_.log_kept_ms;
+  group.placed_here = [this, id] { return placement_->holds(options_.node_id, id); };
+  group.is_led = [this, id] { return sights_.leader_of(id.value(), now_ns()).has_value(); };
   group.forgot = [this] { forgot_ = forgot_ || options_.check_claims; };
   return group;
-}
-
-/// The leads are spread over the nodes, one partition after the other; of those that are there.
-uint32_t Peers::rank_of(PartitionId id) const {
-  const size_t count = options_.nodes.size();
-  uint32_t rank = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const std::string& node = options_.nodes[(id.value() + i) % count];
-    if (node == options_.node_id) break;
-    // Nobody waits for who is gone.
-    if (sights_.fit(node, now_ns())) ++rank;
-  }
-  if (draining_) rank += static_cast<uint32_t>(count);
-  return rank;
 }
 
 /// Not above any click that waits there, and taken before they are asked.
@@ -391,14 +382,14 @@ void Peers::serve_batch(std::string_view question, Calls::Answer answer) {
 void Peers::propose(PartitionId id, click::EntryKind kind, std::string_view payload,
                     Partition::Applied applied) {
   Partition& partition = *owned_.partitions[id.value()];
-  const raft::Member* leader = partition.replica().leader();
+  const std::string leader = leader_of(id, &partition.replica());
   std::string question;
   ByteWriter writer(question);
   writer.varint(id.value());
   writer.u8(static_cast<uint8_t>(kind));
   writer.raw(payload);
   Worker& worker = owned_.worker_of(id);
-  calls_.ask(leader->node, CallKind::proposal, question,
+  calls_.ask(leader, CallKind::proposal, question,
              [&worker, &partition, applied = std::move(applied)](Result<std::string> answer) {
                auto offset = std::make_shared<Result<Offset>>(Offset(0));
                if (answer) {

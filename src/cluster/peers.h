@@ -70,6 +70,11 @@ class Peers final : public peer::Receiver {
   /// back, clears it as a whole.
   bool remembers_all() const;
   const Options& options() const { return options_; }
+  /// Who is to hold what.
+  const Placement& placement() const { return *placement_; }
+  /// Who leads the group, as far as is known here, member or not; empty: nobody. Thread: any, but
+  /// with `replica` that of its worker.
+  std::string leader_of(PartitionId id, const raft::Replica* replica = nullptr) const;
 
   /// What a group needs; `members`: in force at the end of what is sealed.
   Partition::Group group_of(PartitionId id, raft::Membership members);
@@ -155,6 +160,7 @@ class Peers final : public peer::Receiver {
   uint32_t rank_of(PartitionId id) const;
 
   const Options options_;
+  const std::shared_ptr<const Placement> placement_;
   Owned& owned_;
   NodeClock& clock_;
   Sights sights_;

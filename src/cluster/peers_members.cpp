@@ -9,6 +9,27 @@
 
 namespace clickmill::cluster {
 
+/// The leads are spread over the nodes, one partition after the other; of those that are there.
+uint32_t Peers::rank_of(PartitionId id) const {
+  const auto& replicas = placement_->replicas(id);
+  uint32_t rank = 0;
+  for (const std::string& node : replicas) {
+    if (node == options_.node_id) break;
+    // Nobody waits for who is gone.
+    if (sights_.fit(node, now_ns())) ++rank;
+  }
+  if (draining_) rank += static_cast<uint32_t>(replicas.size());
+  return rank;
+}
+
+std::string Peers::leader_of(PartitionId id, const raft::Replica* replica) const {
+  const raft::Member* own = replica != nullptr ? replica->leader() : nullptr;
+  // A member that hears its leader knows best.
+  if (own != nullptr && replica->core().leader_is_live()) return own->node;
+  if (const auto claimed = sights_.leader_of(id.value(), now_ns())) return claimed->first;
+  return own != nullptr ? own->node : std::string();
+}
+
 void Peers::look_after(Caretaker& caretaker, GroupMember& group, int64_t now_ns) {
   if (draining_) return Caretaker::hand_over(group);
   caretaker.look_after(group, now_ns);

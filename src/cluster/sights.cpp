@@ -195,11 +195,31 @@ raft::Sight Sights::sight_of(const raft::Member& member, uint32_t group, int64_t
   return sight;
 }
 
+std::optional<std::pair<std::string, Term>> Sights::leader_of(uint32_t group,
+                                                              int64_t now_ns) const {
+  const std::lock_guard lock(mutex_);
+  std::optional<std::pair<std::string, Term>> newest;
+  for (const auto& [node, peer] : peers_) {
+    if (!is_heard(peer, now_ns) || peer.beat->workers.empty()) continue;
+    const auto worker = static_cast<uint32_t>(group % peer.beat->workers.size());
+    if (peer.beat->workers[worker].age_ms >= options_.heard_ms) continue;
+    const Term term = led_by(peer, worker, group);
+    if (term != Term(0) && (!newest || term > newest->second)) newest = {node, term};
+  }
+  return newest;
+}
+
 std::optional<raft::StorageId> Sights::storage_of(const std::string& node) const {
   const std::lock_guard lock(mutex_);
   const Peer* const peer = find(node);
   if (peer == nullptr || !peer->beat) return std::nullopt;
   return peer->beat->storage;
+}
+
+bool Sights::heard(const std::string& node, int64_t now_ns) const {
+  const std::lock_guard lock(mutex_);
+  const Peer* const peer = find(node);
+  return peer != nullptr && is_heard(*peer, now_ns);
 }
 
 bool Sights::fit(const std::string& node, int64_t now_ns) const {

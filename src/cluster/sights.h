@@ -67,8 +67,12 @@ class Sights {
 
   /// Nothing is seen of the own node: who asks is there.
   raft::Sight sight_of(const raft::Member& member, uint32_t group, int64_t now_ns) const;
+  /// Who claims to lead the group, in which term; of several the newest. Nothing: no peer that is
+  /// heard does. So a node knows the leaders of groups that it is no member of.
+  std::optional<std::pair<std::string, Term>> leader_of(uint32_t group, int64_t now_ns) const;
   /// That its newest beat told, however long ago.
   std::optional<raft::StorageId> storage_of(const std::string& node) const;
+  bool heard(const std::string& node, int64_t now_ns) const;
   /// It is heard and says that it may lead.
   bool fit(const std::string& node, int64_t now_ns) const;
   struct LowWater {

@@ -91,12 +91,17 @@ void read_peers(ConfigReader& in, const std::string& own_node_id,
   }
 }
 
-void read_replication(ConfigReader& in, uint32_t& out) {
+void read_replication(ConfigReader& in, size_t nodes, uint32_t& out) {
   const std::string_view key = "cluster.replication";
-  if (!in.number(key, out, 1, kReplicationMost) || out % 2 == 1) return;
-  in.problem(
-      key, fmt::format("{} is even: it survives no more failures than {} and needs more nodes", out,
-                       out - 1));
+  if (!in.number(key, out, 1, kReplicationMost)) return;
+  if (out % 2 == 0) {
+    in.problem(key, fmt::format("{} is even: it survives no more failures than {} and needs more "
+                                "nodes",
+                                out, out - 1));
+  } else if (nodes > 0 && out > nodes) {
+    in.problem(key, fmt::format("{} copies of each partition, but cluster.peers names {} node{}",
+                                out, nodes, nodes == 1 ? "" : "s"));
+  }
 }
 
 void read_path(ConfigReader& in, const std::string& key, const std::filesystem::path& folder,
@@ -157,7 +162,7 @@ std::optional<ClusterConfig> read_cluster(ConfigReader& in, const std::string& f
   if (!in.has("cluster")) return std::nullopt;
   ClusterConfig cluster;
   read_peers(in, own_node_id, cluster.peers);
-  read_replication(in, cluster.replication);
+  read_replication(in, cluster.peers.size(), cluster.replication);
   read_path(in, "cluster.secret_file", folder, cluster.secret_file);
   if (cluster.secret_file.empty()) {
     in.problem("cluster.secret_file",

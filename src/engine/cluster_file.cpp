@@ -6,6 +6,7 @@
 //   cluster_id      0: belongs to none yet, and the next five are not there
 //   epoch, epoch_random, partitions, seed
 //   founders        [{node_id, storage_id}]
+//   copies          of each partition among them; not there: each of them has one
 //   epochs          [{epoch, random, committed: [offset by group]}] of forced recoveries, oldest
 //                   first; not there: none
 //   left_behind     {by, epoch}: another node went on without this one; not there: none did
@@ -65,6 +66,7 @@ std::string to_text(const ClusterFile::Kept& kept) {
     Json& founders = json["founders"] = Json::array();
     for (const raft::Member& member : kept.founded->founders)
       founders.push_back({{"node_id", member.node}, {"storage_id", hex(member.storage.value())}});
+    if (kept.founded->copies != 0) json["copies"] = kept.founded->copies;
   }
   for (const cluster::Epoch& epoch : kept.epochs) {
     Json committed = Json::array();
@@ -90,6 +92,7 @@ cluster::Founded read_founded(const Json& json) {
     founded.founders.push_back({member.at("node_id").get<std::string>(),
                                 raft::StorageId(from_hex(member.at("storage_id")))});
   }
+  founded.copies = json.value("copies", 0U);
   return founded;
 }
 

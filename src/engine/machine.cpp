@@ -151,14 +151,14 @@ void Machine::open_peers() {
                                                  peers_->calls(), clock_.system());
 }
 
-void Machine::found(uint64_t seed, raft::Membership founders) {
-  seed_ = seed;
-  founders_ = std::move(founders);
+void Machine::found(cluster::Founded founded) {
+  seed_ = founded.seed;
+  founded_ = std::move(founded);
 }
 
 Result<cluster::Partition::Group> Machine::group_of(PartitionId id) {
   auto kept = TRY(cluster::read_members(files_, options_.paths.members(id.value())));
-  return peers_->group_of(id, kept ? std::move(kept->members) : founders_);
+  return peers_->group_of(id, kept ? std::move(kept->members) : founded_.voters_of(id));
 }
 
 Status Machine::open_partitions(std::shared_ptr<state::Store> state) {
@@ -201,7 +201,7 @@ Status Machine::open_partition(PartitionId id) {
       std::make_shared<stream::Rebuilder>(id, *state_, files_, std::move(of_pipeline));
   if (peers_) {
     auto group = group_of(id);
-    of_partition.group = group ? *std::move(group) : peers_->group_of(id, founders_);
+    of_partition.group = group ? *std::move(group) : peers_->group_of(id, founded_.voters_of(id));
     // Nobody knows then who decides over its log.
     if (!group && segments) segments = std::move(group).error();
   }

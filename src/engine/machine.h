@@ -13,6 +13,7 @@
 #include "base/node_clock.h"
 #include "click/batch.h"
 #include "cluster/ads_desk.h"
+#include "cluster/founded.h"
 #include "cluster/owned.h"
 #include "cluster/partition_status.h"
 #include "cluster/peers.h"
@@ -104,7 +105,7 @@ class Machine {
   /// Finds the end of the journal; reads its newest file only.
   Status open_journal();
   /// With peers: what the cluster has in common, before open_partitions().
-  void found(uint64_t seed, raft::Membership founders);
+  void found(cluster::Founded founded);
   /// Opens segments and stream of every partition.
   Status open_partitions(std::shared_ptr<state::Store> state);
   /// Reads the journal, and gives logs and spool what earlier runs left in it.
@@ -171,7 +172,8 @@ class Machine {
   const Options options_;
   const Outside outside_;
   uint64_t seed_;
-  raft::Membership founders_;  ///< in force in a group whose log says nothing else
+  /// Its voters are in force in a group whose log says nothing else.
+  cluster::Founded founded_;
   const click::ColumnCodec codec_;
   const log::RowCodec ads_codec_;
 

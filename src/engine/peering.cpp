@@ -187,9 +187,7 @@ Status Peering::wait_until_founded(const std::atomic<bool>& stopping) {
   while (!founding_.founded() && !stopping && !stopping_)
     changed_.wait_for(lock, std::chrono::milliseconds(50));
   if (!founding_.founded()) return Error(Errc::closed, "the node stops");
-  raft::Membership founders;
-  founders.voters = founding_.founded()->founders;
-  machine_->found(founding_.founded()->seed, std::move(founders));
+  machine_->found(*founding_.founded());
   return {};
 }
 

@@ -51,6 +51,7 @@ class ForcedQuorum {
     auto found = take_all_groups(untouched, clock, forced());
     if (!found) return std::move(found).error();
     groups_ = *std::move(found);
+    TRY(check_whole());
     std::set<std::string> others;
     for (const ForcedGroup& group : groups_) {
       for (const raft::Member& member : group.members.all())
@@ -98,6 +99,25 @@ class ForcedQuorum {
       return checkpoint ? checkpoint->applied : Offset(0);
     };
     return forced;
+  }
+
+  /// As the only voter of a partition that it never had it would have lost all of it.
+  Status check_whole() const {
+    for (uint32_t id = 0; id < config_.log.partitions; ++id) {
+      const ForcedGroup& group = groups_[id];
+      const auto members = group.last == Offset(0)
+                               ? cluster_->founded()->voters_of(PartitionId(id)).all()
+                               : group.members.all();
+      if (std::any_of(members.begin(), members.end(),
+                      [&](const auto& member) { return member.node == config_.node_id; }))
+        continue;
+      return Error(
+          Errc::invalid,
+          fmt::format("{} does not hold partition {}: a node can go on alone only where every "
+                      "partition is on every node (cluster.replication as high as there are nodes)",
+                      config_.node_id, id));
+    }
+    return {};
   }
 
   void say(const std::set<std::string>& others) {

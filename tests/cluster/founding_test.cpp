@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/random.h"
+#include "cluster/placement.h"
 
 namespace clickmill::cluster {
 namespace {
@@ -542,7 +543,7 @@ TEST_CASE("founding: messages come back as they were, and nonsense is an error",
   Offer offer;
   offer.life = 7;
   offer.to_life = 8;
-  offer.founded = {1, 2, 3, 4, 5, {{"n1", raft::StorageId(6)}, {"n2", raft::StorageId(7)}}};
+  offer.founded = {1, 2, 3, 4, 5, {{"n1", raft::StorageId(6)}, {"n2", raft::StorageId(7)}}, 3};
   const FoundingMessage message = GENERATE_COPY(values<FoundingMessage>({introduction, offer}));
   const std::string bytes = encode(message);
   const auto back = decode_founding(bytes);
@@ -553,8 +554,8 @@ TEST_CASE("founding: messages come back as they were, and nonsense is an error",
     CHECK_FALSE(decode_founding(bytes.substr(0, length)));
   CHECK_FALSE(decode_founding(bytes + '\0'));
   std::string newer = bytes;
-  newer[0] = 2;
-  CHECK(decode_founding(newer).error().message() == "founding message of version 2, not 1");
+  newer[0] = 3;
+  CHECK(decode_founding(newer).error().message() == "founding message of version 3, not 2");
   Random random(1);
   for (int i = 0; i < 20'000; ++i) {
     std::string bad = bytes;
@@ -563,6 +564,23 @@ TEST_CASE("founding: messages come back as they were, and nonsense is an error",
     const auto read = decode_founding(bad);
     if (read && !(*decode_founding(encode(*read)) == *read)) FAIL("doesn't come back");
   }
+}
+
+TEST_CASE("founding: a group's first voters are those that the placement names", "[cluster]") {
+  Founded founded;
+  founded.partitions = 64;
+  for (uint64_t i = 1; i <= 5; ++i)
+    founded.founders.push_back({"n" + std::to_string(i), raft::StorageId(i)});
+  CHECK(founded.voters_of(PartitionId(7)).voters == founded.founders);
+  founded.copies = 3;
+  const Placement placement({"n1", "n2", "n3", "n4", "n5"}, 64, 3);
+  for (uint32_t id = 0; id < 64; ++id) {
+    const auto voters = founded.voters_of(PartitionId(id)).voters;
+    REQUIRE(voters.size() == 3);
+    for (const raft::Member& voter : voters) CHECK(placement.holds(voter.node, PartitionId(id)));
+  }
+  // The ads.
+  CHECK(founded.voters_of(PartitionId(64)).voters == founded.founders);
 }
 
 TEST_CASE("founding: values that no node has are refused", "[cluster]") {

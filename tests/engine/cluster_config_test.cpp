@@ -51,7 +51,7 @@ std::string thrown_by(Do call) {
 TEST_CASE("config: a cluster arrives", "[engine]") {
   CHECK_FALSE(parse_config("{}", kPath).cluster);
   const Config config = parse_config(
-      with_cluster(R"("peers":[)" + kThree + R"(],"replication":5,"secret_file":"/etc/secret",
+      with_cluster(R"("peers":[)" + kThree + R"(],"replication":1,"secret_file":"/etc/secret",
                    "tls":{"cert":"tls/cert.pem","key":"/x/key.pem","ca":"ca.pem"})",
                    R"(,"node_id":"n2","collector":{"durability":"replicated"})"),
       kPath);
@@ -61,8 +61,8 @@ TEST_CASE("config: a cluster arrives", "[engine]") {
         std::vector<ClusterConfig::Peer>{{"n1", "10.0.0.1:8082", "10.0.0.1:8081"},
                                          {"n2", "db-2.internal:8082", "db-2.internal:8081"},
                                          {"n3", "[fd00::3]:8082", "[fd00::3]:8081"}});
-  CHECK(cluster.replication == 5);
-  CHECK(cluster.replicas() == 3);
+  CHECK(cluster.replication == 1);
+  CHECK(cluster.replicas() == 1);
   CHECK(cluster.secret_file == "/etc/secret");
   CHECK(cluster.tls.cert == "/no/such/folder/tls/cert.pem");
   CHECK(cluster.tls.key == "/x/key.pem");
@@ -118,6 +118,8 @@ TEST_CASE("config: what is wrong in a cluster is named", "[engine]") {
        "cluster.peers[1].api: \"b:1\" is its peer address too"},
       {with_cluster(R"("peers":[)" + good + R"(],"replication":2,)" + kSecret),
        "cluster.replication: 2 is even: it survives no more failures than 1 and needs more nodes"},
+      {with_cluster(R"("peers":[)" + good + R"(],"replication":3,)" + kSecret),
+       "cluster.replication: 3 copies of each partition, but cluster.peers names 1 node"},
       {with_cluster(R"("peers":[)" + good + R"(],"replication":9,)" + kSecret),
        "cluster.replication: 9 is not a whole number from 1 to 7"},
       {with_cluster(R"("peers":[)" + good + R"(],"replication":0,)" + kSecret),

@@ -66,6 +66,14 @@ std::optional<std::string> counts_differ(const cluster::Partition& one,
   return std::nullopt;
 }
 
+void add(const stream::Tally& tally, stream::Tally& sum) {
+  sum.received += tally.received;
+  sum.counted += tally.counted;
+  sum.duplicate += tally.duplicate;
+  sum.resent += tally.resent;
+  for (size_t i = 0; i < sum.review.size(); ++i) sum.review[i] += tally.review[i];
+}
+
 }  // namespace
 
 SimCluster::SimCluster(uint64_t seed, Options options)
@@ -90,6 +98,7 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
   of.storage = storage;
   of.check_claims = options_.check_claims;
   of.founders = founders_;
+  of.copies = options_.copies;
   of.transport = &network_.transport(at);
   if (options_.short_logs) {
     of.segment_bytes = 1 << 10;
@@ -367,6 +376,7 @@ std::optional<std::string> SimCluster::why_not_settled() const {
     for (size_t i = 0; i < nodes_.size(); ++i) {
       const auto& partition = *nodes_[i].sim->partitions()[p];
       if (partition.failure()) return partition.failure()->text();
+      if (!partition.here()) continue;
       if (!partition.caught_up()) return fmt::format("n{}: partition {} replays", i + 1, p);
       if (partition.pipeline().applied() != last)
         return fmt::format("n{}: partition {} is at {}, its leader n{} at {}", i + 1, p,
@@ -386,6 +396,38 @@ std::optional<std::string> SimCluster::why_not_settled() const {
   for (size_t i = 0; i < nodes_.size(); ++i) {
     if (const uint64_t held = nodes_[i].sim->machine().spool().held_clicks(); held != 0)
       return fmt::format("n{}: {} clicks stay in its spool", i + 1, held);
+  }
+  return options_.copies == 0 ? std::nullopt : why_not_placed();
+}
+
+std::vector<size_t> SimCluster::holders(uint32_t partition) const {
+  std::vector<size_t> out;
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].sim->partitions()[partition]->here()) out.push_back(i);
+  }
+  return out;
+}
+
+/// The members are those that the placement names, and nobody else holds anything.
+std::optional<std::string> SimCluster::why_not_placed() const {
+  for (uint32_t p = 0; p < options_.partitions; ++p) {
+    const size_t leads = *leader(p);
+    const auto& placement = nodes_[leads].sim->machine().peers()->placement();
+    const raft::Membership& members =
+        nodes_[leads].sim->partitions()[p]->replica().core().membership();
+    if (members.joint() || !members.learners.empty() || members.voters.size() != options_.copies)
+      return fmt::format("partition {} changes its members still", p);
+    for (const raft::Member& member : members.voters) {
+      if (!placement.holds(member.node, PartitionId(p)))
+        return fmt::format("partition {} is on {}", p, member.node);
+    }
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      const auto& partition = *nodes_[i].sim->partitions()[p];
+      if (placement.holds(SimNetwork::name_of(i), PartitionId(p))) continue;
+      if (partition.here()) return fmt::format("partition {} is on n{} too", p, i + 1);
+      if (partition.pipeline().tally().received != 0)
+        return fmt::format("n{} has a state of partition {} still", i + 1, p);
+    }
   }
   return std::nullopt;
 }
@@ -413,7 +455,32 @@ std::optional<std::string> SimCluster::settle() {
   return why;
 }
 
+std::optional<std::string> SimCluster::check_copies(const Clients& clients) const {
+  Fates fates;
+  stream::Tally sum;
+  for (uint32_t p = 0; p < options_.partitions; ++p) {
+    const auto nodes = holders(p);
+    if (nodes.size() != options_.copies)
+      return fmt::format("partition {} is on {} nodes", p, nodes.size());
+    const auto& first = *nodes_[nodes.front()].sim->partitions()[p];
+    const bool whole = first.log().first() == Offset(1);
+    if (auto problem = whole ? fates.read(first) : fates.read(clicks_[p]))
+      return fmt::format("n{}: {}", nodes.front() + 1, *problem);
+    add(first.pipeline().tally(), sum);
+    for (const size_t at : nodes) {
+      const auto& other = *nodes_[at].sim->partitions()[p];
+      if (auto problem = counts_differ(first, other))
+        return fmt::format("n{} and n{}: partition {}: {}", nodes.front() + 1, at + 1, p, *problem);
+      if (!(first.pipeline().digest() == other.pipeline().digest()))
+        return fmt::format("n{} and n{} have other digests of partition {}", nodes.front() + 1,
+                           at + 1, p);
+    }
+  }
+  return fates.check(clients, sum);
+}
+
 std::optional<std::string> SimCluster::check(const Clients& clients) const {
+  if (options_.copies != 0) return check_copies(clients);
   for (size_t i = 0; i < nodes_.size(); ++i) {
     Fates fates;
     for (uint32_t p = 0; p < options_.partitions; ++p) {

@@ -32,6 +32,8 @@ class SimCluster {
     bool answers_wait_for_commit = false;
     /// How many of the nodes begin the groups; the others come to them.
     size_t founders = 3;
+    /// Of each partition, where that is not one on every node.
+    uint32_t copies = 0;
     /// Blocks are segments of their own, and go within two hours.
     bool short_logs = false;
     bool check_claims = true;
@@ -121,6 +123,10 @@ class SimCluster {
   void note_ads(const log::Entry& entry);
   void note_states(size_t at);
   std::optional<std::string> why_not_settled() const;
+  std::optional<std::string> why_not_placed() const;
+  std::optional<std::string> check_copies(const Clients& clients) const;
+  /// Nodes that hold the partition.
+  std::vector<size_t> holders(uint32_t partition) const;
 
   const Options options_;
   Random random_;

@@ -36,6 +36,7 @@ engine::Machine::Options SimNode::machine_options() {
     options.peering->check_claims = options_.check_claims;
     options.peering->caretaker.replace_after_ms = 2'000;
     options.peering->caretaker.prefer_after_ms = 5'000;
+    if (options_.copies != 0) options.peering->caretaker.replication = options_.copies;
     options.peering->state_piece_bytes = options_.state_piece_bytes;
     options.forwarder.backoff_most_ms = 200;
   }
@@ -70,7 +71,12 @@ std::optional<std::string> SimNode::begin() {
   if (cluster::Peers* peers = machine_->peers()) {
     ads_->connect(*machine_->ads_desk());
     peers->send_through(*options_.transport);
-    machine_->found(kSeed, options_.founders);
+    cluster::Founded founded;
+    founded.seed = kSeed;
+    founded.partitions = options_.partitions;
+    founded.founders = options_.founders.voters;
+    founded.copies = options_.copies;
+    machine_->found(std::move(founded));
   }
   if (auto opened = machine_->open_journal(); !opened) return opened.error().text();
   return std::nullopt;

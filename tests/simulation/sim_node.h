@@ -47,6 +47,7 @@ class SimNode {
     uint64_t storage = 0;
     bool check_claims = true;
     raft::Membership founders{};
+    uint32_t copies = 0;  ///< of each partition among the founders; 0: each has one
     peer::Transport* transport = nullptr;
     /// Empty: as the peering says, or it leads every partition.
     std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
