@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/context.h"
 #include "base/text.h"
 #include "base/time_text.h"
@@ -31,11 +33,25 @@ std::string catching_up_json(const cluster::Partition::State::Gear& gear) {
 }
 
 /// How far the others are, as they told last, and whose counts are known to differ.
-std::string others_json(const Context& context, PartitionId id) {
+std::string others_json(const Context& context, const cluster::Partition::State& state) {
+  const PartitionId id = state.id;
   if (context.peers == nullptr) return {};
   const cluster::Agreement& agreement = context.peers->agreement();
-  std::string out = ",\"replicas\":[";
+  const cluster::Placement& placement = context.peers->placement();
+  std::string out = ",\"here\":";
+  out += state.here ? "true" : "false";
+  out += ",\"placed\":[";
+  for (const std::string& node : placement.replicas(id)) {
+    if (out.back() != '[') out += ',';
+    out += json_quoted(node);
+  }
+  out += "],\"replicas\":[";
+  const auto members = state.members.all();
   for (const auto& [node, applied] : agreement.applied(id)) {
+    const bool holds =
+        std::any_of(members.begin(), members.end(),
+                    [&of = node](const raft::Member& member) { return member.node == of; });
+    if (placement.partial() && !holds) continue;
     if (out.back() != '[') out += ',';
     out +=
         fmt::format("{{\"node_id\":{},\"applied_offset\":{}}}", json_quoted(node), applied.value());
@@ -59,7 +75,7 @@ std::string partition_json(const Context& context, const cluster::Partition::Sta
       names_json(state.members.voters), names_json(state.members.learners), state.term.value(),
       state.committed.value(), state.applied.value(), time_or_null(state.log_time.value()),
       time_or_null(state.low_water.value()), state.digest.offset.value(), state.digest.value,
-      catching_up_json(state.gear), others_json(context, state.id));
+      catching_up_json(state.gear), others_json(context, state));
 }
 
 std::vector<uint64_t> offsets_of(const cluster::Epoch& epoch) {

@@ -28,6 +28,7 @@
 #include "collector/click_endpoint.h"
 #include "http/auth.h"
 #include "http/router.h"
+#include "query/scatter.h"
 #include "store/retention.h"
 
 namespace clickmill::api {
@@ -61,6 +62,8 @@ struct Context {
   std::function<uint64_t()> cluster_id = nullptr;
   /// The other nodes; null: there are none.
   cluster::Peers* peers = nullptr;
+  /// Counts of partitions that other nodes have; null: this one has all.
+  query::Scattered* scattered = nullptr;
   /// How this node's cluster came to be; null, or nothing: it belongs to none.
   std::function<std::optional<cluster::Lineage>()> lineage = nullptr;
   /// What has been deleted from the store; null: nothing.

@@ -17,8 +17,8 @@ http::Response refused(const query::Refusal& refusal) {
 }
 
 query::Sources sources_of(const Context& context, const cluster::Position& at_least) {
-  return {context.catalog,   context.reader, context.partitions,
-          context.retention, at_least,       context.peers != nullptr};
+  return {context.catalog, context.reader,           context.partitions, context.retention,
+          at_least,        context.peers != nullptr, context.scattered};
 }
 
 query::Viewer viewer_of(const http::Principal& who) {

@@ -19,10 +19,11 @@ Pools::Pools(unsigned threads)
       // One thread each: the catalog has one file, which is written and synced in order, and
       // two decisions about the same clicks would only find each other's.
       catalog("catalog", 1, kWaitingMost),
-      decisions("decisions", 1, kWaitingMost, kGiveWay) {}
+      decisions("decisions", 1, kWaitingMost, kGiveWay),
+      nodes("nodes", std::max(2U, threads), kWaitingMost) {}
 
 void Pools::stop() {
-  for (TaskPool* const pool : {&queries, &bulk, &catalog, &decisions}) pool->stop();
+  for (TaskPool* const pool : {&queries, &bulk, &catalog, &decisions, &nodes}) pool->stop();
 }
 
 }  // namespace clickmill::api

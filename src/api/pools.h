@@ -17,6 +17,7 @@ struct Pools {
   TaskPool bulk;       ///< bodies of clicks
   TaskPool catalog;    ///< changes of ads: they are synced
   TaskPool decisions;  ///< about clicks in review
+  TaskPool nodes;      ///< answers to other nodes, whose own threads wait for them
 };
 
 }  // namespace clickmill::api

@@ -149,6 +149,11 @@ std::optional<PartitionId> partition_named(const std::string& text, size_t parti
 http::Response extents(Context& context) {
   const auto states = context.reader.states();
   if (!states) return problem_of(states.error());
+  for (const auto& state : *states) {
+    if (state.known) continue;
+    return problem_of(
+        Error(Errc::busy, fmt::format("no node that has partition {} answers", state.id.value())));
+  }
   std::string body = "{\"data\":[";
   for (const auto& state : *states) {
     if (state.id != states->front().id) body += ',';

@@ -36,7 +36,9 @@ std::string answer_of(const Result<std::string>& answer) {
 
 /// Answers come in pieces of up to megabytes only where blocks were asked for.
 peer::Lane lane_of_answer(CallKind kind) {
-  const bool large = kind == CallKind::blocks || kind == CallKind::page || kind == CallKind::state;
+  const bool large = kind == CallKind::blocks || kind == CallKind::page ||
+                     kind == CallKind::state || kind == CallKind::rows ||
+                     kind == CallKind::partition || kind == CallKind::older;
   return large ? peer::Lane::bulk : peer::Lane::call;
 }
 

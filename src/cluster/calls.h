@@ -16,16 +16,19 @@ namespace clickmill::cluster {
 
 /// What one node asks another. Stands in frames: never renumber.
 enum class CallKind : uint8_t {
-  batch = 1,     ///< clicks, to the leader of their partition
-  proposal = 2,  ///< an entry that is no clicks, likewise
-  blocks = 3,    ///< sealed blocks, for a log that lacks them
-  founding = 4,  ///< which cluster is this
-  ad = 5,        ///< how far the ads are
-  page = 6,      ///< an answer of the api
-  ads = 7,       ///< changes of ads, to the leader of their group
-  sink = 8,      ///< how far a sink has come
-  state = 11,    ///< a partition's state, piece by piece
-  older = 15,    ///< what a log holds before the beginning of another
+  batch = 1,       ///< clicks, to the leader of their partition
+  proposal = 2,    ///< an entry that is no clicks, likewise
+  blocks = 3,      ///< sealed blocks, for a log that lacks them
+  founding = 4,    ///< which cluster is this
+  ad = 5,          ///< how far the ads are
+  page = 6,        ///< an answer of the api
+  ads = 7,         ///< changes of ads, to the leader of their group
+  sink = 8,        ///< how far a sink has come
+  state = 11,      ///< a partition's state, piece by piece
+  rows = 12,       ///< what a query needs of partitions (query/scatter.h)
+  parting = 14,    ///< whether a disk is a member no more
+  partition = 13,  ///< other questions about one (cluster/partition_questions.h)
+  older = 15,      ///< what a log holds before the beginning of another
 };
 
 /// Questions to other nodes and their answers. Each question is answered exactly once: by the

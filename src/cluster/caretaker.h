@@ -24,7 +24,7 @@ class Caretaker {
  public:
   struct Options {
     std::string node;
-    std::vector<std::string> nodes;      ///< all, sorted
+    std::vector<std::string> nodes;  ///< all, sorted
     std::shared_ptr<const Placement> placement = nullptr;
     int64_t replace_after_ms = 10'000;   ///< so long a new disk has been there, and no old one
     int64_t prefer_after_ms = 60'000;    ///< so long a preferred leader has been well
@@ -38,6 +38,9 @@ class Caretaker {
 
   /// Takes in who is there now. Once per round, before look_after().
   void look(int64_t now_ns);
+  /// Whether all nodes have told that they want the same placement: before that nothing moves, or
+  /// two that lead in turn would move it to and fro.
+  void agreed(bool all) { agreed_ = all; }
   /// Nodes that are none of ours any more: their disks leave the groups once all of ours vote.
   void let_go(std::set<std::string> leaving) { leaving_ = std::move(leaving); }
   /// One led group, if something is to be done for it.
@@ -51,7 +54,10 @@ class Caretaker {
     int64_t since_ns = 0;  ///< with this disk, and heard all the while
   };
   bool replace_disks(GroupMember& group, int64_t now_ns);
+  bool may_come(const GroupMember& group, const std::string& node) const;
   bool part(GroupMember& group);
+  bool move_away(GroupMember& group);
+  bool goes_on(const GroupMember& group, const raft::Member& member) const;
   void prefer(GroupMember& group, int64_t now_ns);
   static bool is_near(const raft::Core& core, raft::StorageId storage, uint64_t near);
 
@@ -60,6 +66,8 @@ class Caretaker {
   std::set<std::string> leaving_;
   std::map<std::string, Seen> seen_;  ///< other nodes that are heard and well
   int64_t next_hand_over_ns_ = 0;
+  bool agreed_ = false;
+  bool settled_ = false;  ///< agreed, and all nodes have been well for a while
 };
 
 }  // namespace clickmill::cluster

@@ -66,6 +66,7 @@ Partition::State Partition::state() const {
   owner_.check();
   State state;
   state.id = id_;
+  state.here = here();
   state.term = replica_->core().term();
   // One that is silent is no leader any more, whoever comes next.
   const raft::Member* leader = replica_->leader();
@@ -201,7 +202,7 @@ void Partition::fail(Error error) {
   // What a rebuild meets again isn't healed by another one.
   if (rebuilding() && is_damage(error)) heals_ = false;
   failure_ = std::move(error).with_context(fmt::format("partition {} stopped", id_.value()));
-  log_error("partition", failure_->text());
+  if (!replica_ || !hollow()) log_error("partition", failure_->text());
   fail_waiting();
 }
 
@@ -214,8 +215,8 @@ void Partition::maintain() {
   owner_.check();
   if (log_closed()) return tail_readers_.expire(clock_.system().monotonic_ns());
   tick_group();
-  serves_ = caught_up_ && !failure_ && difference_.empty() && up_to_date() &&
-            replica_->core().membership().is_voter(replica_->self().storage);
+  votes_ = caught_up_ && !failure_ && difference_.empty() && is_voter();
+  serves_ = votes_ && up_to_date();
   step_state();
   tail_readers_.expire(clock_.system().monotonic_ns());
   // Even after a failure: a table image that is half written keeps the other

@@ -86,7 +86,7 @@ class Partition final : public GroupMember {
     std::function<std::shared_ptr<void>()> older_turn = nullptr;
     Counter* older_bytes = nullptr;  ///< borrowed
     int64_t log_kept_ms = 0;         ///< log time for which it is kept; 0: it is not known
-    /// Whether this node is to hold the partition. Null: it is.
+    /// Whether this node is to hold the partition. Null: every node holds all of them.
     std::function<bool()> placed_here = nullptr;
     /// Whether somebody is heard to lead it.
     std::function<bool()> is_led = nullptr;
@@ -180,6 +180,16 @@ class Partition final : public GroupMember {
   uint64_t leads_taken() const { return leads_taken_; }
   /// Whether what has been applied is as new as a living leader's, or nearly.
   bool up_to_date() const;
+  /// As leader, when it is agreed that the disk is no member: a place in the log, behind which it
+  /// goes on should it ever be needed again. Who was one may let go of what it has. Errc::busy:
+  /// it may be a member.
+  Result<StateOffer> parting_from(raft::StorageId storage) const;
+  /// A leader's word for that: log and state of this node go.
+  void part(StateOffer place);
+  /// Whether there is something here, though the node is not to hold it.
+  bool lingers() const;
+  /// Its log and state have gone to others: it counts again once it has got a state.
+  bool hollow() const;
   /// Whether this node holds the partition, or is to: it is a member of its group, or placed in it.
   /// Else its log and state are empty here, and clicks and questions go to those who do.
   bool here() const;
@@ -188,6 +198,10 @@ class Partition final : public GroupMember {
   /// Whether questions about it are answered here and not by another node: it votes, and has
   /// what the leader has, or nearly. As of the last maintain(). Thread: any.
   bool serves() const { return serves_; }
+  /// Whether it votes, however far behind: then its answers are better than none. As serves().
+  bool votes() const { return votes_; }
+  /// Whether every node holds every partition. Thread: any.
+  bool everywhere() const { return !options_.group || !options_.group->placed_here; }
   /// Appends a batch as leader. `committed` is called later, or at once with an error.
   void submit(Batch&& batch, Committed committed);
   /// Appends one entry that is no batch of clicks, here or through its leader. `applied` is called
@@ -219,6 +233,8 @@ class Partition final : public GroupMember {
   struct State {
     PartitionId id;
     Term term;
+    bool here = true;    ///< this node holds it, or is to
+    bool known = true;   ///< false: nobody who holds it could be asked
     std::string leader;  ///< node_id; empty: none is known
     raft::Membership members;
     Offset first;  ///< that can be read; last + 1 when there is none
@@ -246,6 +262,10 @@ class Partition final : public GroupMember {
   std::optional<Entries> unsealed(Offset from, size_t max_bytes) const;
   /// Calls `wake` when `from` is committed: at once when it is already (TailReaders::add).
   void follow(Offset from, int64_t deadline_ns, TailReaders::Wake wake);
+  /// The same, for so long.
+  void follow_for(Offset from, int64_t ms, TailReaders::Wake wake) {
+    follow(from, clock_.system().monotonic_ns() + ms * 1'000'000, std::move(wake));
+  }
   void end_following() { tail_readers_.end_all(); }
   /// How many wait.
   size_t tail_readers() const { return tail_readers_.waiting(); }
@@ -301,6 +321,7 @@ class Partition final : public GroupMember {
   void lost_lead();
   bool prepare_to_lead();
   bool has_contact() const;
+  bool is_voter() const { return replica_->core().membership().is_voter(replica_->self().storage); }
   LogMs still_ms() const;
   Offset answered_upto() const;
   Status append_clicks(Batch& batch);
@@ -344,7 +365,8 @@ class Partition final : public GroupMember {
   void step_state();
   void switch_state();
   using Switched = Result<std::unique_ptr<stream::Pipeline>>;
-  Switched switch_over(const StateOffer& offer);
+  Switched switch_over(const StateOffer& offer, bool leaves);
+  std::string not_here() const;
   void end_switch(Switched switched);
   /// Whether nothing new may begin, since a state is about to take the place of what there is.
   bool stands_still() const { return taking_ && taking_->whole(); }
@@ -418,6 +440,7 @@ class Partition final : public GroupMember {
   bool healed_difference_ = false;  // it has begun anew over one since they last agreed
 
   std::atomic<bool> serves_{false};
+  std::atomic<bool> votes_{false};
 
   // Guards the copy that other threads read; the worker replaces it whole.
   mutable std::mutex tally_mutex_;

@@ -119,7 +119,8 @@ void Partition::tick_group() {
       // A node that is well must not vouch for a group that isn't.
       permit.lead =
           permit.lead && !failure_ && !log_failed_ && !rebuilding() && difference_.empty();
-      permit.vote = permit.vote && !log_failed_;
+      // Or it would be a voter before it has its state.
+      permit.vote = permit.vote && !log_failed_ && !hollow();
       replica_->tick(group->sight_of, permit, group->rank(), random);
     } else {
       replica_->tick([](const raft::Member&) { return raft::Sight(); }, {true, true}, 0, random);

@@ -33,7 +33,7 @@ void Partition::want_state() {
 }
 
 void Partition::step_state() {
-  if (needs_state()) want_state();
+  if (needs_state() && here()) want_state();
   if (!taking_ && up_to_date()) state_trouble_.clear();
   if (!taking_) return;
   if (replica_->leads() && !switching_) taking_->abandon();
@@ -69,19 +69,21 @@ void Partition::switch_state() {
   }
   switch_again_.failed(now);
   switch_in_flight_ = options_.in_background([this, taking = taking_] {
-    const auto switched = std::make_shared<Switched>(switch_over(taking->offer()));
+    const auto switched =
+        std::make_shared<Switched>(switch_over(taking->offer(), taking->leaves()));
     options_.on_worker([this, switched] { end_switch(std::move(*switched)); });
   });
 }
 
 /// Thread: background. May be called again after an error.
-Partition::Switched Partition::switch_over(const StateOffer& offer) {
+Partition::Switched Partition::switch_over(const StateOffer& offer, bool leaves) {
   for (size_t table = 0; options_.retention != nullptr && table < store::kTables; ++table)
     TRY(options_.retention->mark(static_cast<store::Table>(table), offer.deleted_before[table]));
   if (log_switches_ && segments_->last() < offer.upto()) {
     TRY(segments_->reset_to(offer.upto(), offer.term,
                             LogMs(offer.head.record.horizon.log_time().value())));
   }
+  if (leaves) return options_.rebuilder->give_away(not_here());
   return options_.rebuilder->take_arrived(segments_->first());
 }
 
@@ -97,8 +99,12 @@ void Partition::end_switch(Switched switched) {
     return;
   }
   const StateOffer& offer = taking_->offer();
-  log_info("stream", fmt::format("partition {}: goes on from the state at offset {}", id_.value(),
-                                 offer.upto().value()));
+  const bool leaves = taking_->leaves();
+  log_info("stream",
+           leaves ? fmt::format("partition {}: it is with other nodes; what was here of it is gone",
+                                id_.value())
+                  : fmt::format("partition {}: goes on from the state at offset {}", id_.value(),
+                                offer.upto().value()));
   switching_ = false;
   switch_again_.succeeded();
   state_trouble_.clear();
@@ -107,7 +113,11 @@ void Partition::end_switch(Switched switched) {
   heals_ = true;
   damaged_parts_.clear();
   part_is_damaged_ = false;
-  options_.rebuilder->arrived();
+  if (leaves) {
+    options_.rebuilder->gave_away(not_here());
+  } else {
+    options_.rebuilder->arrived();
+  }
   begin_again(*std::move(switched));
   replay_until_ = log_->committed();
   taking_->taken();
@@ -119,7 +129,7 @@ void Partition::end_switch(Switched switched) {
 void Partition::step_older() {
   const auto& group = options_.group;
   if (!group || !group->ask_for_older || group->log_kept_ms == 0) return;
-  if (taking_ || sealing_.fetching() || !up_to_date()) return;
+  if (taking_ || sealing_.fetching() || !is_voter() || !up_to_date()) return;
   if (!older_) {
     OlderLog::Options options;
     options.id = id_;
@@ -138,10 +148,58 @@ void Partition::step_older() {
   older_->step(nodes, log_->last_append_ms());
 }
 
+std::string Partition::not_here() const {
+  return fmt::format("partition {} is not on this node", id_.value());
+}
+
+bool Partition::hollow() const {
+  return options_.group && options_.group->placed_here && lost() && !is_voter();
+}
+
+bool Partition::lingers() const {
+  return options_.group && options_.group->placed_here && !options_.group->placed_here() &&
+         !log_closed() && !lost() && !taking_ && log_->last() != Offset(0) && !replica_->leads();
+}
+
+Result<StateOffer> Partition::parting_from(raft::StorageId storage) const {
+  owner_.check();
+  const raft::Core& core = replica_->core();
+  StateOffer place;
+  place.head.record.applied = pipeline_->applied();
+  place.head.record.horizon = pipeline_->horizon();
+  place.members = core.membership();
+  const auto term = core.term_of(place.upto());
+  const bool is_sure = core.leads_surely() && !core.is_changing() &&
+                       !place.members.contains(storage) && core.members_since() <= place.upto();
+  if (!is_sure || !term || failure_ || !caught_up_)
+    return Error(Errc::busy, "whether it is a member is not agreed here");
+  place.term = *term;
+  return place;
+}
+
+/// As if a state came from the leader, but for the state: the log goes on behind it, so that what
+/// was promised here holds, and the partition is lost until one comes.
+void Partition::part(StateOffer place) {
+  owner_.check();
+  const raft::Core& core = replica_->core();
+  if (!lingers() || log_failed_ || place.members.contains(replica_->self().storage)) return;
+  // What the leader knew then it may know better by now: an entry behind that place, of that term
+  // or a later one, can have made this disk a member again. One of an earlier term is nobody's.
+  const Offset since = core.members_since();
+  if (since > place.upto() && core.term_of(since).value_or(place.term) >= place.term) return;
+  if (place.upto() <= core.committed()) return;
+  StateTaking::Options options;
+  options.id = id_;
+  options.in_background = options_.in_background;
+  options.on_worker = options_.on_worker;
+  options.rebuilder = options_.rebuilder;
+  taking_ = StateTaking::leave(std::move(options), std::move(place));
+}
+
 Partition::State::Gear Partition::gear() const {
   State::Gear gear;
   gear.blocks = sealing_.fetching();
-  if (!taking_) return gear;
+  if (!taking_ || taking_->leaves()) return gear;
   gear.from = taking_->from();
   gear.upto = taking_->offer().upto();
   gear.bytes = taking_->bytes();

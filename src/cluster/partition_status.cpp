@@ -25,13 +25,15 @@ void PartitionStatus::update(Partition& partition, JournalPos current_begin) {
   share.checkpointed = partition.pipeline().checkpointed();
   share.log_time = partition.log().last_append_ms();
   // A new partition knows no time before its first entry, and so has no answer.
-  share.caught_up = partition.caught_up() && (!partition.here() ||
-                                              partition.pipeline().horizon().log_time() != LogMs(0));
+  share.caught_up = partition.caught_up() &&
+                    (!partition.here() || partition.pipeline().horizon().log_time() != LogMs(0));
   share.gear = partition.gear();
   share.leads = partition.replica().leads();
   share.leaderless = !partition.led();
   share.leads_taken = partition.leads_taken();
-  if (partition.failure()) share.failure = partition.failure()->text();
+  // It is with others, and nobody misses it here.
+  if (partition.hollow()) share.caught_up = true;
+  if (partition.failure() && !partition.hollow()) share.failure = partition.failure()->text();
   share.trouble = partition.trouble();
   share.difference = partition.difference();
   std::lock_guard lock(mutex_);

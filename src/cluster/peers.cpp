@@ -137,6 +137,10 @@ Peers::Peers(Options options, Owned& owned, NodeClock& clock)
                [this](const std::string&, std::string_view question, Calls::Answer answer) {
                  serve_older(question, std::move(answer));
                });
+  calls_.serve(CallKind::parting,
+               [this](const std::string&, std::string_view question, Calls::Answer answer) {
+                 serve_parting(question, std::move(answer));
+               });
   calls_.serve(CallKind::state,
                [this](const std::string& from, std::string_view question, Calls::Answer answer) {
                  serve_state(from, question, std::move(answer));
@@ -196,7 +200,8 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
   group.older_turn = [this] { return older_turns_.take(); };
   group.older_bytes = &older_bytes_;
   group.log_kept_ms = options_.log_kept_ms;
-  group.placed_here = [this, id] { return placement_->holds(options_.node_id, id); };
+  if (placement_->partial())
+    group.placed_here = [this, id] { return placement_->holds(options_.node_id, id); };
   group.is_led = [this, id] { return sights_.leader_of(id.value(), now_ns()).has_value(); };
   group.forgot = [this] { forgot_ = forgot_ || options_.check_claims; };
   return group;
@@ -248,6 +253,7 @@ void Peers::looped(size_t worker) {
     const std::lock_guard lock(leaving_mutex_);
     caretaker.let_go(leaving_);
   }
+  if (placement_->partial()) caretaker.agreed(all_want_the_same());
   caretaker.look(looped_ns_[worker]);
   const bool compares = looped_ns_[worker] - compared_ns_[worker] >= kCompareEveryNs;
   if (compares) compared_ns_[worker] = looped_ns_[worker];
@@ -258,7 +264,9 @@ void Peers::looped(size_t worker) {
     if (replica.leads()) led.push_back({group->id().value(), replica.core().term()});
     if (compares && replica.leads() && has_strangers(*group)) ++with_strangers;
     cleared = cleared && (clearing_.cleared() || remembers(group->id()));
-    if (compares && id < owned_.partitions.size()) compare_counts(*owned_.partitions[id]);
+    if (!compares || id >= owned_.partitions.size()) continue;
+    compare_counts(*owned_.partitions[id]);
+    if (owned_.partitions[id]->lingers()) ask_to_part(*owned_.partitions[id]);
   }
   led_[worker].groups = led.size();
   if (compares) led_[worker].with_strangers = with_strangers;
@@ -330,6 +338,7 @@ void Peers::on_group_frame(const std::string& from, std::string_view frame) {
     return;
   }
   if (kind == kOfStanding) return on_standing(from, cursor.rest());
+  if (kind == kOfPlacement) return on_placement(from, cursor.rest());
   const uint64_t id = cursor.varint();
   GroupMember* const to = cursor.ok() && kind == kOfRaft ? group(id) : nullptr;
   if (to == nullptr) return;
@@ -361,6 +370,10 @@ void Peers::on_link_up(const peer::Hello& hello) {
 
 void Peers::on_link_down(const std::string& peer, bool refused, const std::string& why) {
   sights_.link_down(peer, refused, now_ns());
+  {
+    const std::lock_guard lock(storages_mutex_);
+    placements_.erase(peer);
+  }
   calls_.on_link_down(peer);
   if (!why.empty()) log_info("peer", fmt::format("no link with node {}: {}", peer, why));
 }

@@ -131,6 +131,7 @@ class Peers final : public peer::Receiver {
   // First byte of a frame on lane group; 0 and 1 are Raft's messages and claims, 2 is the
   // founding's (engine/peering).
   static constexpr uint8_t kOfStanding = 3;
+  static constexpr uint8_t kOfPlacement = 4;
   static constexpr int64_t kCompareEveryNs = 1'000'000'000;
   void propose(PartitionId id, click::EntryKind kind, std::string_view payload,
                Partition::Applied applied);
@@ -140,6 +141,8 @@ class Peers final : public peer::Receiver {
   void compare_counts(Partition& partition);
   void send_standing();
   void send_standing(const std::string& node);
+  void on_placement(const std::string& from, std::string_view bytes);
+  bool all_want_the_same() const;
   void on_standing(const std::string& from, std::string_view bytes);
   /// Whether this node has forgotten no promise that it made in the group. Thread: its worker.
   bool remembers(PartitionId id) const;
@@ -147,6 +150,9 @@ class Peers final : public peer::Receiver {
   void serve_proposal(std::string_view question, Calls::Answer answer);
   void serve_blocks(std::string_view question, Calls::Answer answer);
   void fetch_blocks(PartitionId id, Offset from);
+  // peers_parting.cpp
+  void ask_to_part(Partition& partition);
+  void serve_parting(std::string_view question, Calls::Answer answer);
   void serve_state(const std::string& from, std::string_view question, Calls::Answer answer);
   void serve_older(std::string_view question, Calls::Answer answer);
   void ask_for(CallKind kind, PartitionId id, const std::string& node, std::string_view question,
@@ -188,8 +194,9 @@ class Peers final : public peer::Receiver {
     std::atomic<bool> cleared{false};  ///< in all groups, led or not
   };
   std::vector<LedByWorker> led_;
-  std::mutex storages_mutex_;                        ///< guards the map between links and beats
+  mutable std::mutex storages_mutex_;  ///< guards the maps between links, beats and workers
   std::map<std::string, raft::StorageId> storages_;  ///< of linked nodes
+  std::map<std::string, uint64_t> placements_;       ///< what they want, by its digest
   mutable std::mutex leaving_mutex_;  ///< guards the set between who asks and the workers
   std::set<std::string> leaving_;
   std::atomic<bool> clock_is_fit_{false};

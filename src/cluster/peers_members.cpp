@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/logging.h"
 #include "cluster/peers.h"
 
@@ -84,9 +85,29 @@ void Peers::send_standing(const std::string& node) {
     if (storage == storages_.end()) return;
     standing.disk = clearing_.told_to(storage->second, options_.durable());
   }
+  if (placement_->partial()) {
+    std::string wanted(1, static_cast<char>(kOfPlacement));
+    ByteWriter(wanted).u64(placement_->digest());
+    transport_->send(node, peer::Lane::group, std::move(wanted));
+  }
   std::string frame(1, static_cast<char>(kOfStanding));
   frame += encode(standing);
   transport_->send(node, peer::Lane::group, std::move(frame));
+}
+
+void Peers::on_placement(const std::string& from, std::string_view bytes) {
+  ByteCursor cursor(bytes);
+  const uint64_t digest = cursor.u64();
+  const std::lock_guard lock(storages_mutex_);
+  if (cursor.done() && storages_.count(from) > 0) placements_[from] = digest;
+}
+
+bool Peers::all_want_the_same() const {
+  const std::lock_guard lock(storages_mutex_);
+  return std::ranges::all_of(others_, [this](const std::string& node) {
+    const auto told = placements_.find(node);
+    return told != placements_.end() && told->second == placement_->digest();
+  });
 }
 
 void Peers::on_standing(const std::string& from, std::string_view bytes) {

@@ -101,14 +101,24 @@ Result<uint64_t> Recounter::start(RecountRequest request) {
   if (thread_.joinable() && report_.state == State::running) {
     return Error(Errc::busy, fmt::format("recount {} is under way", report_.id));
   }
+  const auto partitions = static_cast<uint32_t>(owned_.partitions.size());
+  std::vector<PartitionId> wanted = owned_.all();
+  if (!request.ad_id.empty()) wanted = {click::partition_of(request.ad_id, partitions)};
+  std::erase_if(wanted, [this](PartitionId partition) { return !is_here(partition); });
+  if (wanted.empty())
+    return Error(Errc::busy,
+                 fmt::format("{} is in a partition that this node doesn't hold: ask one "
+                             "that does (GET /v1/cluster)",
+                             request.ad_id));
   if (thread_.joinable()) thread_.join();
   const uint64_t id = report_.id + 1;
   report_ = {};
   found_.clear();
   report_.id = id;
   report_.request = request;
-  report_.partitions = request.ad_id.empty() ? static_cast<uint32_t>(owned_.partitions.size()) : 1;
+  report_.partitions = static_cast<uint32_t>(wanted.size());
   request_ = std::move(request);
+  wanted_ = std::move(wanted);
   cancelled_ = false;
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), "recount");
@@ -145,11 +155,8 @@ void Recounter::stop() {
 
 void Recounter::run() {
   Status done;
-  const auto partitions = static_cast<uint32_t>(owned_.partitions.size());
-  for (uint32_t i = 0; i < partitions && done; ++i) {
-    const PartitionId partition(i);
-    if (!request_.ad_id.empty() && click::partition_of(request_.ad_id, partitions) != partition)
-      continue;
+  for (const PartitionId partition : wanted_) {
+    if (!done) break;
     done = recount_partition(partition);
     std::lock_guard lock(mutex_);
     ++report_.partitions_done;
@@ -163,6 +170,12 @@ void Recounter::run() {
           "recount {}, asked for by {}: {}: {} minutes of ads compared, {} differ, {} repaired",
           report_.id, request_.by, to_string(report_.state), report_.compared, report_.differ,
           report_.repaired));
+}
+
+/// Of other partitions there is no log here.
+bool Recounter::is_here(PartitionId partition) const {
+  const Partition& of = *owned_.partitions[partition.value()];
+  return of.everywhere() || of.votes();
 }
 
 /// In one piece, or in as many as its rows want.

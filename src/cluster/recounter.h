@@ -89,6 +89,7 @@ class Recounter {
  private:
   struct Comparison;
   void run();
+  bool is_here(PartitionId partition) const;
   Status recount_partition(PartitionId partition);
   Status recount_piece(PartitionId partition, int64_t from_ms, int64_t to_ms);
   Result<Comparison> compare(PartitionId partition, int64_t from_ms, int64_t to_ms);
@@ -104,7 +105,8 @@ class Recounter {
   const LogReader& log_;
   const Options options_;
   std::atomic<bool> cancelled_{false};
-  RecountRequest request_;  ///< of the one under way
+  RecountRequest request_;           ///< of the one under way
+  std::vector<PartitionId> wanted_;  ///< likewise: those that are on this node
 
   // Guards the report between the recount's thread and those who ask.
   mutable std::mutex mutex_;

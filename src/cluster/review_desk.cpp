@@ -4,7 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "base/bytes.h"
 #include "cluster/ask.h"
+#include "cluster/partition_questions.h"
 
 namespace clickmill::cluster {
 namespace {
@@ -39,12 +41,27 @@ Result<std::vector<Offset>> decided_in(const stream::Pipeline& pipeline, const D
 }  // namespace
 
 Result<Offset> ReviewDesk::applied(PartitionId partition) const {
+  if (elsewhere(partition)) {
+    const auto given = TRY(elsewhere_->ask(partition, CallKind::partition,
+                                           question_of(PartitionQuestion::applied, partition)));
+    ByteCursor in(given);
+    const Offset applied(in.varint());
+    if (!in.done()) return malformed_between_nodes();
+    return applied;
+  }
   return ask<Offset>(owned_, partition, [](Partition& asked, const Answer<Offset>& answer) {
     answer(asked.pipeline().applied());
   });
 }
 
 Result<ReviewPage> ReviewDesk::list(PartitionId partition, const stream::ReviewQuery& query) const {
+  if (elsewhere(partition)) {
+    std::string question = question_of(PartitionQuestion::list, partition);
+    write(query, question);
+    const auto given = TRY(elsewhere_->ask(partition, CallKind::partition, question));
+    ByteCursor in(given);
+    return read_review_page(in);
+  }
   return ask<ReviewPage>(
       owned_, partition, [query](Partition& asked, const Answer<ReviewPage>& answer) {
         answer(asked.pipeline().review().list(query, asked.pipeline().horizon().age_ms()));
@@ -52,6 +69,17 @@ Result<ReviewPage> ReviewDesk::list(PartitionId partition, const stream::ReviewQ
 }
 
 Result<ReviewDesk::Standing> ReviewDesk::find(PartitionId partition, Offset click) const {
+  if (elsewhere(partition)) {
+    std::string question = question_of(PartitionQuestion::find, partition);
+    ByteWriter(question).varint(click.value());
+    const auto given = TRY(elsewhere_->ask(partition, CallKind::partition, question));
+    ByteCursor in(given);
+    Standing standing;
+    standing.decided = in.u8() != 0;
+    if (in.u8() != 0) standing.open = TRY(read_review_entry(in));
+    if (!in.done()) return malformed_between_nodes();
+    return standing;
+  }
   return ask<Standing>(owned_, partition,
                        [click](Partition& asked, const Answer<Standing>& answer) {
                          answer(standing_of(asked.pipeline(), click));
@@ -60,6 +88,13 @@ Result<ReviewDesk::Standing> ReviewDesk::find(PartitionId partition, Offset clic
 
 Result<std::vector<Offset>> ReviewDesk::decide(PartitionId partition, Decision decision) const {
   using Clicks = std::vector<Offset>;
+  if (elsewhere(partition)) {
+    std::string question = question_of(PartitionQuestion::decide, partition);
+    stream::encode_decision(decision, question);
+    const auto given = TRY(elsewhere_->ask(partition, CallKind::partition, question, true));
+    ByteCursor in(given);
+    return read_offsets(in);
+  }
   auto shared = std::make_shared<const Decision>(std::move(decision));
   return ask<Clicks>(owned_, partition, [shared](Partition& asked, const Answer<Clicks>& answer) {
     std::string payload;
@@ -76,6 +111,15 @@ Result<std::vector<Changes::Listed>> ReviewDesk::changes(PartitionId partition,
                                                          const stream::ChangePosition& from,
                                                          LogMs to, size_t limit) const {
   using Listed = std::vector<Changes::Listed>;
+  if (elsewhere(partition)) {
+    std::string question = question_of(PartitionQuestion::changes, partition);
+    write(from, question);
+    ByteWriter(question).svarint(to.value());
+    ByteWriter(question).varint(limit);
+    const auto given = TRY(elsewhere_->ask(partition, CallKind::partition, question));
+    ByteCursor in(given);
+    return read_changes(in);
+  }
   return ask<Listed>(
       owned_, partition, [from, to, limit](Partition& asked, const Answer<Listed>& answer) {
         const auto& pipeline = asked.pipeline();

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cluster/elsewhere.h"
 #include "cluster/version_reader.h"
 #include "stream/changes.h"
 #include "stream/review.h"
@@ -15,7 +16,9 @@ namespace clickmill::cluster {
 /// work. Errors: as of ask(). Thread: query (blocks).
 class ReviewDesk {
  public:
-  explicit ReviewDesk(Owned& owned) : owned_(owned) {}
+  /// `elsewhere`: borrowed; null: only what is on this node is answered.
+  explicit ReviewDesk(Owned& owned, const Elsewhere* elsewhere = nullptr)
+      : owned_(owned), elsewhere_(elsewhere) {}
 
   /// Offset of the last record that the partition has applied.
   Result<Offset> applied(PartitionId partition) const;
@@ -38,7 +41,10 @@ class ReviewDesk {
                                                        size_t limit) const;
 
  private:
+  bool elsewhere(PartitionId id) const { return elsewhere_ != nullptr && elsewhere_->is(id); }
+
   Owned& owned_;
+  const Elsewhere* const elsewhere_;
 };
 
 }  // namespace clickmill::cluster

@@ -25,6 +25,14 @@ std::shared_ptr<void> StateTurns::take() {
   return {left_.get(), [left = left_](void*) { left->fetch_add(1); }};
 }
 
+std::shared_ptr<StateTaking> StateTaking::leave(Options options, StateOffer place) {
+  auto leaving = std::make_shared<StateTaking>(std::move(options));
+  leaving->offer_ = std::move(place);
+  leaving->leaves_ = true;
+  leaving->stage_ = Stage::whole;
+  return leaving;
+}
+
 void StateTaking::run(Task task) {
   if (options_.in_background(task)) return;
   task_ = std::move(task);
@@ -155,6 +163,7 @@ void StateTaking::abandon() {
 }
 
 void StateTaking::give_up(const std::string& why) {
+  if (leaves_) return end();
   stage_ = Stage::ending;
   trouble_ = why;
   run([self = shared_from_this()] {
@@ -167,6 +176,7 @@ void StateTaking::give_up(const std::string& why) {
 }
 
 void StateTaking::taken() {
+  if (leaves_) return end();
   options_.counts->taken.add(1);
   end();
 }

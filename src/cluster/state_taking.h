@@ -53,6 +53,9 @@ class StateTaking : public std::enable_shared_from_this<StateTaking> {
     StateCounts* counts = nullptr;  ///< borrowed
   };
   explicit StateTaking(Options options) : options_(std::move(options)) {}
+  /// Of no state: what there is goes, and the log goes on behind that place. Whole at once.
+  static std::shared_ptr<StateTaking> leave(Options options, StateOffer place);
+  bool leaves() const { return leaves_; }
 
   /// Goes on with what waits. Call several times a second.
   void step(int64_t now_ns);
@@ -96,6 +99,7 @@ class StateTaking : public std::enable_shared_from_this<StateTaking> {
   int64_t again_ns_ = 0;  ///< monotonic; 0: a piece is on its way, or being written
   uint32_t unanswered_ = 0;
   bool unwanted_ = false;
+  bool leaves_ = false;
   Task task_;  ///< that the background did not take yet
   StateOffer offer_;
   std::unique_ptr<stream::ArrivingState> arriving_;

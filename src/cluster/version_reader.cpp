@@ -7,8 +7,10 @@
 #include <thread>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/damage.h"
 #include "cluster/ask.h"
+#include "cluster/partition_questions.h"
 #include "stream/parts.h"
 
 namespace clickmill::cluster {
@@ -98,8 +100,43 @@ Error VersionReader::report(Error error) const {
 }
 
 Result<std::vector<Partition::State>> VersionReader::states() const {
-  return ask<Partition::State>(owned_, all(),
-                               [](const Partition& partition) { return partition.state(); });
+  auto states = TRY(ask<Partition::State>(
+      owned_, all(), [](const Partition& partition) { return partition.state(); }));
+  if (elsewhere_ != nullptr && elsewhere_->possible()) add_elsewhere(states);
+  return states;
+}
+
+void VersionReader::add_elsewhere(std::vector<Partition::State>& states) const {
+  std::vector<PartitionId> there;
+  for (Partition::State& state : states) {
+    // One that is behind here says so by its own numbers.
+    if (state.here || !elsewhere_->is(state.id)) continue;
+    there.push_back(state.id);
+    state.known = false;
+    // What this node remembers of a group that it is no member of may be of long ago.
+    state.leader = elsewhere_->peers()->leader_of(state.id);
+  }
+  if (there.empty()) return;
+  const auto question = [](const std::vector<PartitionId>& of) {
+    std::string text(1, static_cast<char>(PartitionQuestion::states));
+    for (const PartitionId id : of) ByteWriter(text).varint(id.value());
+    return text;
+  };
+  const auto take = [&](const std::vector<PartitionId>& of, std::string_view answer) -> Status {
+    ByteCursor in(answer);
+    std::vector<Partition::State> given;
+    for (size_t i = 0; i < of.size(); ++i) {
+      given.push_back(TRY(read_state(in)));
+      if (given.back().id != of[i]) return malformed_between_nodes();
+    }
+    for (Partition::State& state : given) {
+      state.here = false;
+      Partition::State& known = states[state.id.value()];
+      known = std::move(state);
+    }
+    return {};
+  };
+  elsewhere_->ask_around(there, CallKind::partition, question, take);
 }
 
 }  // namespace clickmill::cluster

@@ -90,7 +90,9 @@ collector::Intake::Target target_of(const collector::Intake& intake, const std::
 }
 
 query::Sources sources_of(const api::Context& context) {
-  return {context.catalog, context.reader, context.partitions, context.retention};
+  query::Sources sources{context.catalog, context.reader, context.partitions, context.retention};
+  sources.elsewhere = context.scattered;
+  return sources;
 }
 
 /// What a program asks right after a start waits a moment, as a request of HTTP does.

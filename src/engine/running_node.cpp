@@ -51,8 +51,8 @@ Status RunningNode::start() {
   open_api();
   sinks_ = TRY(sinks::Sinks::open(
       config_.sinks,
-      {files_, dir_->path(), config_.node_id, config_.log.partitions, *log_reader_, *reader_,
-       *review_, &machine_->retention(), clock_, metrics_, machine_->peers()}));
+      {files_, dir_->path(), config_.node_id, config_.log.partitions, *own_log_reader_,
+       *own_reader_, *own_review_, &machine_->retention(), clock_, metrics_, machine_->peers()}));
   Recovery::Outcome outcome;
   if (peering_) {
     outcome.first = [this](const std::atomic<bool>& stopping) {
@@ -208,7 +208,7 @@ void RunningNode::stop() {
   early_.refuse(true);
   if (backups_) backups_->stop();
   if (sinks_) sinks_->stop();
-  if (counting_) log_reader_->end_following();
+  if (counting_) own_log_reader_->end_following();
   if (server_) server_->stop(kDrainMs);
   // After the server, or a last request could begin another one.
   if (recounter_) recounter_->stop();

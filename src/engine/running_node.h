@@ -13,6 +13,7 @@
 #include "base/process_metrics.h"
 #include "base/reserved_file_system.h"
 #include "catalog/service.h"
+#include "cluster/partition_answers.h"
 #include "collector/cors.h"
 #include "collector/enricher.h"
 #include "collector/trusted_proxies.h"
@@ -28,6 +29,7 @@
 #include "engine/recovery.h"
 #include "engine/shared_ads.h"
 #include "http/server.h"
+#include "query/scatter.h"
 #include "sinks/sinks.h"
 
 namespace clickmill::engine {
@@ -65,6 +67,8 @@ class RunningNode {
   Status open_machine();
   void find_ad(const std::string& ad_id, collector::Enricher::Done told);
   void open_api();
+  void open_readers();
+  void answer_nodes();
   Status bind();
   void serve();
   void begin_counting();
@@ -105,9 +109,17 @@ class RunningNode {
   std::unique_ptr<Machine> machine_;
 
   // What answers requests; borrowed by the routes, so it outlives the server.
+  // Of what is on this node:
+  std::unique_ptr<cluster::VersionReader> own_reader_;
+  std::unique_ptr<cluster::ReviewDesk> own_review_;
+  std::unique_ptr<cluster::LogReader> own_log_reader_;
+  // of everything, wherever it is:
+  std::unique_ptr<cluster::Elsewhere> elsewhere_;
   std::unique_ptr<cluster::VersionReader> reader_;
   std::unique_ptr<cluster::ReviewDesk> review_;
   std::unique_ptr<cluster::LogReader> log_reader_;
+  std::unique_ptr<query::Scattered> scattered_;  ///< null: everything is here
+  std::unique_ptr<cluster::PartitionAnswers> answers_;
   std::unique_ptr<cluster::Recounter> recounter_;
   std::unique_ptr<sinks::Sinks> sinks_;  ///< null: none is configured
   std::unique_ptr<api::Pools> pools_;

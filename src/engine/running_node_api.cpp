@@ -4,15 +4,59 @@
 #include "engine/running_node.h"
 
 namespace clickmill::engine {
-void RunningNode::open_api() {
+void RunningNode::open_readers() {
   cluster::Owned& owned = machine_->owned();
-  reader_ = std::make_unique<cluster::VersionReader>(owned);
-  review_ = std::make_unique<cluster::ReviewDesk>(owned);
-  log_reader_ = std::make_unique<cluster::LogReader>(owned);
+  own_reader_ = std::make_unique<cluster::VersionReader>(owned);
+  own_review_ = std::make_unique<cluster::ReviewDesk>(owned);
+  own_log_reader_ = std::make_unique<cluster::LogReader>(owned);
+  elsewhere_ = std::make_unique<cluster::Elsewhere>(owned, machine_->peers());
+  reader_ = std::make_unique<cluster::VersionReader>(owned, elsewhere_.get());
+  review_ = std::make_unique<cluster::ReviewDesk>(owned, elsewhere_.get());
+  log_reader_ = std::make_unique<cluster::LogReader>(owned, elsewhere_.get());
+  if (elsewhere_->possible())
+    scattered_ = std::make_unique<query::Scattered>(*own_reader_, *elsewhere_);
+}
+
+/// What other nodes ask is answered by threads of their own: those that ask others wait for these.
+void RunningNode::answer_nodes() {
+  if (machine_->peers() == nullptr) return;
+  const auto in_pool = [this](std::function<void()> task) {
+    return pools_->nodes.submit(std::move(task));
+  };
+  answers_ = std::make_unique<cluster::PartitionAnswers>(machine_->owned(), in_pool);
+  using cluster::CallKind;
+  using cluster::Calls;
+  const auto when_counting = [this](Calls::Serve serve) -> Calls::Serve {
+    return [this, serve = std::move(serve)](const std::string& from, std::string_view question,
+                                            Calls::Answer answer) {
+      if (!counting_) return answer(Error(Errc::busy, "the node is starting"));
+      serve(from, question, std::move(answer));
+    };
+  };
+  Calls& calls = machine_->peers()->calls();
+  calls.serve(
+      CallKind::partition,
+      when_counting([this](const std::string&, std::string_view question, Calls::Answer answer) {
+        answers_->give(question, std::move(answer));
+      }));
+  calls.serve(CallKind::rows,
+              when_counting([this, in_pool](const std::string&, std::string_view question,
+                                            const Calls::Answer& answer) {
+                const bool taken = in_pool([this, text = std::string(question), answer] {
+                  answer(query::give_rows(*own_reader_, config_.log.partitions,
+                                          machine_->retention().deleted_before(), text));
+                });
+                if (!taken) answer(Error(Errc::busy, "too many questions of other nodes wait"));
+              }));
+}
+
+void RunningNode::open_api() {
+  open_readers();
   recounter_ = std::make_unique<cluster::Recounter>(
-      owned, *log_reader_,
+      machine_->owned(), *own_log_reader_,
       cluster::Recounter::Options{.seed = [this] { return dir_->node().seed; }});
   pools_ = std::make_unique<api::Pools>(threads_of(config_));
+  answer_nodes();
   catalog::Lookup* lookup = catalog_service_.get();
   if (shared_ads_) lookup = &shared_ads_->lookup();
   auto of_intake = intake_options(config_);
@@ -52,6 +96,7 @@ void RunningNode::open_api() {
       .cluster_id =
           peering_ ? [this] { return peering_->cluster_id(); } : std::function<uint64_t()>(),
       .peers = machine_->peers(),
+      .scattered = scattered_.get(),
       .lineage = [this] { return peering_ ? peering_->lineage() : std::nullopt; },
       .retention = &machine_->retention(),
   });

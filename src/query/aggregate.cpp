@@ -91,15 +91,6 @@ class NewestAdvertiser {
   std::string id_;
 };
 
-Result<Plan> plan_of(const BucketIndex& index, const store::TableTimes& deleted) {
-  Plan plan;
-  for (size_t i = 0; i < index.size(); ++i) {
-    if (append_stretch(index.begin_ms(i), index.end_ms(i), deleted, plan)) continue;
-    return Error(Errc::invalid, "from: rows that this needs have been deleted");
-  }
-  return plan;
-}
-
 void make_buckets(const Rows& rows, const BucketIndex& index, ClicksAnswer& answer) {
   answer.data.resize(index.size());
   for (size_t i = 0; i < index.size(); ++i) {

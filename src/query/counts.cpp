@@ -37,10 +37,22 @@ bool advertiser_has_ads(const catalog::Catalog::Snapshot& ads, std::string_view 
 }
 
 store::TableTimes deleted_before(const Sources& sources) {
-  return sources.retention != nullptr ? sources.retention->deleted_before() : store::kAllTime;
+  auto times = sources.retention != nullptr ? sources.retention->deleted_before() : store::kAllTime;
+  if (sources.elsewhere == nullptr) return times;
+  const auto there = sources.elsewhere->deleted_before();
+  for (size_t i = 0; i < times.size(); ++i) times[i] = std::max(times[i], there[i]);
+  return times;
 }
 
 using Versions = std::vector<store::Version>;
+
+template <typename Request>
+Result<Versions> read_versions(const Sources& sources, const std::vector<PartitionId>& ids,
+                               const Request& request) {
+  const auto head = head_scan(request);
+  if (sources.elsewhere == nullptr) return sources.reader.read(ids, head, sources.at_least);
+  return sources.elsewhere->read(ids, head, TRY(rows_wanted(request)), sources.at_least);
+}
 
 /// Fits the request to what is kept and reads what it needs: in that order, and again should
 /// more have been deleted in between.
@@ -51,7 +63,7 @@ std::variant<Versions, Refusal> read_kept(const Sources& sources,
     const auto deleted = deleted_before(sources);
     if (auto error = fit_to_kept(request, deleted))
       return Refusal{std::nullopt, *std::move(error), false};
-    auto versions = sources.reader.read(ids, head_scan(request), sources.at_least);
+    auto versions = read_versions(sources, ids, request);
     if (!versions) return failed(std::move(versions).error());
     if (deleted_before(sources) == deleted) return *std::move(versions);
   }

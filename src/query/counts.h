@@ -12,6 +12,7 @@
 #include "cluster/version_reader.h"
 #include "query/answer.h"
 #include "query/request.h"
+#include "query/scatter.h"
 #include "store/retention.h"
 
 namespace clickmill::query {
@@ -31,6 +32,8 @@ struct Sources {
   const store::Retention* retention = nullptr;  ///< null: nothing has been deleted
   cluster::Position at_least{};                 ///< what an answer must have read
   bool has_peers = false;                       ///< answers say whether they may be stale
+  /// Partitions of other nodes; null: there are none.
+  Scattered* elsewhere = nullptr;
 };
 
 /// An advertiser reads the rows that it paid for, whoever has the ad now; nothing: everything.

@@ -45,4 +45,13 @@ bool append_stretch(int64_t from_ms, int64_t to_ms, const store::TableTimes& del
   return split(Table::day, kept(Table::day), from_ms, to_ms, plan, hours);
 }
 
+Result<Plan> plan_of(const BucketIndex& index, const store::TableTimes& deleted) {
+  Plan plan;
+  for (size_t i = 0; i < index.size(); ++i) {
+    if (append_stretch(index.begin_ms(i), index.end_ms(i), deleted, plan)) continue;
+    return Error(Errc::invalid, "from: rows that this needs have been deleted");
+  }
+  return plan;
+}
+
 }  // namespace clickmill::query

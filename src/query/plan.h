@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/result.h"
+#include "query/buckets.h"
 #include "store/retention.h"
 #include "store/row.h"
 
@@ -22,5 +24,7 @@ using Plan = std::vector<Piece>;
 /// days, whole hours around them and minutes at the edges: the fewest rows that give it.
 /// Rows of `deleted` times are not used; false when the others don't give all of it.
 bool append_stretch(int64_t from_ms, int64_t to_ms, const store::TableTimes& deleted, Plan& plan);
+/// For all of these buckets. Errc::invalid: rows that they need are deleted.
+Result<Plan> plan_of(const BucketIndex& index, const store::TableTimes& deleted);
 
 }  // namespace clickmill::query

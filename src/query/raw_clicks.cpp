@@ -14,7 +14,7 @@ Result<std::unique_ptr<RawClicks>> RawClicks::begin(const cluster::LogReader& lo
                                                     PartitionId partition,
                                                     const RawClicksRequest& request) {
   auto clicks = std::unique_ptr<RawClicks>(new RawClicks(log, partition, request));
-  clicks->next_ = log.first(partition);
+  clicks->next_ = TRY(log.kept_from(partition));
   if (request.from) clicks->next_ = TRY(log.find_time(partition, *request.from));
   // Offsets begin at 1.
   if (request.offset) clicks->next_ = std::max(*request.offset, Offset(1));
@@ -29,7 +29,7 @@ Status RawClicks::extend() {
 }
 
 Status RawClicks::still_kept() const {
-  const Offset first = log_.first(partition_);
+  const Offset first = TRY(log_.kept_from(partition_));
   if (next_ >= first) return {};
   return Error(Errc::not_found,
                fmt::format("offset {} is not kept any more; partition {} begins at offset {}",

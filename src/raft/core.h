@@ -162,6 +162,10 @@ class Core {
   uint64_t life() const { return life_; }
   /// In force: of the last entry that changes it, committed or not.
   const Membership& membership() const { return *memberships_.back().second; }
+  /// Whether a change of it is under way.
+  bool is_changing() const { return change_is_open() || membership_wanted_ != nullptr; }
+  /// Where the entry of the one in force stands; that of the one at the start, if there is none.
+  Offset members_since() const { return memberships_.back().first; }
   /// Of the last entry that changes it and is committed.
   const Membership& committed_membership() const { return *memberships_.front().second; }
   /// Nothing before the base, and past the end.

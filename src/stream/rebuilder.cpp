@@ -106,6 +106,15 @@ Result<std::unique_ptr<Pipeline>> Rebuilder::take_arrived(Offset log_first) cons
   return opened;
 }
 
+Result<std::unique_ptr<Pipeline>> Rebuilder::give_away(const std::string& why) const {
+  // An empty slot takes the old one's place, and is said to be lost. What a kill leaves between
+  // the two is what an empty log beside it makes lost too.
+  TRY(state::begin_slot(partition_, store_));
+  TRY(take_over());
+  TRY(state::give_up_slot(partition_, why, store_));
+  return stand_in();
+}
+
 Status Rebuilder::finish() {
   TRY(take_over());
   rebuilding_ = false;

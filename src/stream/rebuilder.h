@@ -47,6 +47,15 @@ class Rebuilder {
     rebuilding_ = false;
   }
 
+  /// The partition is not wanted here any more: nothing of it stays, and it is lost until another
+  /// node's state arrives. May be called again after an error; threads as take_arrived().
+  Result<std::unique_ptr<Pipeline>> give_away(const std::string& why) const;
+  /// That is the owner's now.
+  void gave_away(const std::string& why) {
+    lost_ = Error(Errc::corrupt, why);
+    rebuilding_ = false;
+  }
+
   bool rebuilding() const { return rebuilding_; }
   /// Why the partition can't be used, nor be rebuilt.
   const std::optional<Error>& lost() const { return lost_; }

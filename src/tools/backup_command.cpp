@@ -131,8 +131,16 @@ Result<int> restore(const std::vector<std::string>& arguments, const Print& prin
     return Error(Errc::invalid, "--to DATA_DIR or --config FILE is missing");
   RestoreRequest request;
   request.backup = {parsed.folder};
-  request.data_dir = TRY(config_of(parsed, "--to")).data_dir;
+  const auto config = TRY(config_of(parsed, "--to"));
+  request.data_dir = config.data_dir;
   request.new_cluster = parsed.has("--new-cluster");
+  if (request.new_cluster && config.cluster &&
+      config.cluster->replicas() < config.cluster->peers.size()) {
+    return Error(Errc::invalid,
+                 "each node of this cluster holds only some of the partitions (cluster.replication "
+                 "is lower than the number of cluster.peers), and the copy of one would begin a "
+                 "cluster without the others'");
+  }
   PosixFileSystem files;
   const SystemClock clock;
   auto restored = restore_backup(request, files, clock, tell);

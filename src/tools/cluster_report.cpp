@@ -17,7 +17,7 @@ struct Node {
   json told;
   uint64_t leads = 0;
   uint64_t behind = 0;  ///< entries that it has not applied, over all partitions
-  std::vector<uint64_t> learns, votes_not, differs;
+  std::vector<uint64_t> learns, votes_not, leaves, differs;
 };
 
 /// 5, 7 to 9
@@ -86,8 +86,10 @@ class Report {
       Node& node = nodes_[name];
       if (contains(partition.at("learners"), name)) {
         node.learns.push_back(id);
-      } else if (!contains(partition.at("voters"), name)) {
+      } else if (is_placed(partition, name) && !contains(partition.at("voters"), name)) {
         node.votes_not.push_back(id);
+      } else if (!is_placed(partition, name) && contains(partition.at("voters"), name)) {
+        node.leaves.push_back(id);
       }
       if (partition.contains("differing") && contains(partition.at("differing"), name))
         node.differs.push_back(id);
@@ -95,9 +97,13 @@ class Report {
     const auto lags = [&](const std::string& name, uint64_t applied) {
       nodes_[name].behind += committed - std::min(committed, applied);
     };
-    lags(self_, partition.at("applied_offset").get<uint64_t>());
+    if (partition.value("here", true)) lags(self_, partition.at("applied_offset").get<uint64_t>());
     for (const json& other : partition.value("replicas", json::array()))
       lags(other.at("node_id").get<std::string>(), other.at("applied_offset").get<uint64_t>());
+  }
+
+  static bool is_placed(const json& partition, const std::string& name) {
+    return !partition.contains("placed") || contains(partition.at("placed"), name);
   }
 
   std::string state_of(const std::string& name) const {
@@ -142,6 +148,8 @@ class Report {
                             partitions_text(node.learns)));
       if (!node.votes_not.empty())
         problem(fmt::format("{} is no member of {}", name, partitions_text(node.votes_not)));
+      if (!node.leaves.empty())
+        problem(fmt::format("{} has still to part with {}", name, partitions_text(node.leaves)));
       if (!node.differs.empty())
         problem(fmt::format("counts of {} differ in {}", name, partitions_text(node.differs)));
     }

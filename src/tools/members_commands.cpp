@@ -70,6 +70,40 @@ class Members {
                       [&](const json& one) { return contains(one.at(place), node); }));
   }
   size_t partitions() const { return view().size(); }
+  /// Partitions that it is to hold.
+  size_t placed(const std::string& node) const {
+    const json& all = view();
+    return static_cast<size_t>(std::count_if(
+        all.begin(), all.end(), [&](const json& one) { return is_placed(one, node); }));
+  }
+  bool votes_everywhere(const std::string& node) const { return lacking(node) == 0; }
+  /// Whether some node doesn't hold everything.
+  bool partial() const {
+    return std::any_of(apis_.begin(), apis_.end(),
+                       [&](const auto& one) { return placed(one.first) < partitions(); });
+  }
+  /// Partitions that are still on a node of the config which is not to hold them.
+  size_t moving() const {
+    const json& all = view();
+    return static_cast<size_t>(std::count_if(all.begin(), all.end(), [&](const json& one) {
+      return std::any_of(one.at("voters").begin(), one.at("voters").end(), [&](const json& voter) {
+        return configured(voter.get<std::string>()) && !is_placed(one, voter.get<std::string>());
+      });
+    }));
+  }
+  /// Where without the node fewer than half of the voters would answer.
+  std::vector<uint64_t> stuck_without(const std::string& node) const {
+    std::vector<uint64_t> stuck;
+    for (const json& one : view()) {
+      const json& voters = one.at("voters");
+      const auto left = std::count_if(voters.begin(), voters.end(), [&](const json& voter) {
+        return voter != node && answers(voter.get<std::string>());
+      });
+      if (static_cast<size_t>(left) * 2 <= voters.size())
+        stuck.push_back(one.at("partition").get<uint64_t>());
+    }
+    return stuck;
+  }
   size_t led_by(const std::string& node) const {
     const json& partitions = view();
     return static_cast<size_t>(
@@ -103,11 +137,14 @@ class Members {
   }
 
   Status wait_until_votes(const std::string& node) {
-    return until([&]() -> Result<bool> { return places(node, "voters") == partitions(); },
+    return until([&]() -> Result<bool> { return votes_everywhere(node) && moving() == 0; },
                  [&] {
-                   return fmt::format("{} votes in {} of {} partitions, and learns in {}", node,
-                                      places(node, "voters"), partitions(),
-                                      places(node, "learners"));
+                   std::string how = fmt::format(
+                       "{} votes in {} of {} partitions, and learns in {}", node,
+                       placed(node) - lacking(node), placed(node), places(node, "learners"));
+                   if (const size_t left = moving(); left != 0)
+                     how += fmt::format("; {} partitions have yet to leave another node", left);
+                   return how;
                  });
   }
 
@@ -156,6 +193,17 @@ class Members {
   const engine::Config& config() const { return config_; }
 
  private:
+  static bool is_placed(const json& partition, const std::string& node) {
+    return !partition.contains("placed") || contains(partition.at("placed"), node);
+  }
+  /// Partitions that it is to hold and doesn't vote in.
+  size_t lacking(const std::string& node) const {
+    const json& all = view();
+    return static_cast<size_t>(std::count_if(all.begin(), all.end(), [&](const json& one) {
+      return is_placed(one, node) && !contains(one.at("voters"), node);
+    }));
+  }
+
   Status look() {
     seen_.clear();
     std::string why;
@@ -236,16 +284,19 @@ Result<int> add_command(const ClusterOptions& options, const Print& print, const
   Members members(options, print, tell);
   TRY(members.open());
   TRY(check_comes(members, node));
-  if (members.places(node, "voters") == members.partitions()) {
-    print(fmt::format("{} votes in every partition already", node));
+  const std::string where = members.partial()
+                                ? fmt::format("its {} partitions", members.placed(node))
+                                : "every partition";
+  if (members.votes_everywhere(node) && members.moving() == 0) {
+    print(fmt::format("{} votes in {} already", node, where));
     return kDone;
   }
   print(
-      fmt::format("{} gets every partition's log from its leader, and then votes; it does so by "
-                  "itself, this command only waits for it",
-                  node));
+      fmt::format("{} gets the log of {} from the leaders, and then votes; it does so by itself, "
+                  "this command only waits for it",
+                  node, where));
   TRY(members.wait_until_votes(node));
-  print(fmt::format("done: {} votes in every partition", node));
+  print(fmt::format("done: {} votes in {}", node, where));
   return kDone;
 }
 
@@ -263,7 +314,7 @@ Result<int> replace_command(const ClusterOptions& options, const Print& print, c
                        old)}))
     return kUnchanged;
   TRY(members.wait_until_votes(fresh));
-  print(fmt::format("{} votes in every partition", fresh));
+  print(fmt::format("{} votes in {} partitions", fresh, members.placed(fresh)));
   TRY(members.part_with(old));
   print(fmt::format("done: {} is a member of nothing any more", old));
   return kDone;
@@ -275,12 +326,15 @@ Result<int> forget_command(const ClusterOptions& options, const Print& print, co
   TRY(members.open());
   TRY(check_goes(members, node));
   const size_t copies = members.config().cluster->replicas();
-  if (const size_t left = members.fewest_without(node); left < copies) {
+  // Where there are nodes to spare they get what it had, once all of them are there.
+  const bool spare = members.partial() && members.answering() == members.size();
+  if (const size_t left = members.fewest_without(node); left < copies && !spare) {
     return Error(
         Errc::invalid,
         fmt::format("without {} a partition would have {} voters, and cluster.replication "
-                    "asks for {}: bring another node in its place (cluster replace {} NEW)",
-                    node, left, copies, node));
+                    "asks for {}: bring another node in its place (cluster replace {} NEW){}",
+                    node, left, copies, node,
+                    members.partial() ? ", or start the nodes that don't answer" : ""));
   }
   if (!members.goes_on({fmt::format(
           "{} loses its vote in every partition and in the ads. Its machine must not come back "
@@ -300,6 +354,12 @@ Result<int> drain_command(const ClusterOptions& options, const Print& print, con
     return Error(Errc::invalid, fmt::format("{} is not in cluster.peers of this config", node));
   if (!members.answers(node))
     return Error(Errc::invalid, fmt::format("{} does not answer: it leads nothing", node));
+  if (const auto stuck = members.stuck_without(node); members.partial() && !stuck.empty()) {
+    return Error(Errc::invalid,
+                 fmt::format("without {} {} partitions (the first is {}) would have no quorum: "
+                             "others of their nodes don't answer",
+                             node, stuck.size(), stuck.front()));
+  }
   if ((members.answering() - 1) * 2 <= members.size()) {
     return Error(Errc::invalid,
                  fmt::format("without {} only {} of {} nodes would be there, and count nothing",

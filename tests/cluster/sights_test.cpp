@@ -273,6 +273,24 @@ TEST_CASE("sights: a claim names the groups that are led, by worker", "[cluster]
   CHECK(nodes.sight("n1", "n2", 7).leads == Term(4));
 }
 
+TEST_CASE("sights: the newest leader of a group is known without knowing its members",
+          "[cluster]") {
+  Nodes nodes;
+  using Leader = std::optional<std::pair<std::string, Term>>;
+  const auto leader = [&] { return nodes.at("n1").leader_of(4, nodes.now_ns); };
+  nodes.round();
+  CHECK(leader() == Leader());
+  CHECK(nodes.at("n2").claim(0, {{4, Term(3)}}));
+  nodes.round();
+  CHECK(leader() == Leader({"n2", Term(3)}));
+  // n2 hasn't heard of it yet.
+  CHECK(nodes.at("n3").claim(0, {{4, Term(5)}}));
+  nodes.round();
+  CHECK(leader() == Leader({"n3", Term(5)}));
+  nodes.pass(900);
+  CHECK(leader() == Leader());
+}
+
 TEST_CASE("sights: only a changed set is a new claim", "[cluster]") {
   Nodes nodes;
   Sights& n1 = nodes.at("n1");

@@ -137,4 +137,24 @@ TEST_CASE("cluster: lives of five nodes with three copies", "[simulation][cluste
   CHECK(elections > 30 * 8);
 }
 
+TEST_CASE("cluster: partitions move to nodes that come later, and leave nothing behind",
+          "[simulation][cluster]") {
+  uint64_t acknowledged = 0;
+  uint64_t states = 0;
+  for (uint64_t seed = 0; seed < 30; ++seed) {
+    SimCluster::Options options = five();
+    // All of it was on one node, or on three of four.
+    options.founders = seed % 3 == 0 ? 1 : 4;
+    options.short_logs = seed % 2 == 0;
+    Life life(seed, options);
+    const auto problem = life.go(1500);
+    CAPTURE(seed, problem.value_or(""));
+    REQUIRE_FALSE(problem);
+    acknowledged += life.clients().acknowledged().size();
+    states += life.cluster().states_taken();
+  }
+  CHECK(acknowledged > 30 * 200);
+  CAPTURE(states);
+}
+
 }  // namespace clickmill::simulation

@@ -375,8 +375,8 @@ std::optional<std::string> SimCluster::why_not_settled() const {
     const Offset last = nodes_[*leads].sim->partitions()[p]->log().last();
     for (size_t i = 0; i < nodes_.size(); ++i) {
       const auto& partition = *nodes_[i].sim->partitions()[p];
-      if (partition.failure()) return partition.failure()->text();
       if (!partition.here()) continue;
+      if (partition.failure()) return partition.failure()->text();
       if (!partition.caught_up()) return fmt::format("n{}: partition {} replays", i + 1, p);
       if (partition.pipeline().applied() != last)
         return fmt::format("n{}: partition {} is at {}, its leader n{} at {}", i + 1, p,
@@ -425,8 +425,8 @@ std::optional<std::string> SimCluster::why_not_placed() const {
       const auto& partition = *nodes_[i].sim->partitions()[p];
       if (placement.holds(SimNetwork::name_of(i), PartitionId(p))) continue;
       if (partition.here()) return fmt::format("partition {} is on n{} too", p, i + 1);
-      if (partition.pipeline().tally().received != 0)
-        return fmt::format("n{} has a state of partition {} still", i + 1, p);
+      if (partition.lingers() || partition.pipeline().tally().received != 0)
+        return fmt::format("n{} has some of partition {} still", i + 1, p);
     }
   }
   return std::nullopt;

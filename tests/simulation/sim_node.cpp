@@ -146,7 +146,7 @@ bool SimNode::caught_up() const {
 
 std::optional<std::string> SimNode::failure() const {
   for (const auto& partition : partitions()) {
-    if (partition->failure()) return partition->failure()->text();
+    if (partition->failure() && !partition->hollow()) return partition->failure()->text();
   }
   return std::nullopt;
 }

@@ -25,6 +25,7 @@ struct Of {
   std::string learners{};
   std::string differing{};
   uint64_t n3_applied = 100;
+  std::string more{};
 };
 
 std::string cluster(const char* n3, const std::vector<Of>& partitions) {
@@ -36,8 +37,8 @@ std::string cluster(const char* n3, const std::vector<Of>& partitions) {
     out += fmt::format(
         R"({{"partition":{},"leader":{},"voters":[{}],"learners":[{}],"committed_offset":100,)"
         R"("applied_offset":100,"replicas":[{{"node_id":"n2","applied_offset":100}},)"
-        R"({{"node_id":"n3","applied_offset":{}}}],"differing":[{}]}})",
-        i, of.leader, of.voters, of.learners, of.n3_applied, of.differing);
+        R"({{"node_id":"n3","applied_offset":{}}}],"differing":[{}]{}}})",
+        i, of.leader, of.voters, of.learners, of.n3_applied, of.differing, of.more);
   }
   return out + "]}";
 }
@@ -48,6 +49,21 @@ std::string text(const ClusterReport& report) {
 
 bool says(const ClusterReport& report, const std::string& what) {
   return text(report).find(what) != std::string::npos;
+}
+
+TEST_CASE("cluster status: a node lacks only what it is to hold", "[tools]") {
+  Of of;
+  of.voters = R"("n1","n2")";
+  of.more = R"(,"here":true,"placed":["n1","n2"])";
+  auto report = report_cluster(cluster("up", {of}), kReady, kNow);
+  REQUIRE(report);
+  CAPTURE(text(*report));
+  CHECK(report->problems.empty());
+  of.more = R"(,"here":true,"placed":["n2","n3"])";
+  report = report_cluster(cluster("up", {of}), kReady, kNow);
+  REQUIRE(report);
+  CHECK(says(*report, "n3 is no member of 1 partition (0)"));
+  CHECK(says(*report, "n1 has still to part with 1 partition (0)"));
 }
 
 TEST_CASE("cluster status: a cluster that is well says so", "[tools]") {
