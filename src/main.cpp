@@ -33,13 +33,13 @@
 #include "tools/recover_cluster.h"
 #include "tools/store_command.h"
 
-/// Read by jemalloc, where it is linked. Four heaps, instead of four a core, and no large blocks
+/// Read by jemalloc, where it is linked. Two heaps, instead of four a core, and no large blocks
 /// kept by threads: what one gives back another can take. What is free goes back to the system
 /// after half a second, by a thread of its own.
 extern "C" {
 extern const char* malloc_conf;
 const char* malloc_conf =
-    "narenas:4,lg_tcache_max:12,dirty_decay_ms:500,muzzy_decay_ms:0,background_thread:true,"
+    "narenas:2,lg_tcache_max:12,dirty_decay_ms:500,muzzy_decay_ms:0,background_thread:true,"
     "max_background_threads:1";
 }
 

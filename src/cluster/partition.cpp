@@ -109,9 +109,11 @@ void Partition::publish_tally() {
   tally_ = pipeline_->tally();
 }
 
-/// Whether memory allows to apply more. What a checkpoint under way holds counts, and
-/// after one that failed the partition goes on counting for a good while longer.
+/// Whether memory, and the files that may be open, allow to apply more. What a checkpoint under
+/// way holds counts, and after one that failed the partition goes on counting for a good while
+/// longer. A merge that is under way ends, whatever becomes of it.
 bool Partition::has_room() const {
+  if (merging_ && pipeline_->parts_pile_up()) return false;
   const uint64_t most =
       options_.checkpoint_bytes * (checkpointing_.text.empty() ? kRoomFactor : kTroubleFactor);
   if (pipeline_->unsaved_bytes() + pipeline_->in_flight_bytes() >= most) return false;
@@ -138,8 +140,11 @@ void Partition::apply_slice() {
   // Nothing can be built from a log that is damaged itself.
   if (!entries && is_damage(entries.error())) return fail_for_good(std::move(entries).error());
   if (!entries) return held_up(std::move(entries).error(), applying_);
+  const Offset before = pipeline_->applied();
   for (const auto& entry : *entries) {
     if (entry->last() > log_->committed()) return;
+    // A block may hold thousands of rows; what is left of it is read once more.
+    if (pipeline_->applied() > before && !has_room()) return;
     if (entry->first > pipeline_->applied() + 1) {
       return fail_for_good(
           Error(Errc::corrupt, fmt::format("the log goes on at offset {}, but the stream is at {}",
@@ -227,10 +232,11 @@ void Partition::maintain() {
   // What the stream has yet to apply stays in memory, from where it takes it.
   sealing_.seal_if_due(failure_ ? Offset(UINT64_MAX) : pipeline_->applied());
   if (failure_) return heal_if_due();
+  // A replay writes parts as well, of a long log thousands.
+  if (loaded_ && !repairing_) merge_if_due();
   if (!caught_up_) return;
-  step_older();
   checkpoint_if_due();
-  if (!repairing_) merge_if_due();
+  step_older();
 }
 
 /// Whether a checkpoint is due whatever the time.

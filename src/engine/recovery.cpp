@@ -11,7 +11,7 @@
 namespace clickmill::engine {
 namespace {
 
-constexpr uint64_t kStateCacheBytes = 56 << 20;
+constexpr uint64_t kStateCacheBytes = 40 << 20;
 constexpr auto kTryAgain = std::chrono::seconds(1);
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace clickmill::store {
 namespace {
 
-constexpr size_t kProcessBytes = 24 << 20;
+constexpr size_t kProcessBytes = 16 << 20;
 
 using Insides = LruCache<Part>;
 

@@ -38,6 +38,9 @@ click::Visitor visitor_of_record(const RecordLayout& record, uint64_t seed) {
   return click::visitor_of(view, seed);
 }
 
+// An import's entries have thousands of clicks, and each partition has a batch.
+constexpr size_t kClicksKept = 256;
+
 }  // namespace
 
 Hash128 identity_of(std::string_view ad_id, std::string_view click_id, uint64_t seed) {
@@ -81,6 +84,11 @@ Status ClickBatch::decode(const log::Entry& entry, uint64_t seed) {
     return Error(Errc::corrupt, "batch doesn't hold " + std::to_string(entry.count) + " clicks");
   }
   return {};
+}
+
+void ClickBatch::done() {
+  if (clicks_.capacity() > kClicksKept) clicks_ = {};
+  if (identities_.capacity() > kClicksKept) identities_ = {};
 }
 
 }  // namespace clickmill::stream

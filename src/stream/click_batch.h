@@ -15,7 +15,7 @@
 namespace clickmill::stream {
 
 /// A clicks entry taken apart into what the operators need of each click.
-/// Kept from entry to entry for its memory. Views borrow the entry's payload.
+/// Kept from entry to entry for its memory, if that is little. Views borrow the entry's payload.
 /// Thread: worker.
 class ClickBatch {
  public:
@@ -29,6 +29,8 @@ class ClickBatch {
   /// Errc::corrupt for a payload that is not a header and entry.count records.
   /// `seed` is the data's secret one.
   Status decode(const log::Entry& entry, uint64_t seed);
+  /// The entry has been applied.
+  void done();
   const click::BatchHeader& header() const { return header_; }
   const std::vector<Click>& clicks() const { return clicks_; }
   const std::vector<dedup::Identity>& identities() const { return identities_; }

@@ -19,6 +19,8 @@ namespace {
 // The oldest eight parts of one size class become one of the next, so a row is
 // rewritten about once per class and a table keeps at most 7 parts of each.
 constexpr size_t kFanIn = 8;
+// So many of the smallest of a table wait for a merge at most, if one can be had.
+constexpr size_t kSmallMost = 3 * kFanIn;
 // Of the last class that is merged fewer than eight may fit; what they become is large enough
 // to stay. A merge holds the new part in memory, and few of its rows (write_merged).
 constexpr uint64_t kRowsMost = 1 << 19;
@@ -407,6 +409,15 @@ void Parts::merge_failed(const Merge& merge, const Error& error) {
     const std::string& name = part->meta().name;
     if (error.path() == directory_ + "/" + name) damaged_.insert(name);
   }
+}
+
+bool Parts::pile_up() const {
+  return std::any_of(current_->begin(), current_->end(), [](const store::PartList& parts) {
+    const auto small = std::count_if(parts.begin(), parts.end(), [](const auto& part) {
+      return size_class(part->meta().rows) == 0;
+    });
+    return static_cast<size_t>(small) >= kSmallMost;
+  });
 }
 
 std::array<size_t, Parts::kLevels> Parts::levels() const {

@@ -131,6 +131,8 @@ class Parts {
   /// run() gave an error. A part that this names as damaged is in no merge from now on;
   /// after any other the same one is due again.
   void merge_failed(const Merge& merge, const Error& error);
+  /// Whether more are written than are merged.
+  bool pile_up() const;
   /// Parts of all tables by size class, the last of which is never merged.
   static constexpr size_t kLevels = 4;
   std::array<size_t, kLevels> levels() const;

@@ -153,6 +153,7 @@ Status Pipeline::apply_clicks(const log::Entry& entry) {
     if (i + kPrefetchAhead < clicks.size()) head_.prefetch(clicks[i + kPrefetchAhead].counting);
     judge(clicks[i], entry.first + i, entry.append_ms, duplicate_[i] != 0);
   }
+  batch_.done();
   return {};
 }
 

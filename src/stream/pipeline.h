@@ -108,6 +108,7 @@ class Pipeline {
   std::shared_ptr<Parts::Merge> due_merge(const store::TableTimes& oldest_ms) {
     return parts_.due_merge(oldest_ms);
   }
+  bool parts_pile_up() const { return parts_.pile_up(); }
   uint64_t take_merge(const Parts::Merge& merge) { return parts_.take_merge(merge); }
   void merge_failed(const Parts::Merge& merge, const Error& error) {
     parts_.merge_failed(merge, error);

@@ -201,6 +201,7 @@ class PartitionFixture {
   // From the next open() on:
   uint64_t checkpoint_bytes_ = 1 << 20;
   bool commits_here_ = true;  ///< checkpoints are written on the worker
+  bool merges_wait_ = false;  ///< at once: nothing is run in the background
   Offset freed_upto_;         ///< the journal holds nothing of the log up to there any more
   ManualClock wall_{1'750'000'000'000};
   NodeClock clock_{wall_};
@@ -212,6 +213,7 @@ class PartitionFixture {
  private:
   /// One task of the worker or the background. False: both have none.
   bool run_a_thread() {
+    if (merges_wait_) return run_one(tasks_);
     if (order_.one_in(2)) return run_one(background_) || run_one(tasks_);
     return run_one(tasks_) || run_one(background_);
   }

@@ -144,25 +144,6 @@ TEST_CASE("partition: what an import holds in memory is bounded by checkpoints",
   CHECK(fixture.partition_->tally().counted == 20'000);
 }
 
-TEST_CASE("partition: what waits to be sealed doesn't wait behind merges", "[cluster]") {
-  PartitionFixture fixture;
-  fixture.commits_here_ = false;
-  fixture.kill();
-  fixture.replay();
-  const uint64_t merges_and_the_like = fixture.background_tasks_;
-  for (int i = 0; i < 5; ++i) {
-    fixture.import(1000);
-    fixture.settle();
-  }
-  fixture.partition_->maintain();
-  const uint64_t held = fixture.partition_->log().memory_bytes();
-  fixture.write_checkpoints();
-  fixture.settle();
-  CHECK(fixture.partition_->segments().last() == Offset(log::kBlockOffsets - 1));
-  CHECK(fixture.partition_->log().memory_bytes() < held / 2);
-  CHECK(fixture.background_tasks_ == merges_and_the_like);
-}
-
 TEST_CASE("partition: checkpoints go on during a replay, and a killed one goes on from there",
           "[cluster]") {
   PartitionFixture fixture;

@@ -16,8 +16,8 @@ MOST = {
     "clickmill_head_memory_bytes": 64,
     "clickmill_log_unsealed_bytes": 72,
     "clickmill_spool_memory_bytes": 24,
-    "clickmill_state_memory_bytes": 72,
-    "clickmill_store_directory_bytes": 25,
+    "clickmill_state_memory_bytes": 52,
+    "clickmill_store_directory_bytes": 16,
     "clickmill_store_cache_bytes": 48,
 }
 # Of this import, with the program and its libraries.

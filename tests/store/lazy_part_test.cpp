@@ -27,7 +27,7 @@ TEST_CASE_METHOD(StoreFixture,
     // As a merge does: who has the part open reads on.
     REQUIRE(files.remove(directory + "/" + name));
   }
-  CHECK(LazyPart::bytes_kept() > 12 << 20);
+  CHECK(LazyPart::bytes_kept() > 8 << 20);
   for (int round = 0; round < 2; ++round) {
     for (size_t p = 0; p < kParts; ++p) {
       Scan all;
@@ -35,7 +35,7 @@ TEST_CASE_METHOD(StoreFixture,
       uint64_t clicks = 0;
       REQUIRE(parts[p]->sum(all, [&](const AdSum& sum) { clicks += sum.clicks; }));
       CHECK(clicks == kAds * (p + 1));
-      CHECK(LazyPart::bytes_kept() < 25 << 20);
+      CHECK(LazyPart::bytes_kept() <= 16 << 20);
     }
   }
 }
