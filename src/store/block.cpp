@@ -28,7 +28,7 @@ namespace {
 using Column = std::vector<uint64_t>;
 
 template <typename Value>
-Column gather(std::span<const Row> rows, Value value) {
+Column gather(std::span<const RowView> rows, Value value) {
   Column out(rows.size());
   std::transform(rows.begin(), rows.end(), out.begin(), value);
   return out;
@@ -135,23 +135,24 @@ bool decode_keys(BitReader& in, const BlockEntry& entry, BlockColumns& columns) 
   return true;
 }
 
-void encode_counts(std::span<const Row> rows, std::span<const uint32_t> keys, const Column& buckets,
-                   const Column& clicks, BlockEntry& entry, std::string& out) {
+void encode_counts(std::span<const RowView> rows, std::span<const uint32_t> keys,
+                   const Column& buckets, const Column& clicks, BlockEntry& entry,
+                   std::string& out) {
   BitWriter writer(out);
   encode_keys(buckets, keys, entry.min_bucket, writer);
   encode_column(clicks, writer);
   std::array<Column, click::kDevices> devices;
   for (size_t d = 0; d < devices.size(); ++d) {
-    devices[d] = gather(rows, [d](const Row& row) { return row.counts.devices[d]; });
+    devices[d] = gather(rows, [d](const RowView& row) { return row.devices[d]; });
     entry.devices[d] = std::accumulate(devices[d].begin(), devices[d].end(), uint64_t{0});
   }
   encode_parts(clicks, devices, writer);
   writer.finish();
 }
 
-void encode_estimates(std::span<const Row> rows, const Column& clicks, std::string& out) {
+void encode_estimates(std::span<const RowView> rows, const Column& clicks, std::string& out) {
   BitWriter writer(out);
-  const Column estimates = gather(rows, [](const Row& row) { return row.visitors.estimate(); });
+  const Column estimates = gather(rows, [](const RowView& row) { return row.unique_estimate; });
   const bool below = std::equal(estimates.begin(), estimates.end(), clicks.begin(),
                                 [](uint64_t a, uint64_t b) { return a <= b; });
   writer.put(below ? 1 : 0, 1);
@@ -163,30 +164,23 @@ void encode_estimates(std::span<const Row> rows, const Column& clicks, std::stri
   writer.finish();
 }
 
-void encode_visitors(std::span<const Row> rows, std::string& out) {
-  Column sizes;
-  std::string bytes;
-  for (const Row& row : rows) {
-    const std::string sketch = row.visitors.serialize();
-    sizes.push_back(sketch.size());
-    bytes += sketch;
-  }
+void encode_visitors(std::span<const RowView> rows, std::string& out) {
   BitWriter writer(out);
-  encode_column(sizes, writer);
+  encode_column(gather(rows, [](const RowView& row) { return row.visitors.size(); }), writer);
   writer.finish();
-  out += bytes;
+  for (const RowView& row : rows) out += row.visitors;
 }
 
 }  // namespace
 
 uint32_t region_checksum(std::string_view bytes) { return static_cast<uint32_t>(xxh64_of(bytes)); }
 
-BlockEntry encode_block(std::span<const Row> rows, std::span<const uint32_t> keys, Table table,
+BlockEntry encode_block(std::span<const RowView> rows, std::span<const uint32_t> keys, Table table,
                         const CountryOrder& order, std::array<std::string, kRegions>& regions) {
   std::array<size_t, kRegions> begins{};
   for (size_t i = 0; i < kRegions; ++i) begins[i] = regions[i].size();
-  const Column clicks = gather(rows, [](const Row& row) { return row.counts.clicks; });
-  const Column buckets = gather(rows, [table](const Row& row) {
+  const Column clicks = gather(rows, [](const RowView& row) { return row.clicks; });
+  const Column buckets = gather(rows, [table](const RowView& row) {
     return static_cast<uint64_t>(row.bucket_ms / bucket_ms(table));
   });
   const auto [low, high] = std::minmax_element(buckets.begin(), buckets.end());

@@ -8,6 +8,7 @@
 
 #include "store/countries.h"
 #include "store/row.h"
+#include "store/scan.h"
 
 namespace clickmill::store {
 
@@ -51,7 +52,7 @@ struct BlockColumns {
 
 /// Appends the regions of `rows` (with their key indexes) and gives the entry
 /// but for its positions.
-BlockEntry encode_block(std::span<const Row> rows, std::span<const uint32_t> keys, Table table,
+BlockEntry encode_block(std::span<const RowView> rows, std::span<const uint32_t> keys, Table table,
                         const CountryOrder& order, std::array<std::string, kRegions>& regions);
 
 /// Decode one region (countries: countries.h) whose checksum was right; false when the bits can't

@@ -25,6 +25,7 @@
 #include <bit>
 #include <map>
 
+#include "base/assert.h"
 #include "store/encoding.h"
 #include "store/range_coder.h"
 
@@ -136,29 +137,41 @@ class Model {
   std::array<std::array<AdaptiveBit, kUnaryMax>, kLeftClasses> later_;
 };
 
-/// A row's clicks by place in the order.
-struct Places {
+/// Where a country stands in the order, which must have it.
+class Places {
+ public:
   explicit Places(const CountryOrder& order) {
-    for (const auto& usual : order.countries) place[usual.code] = next++;
+    for (const auto& usual : order.countries) places_.emplace_back(usual.code, places_.size());
+    std::sort(places_.begin(), places_.end());
   }
-  std::map<click::Country, size_t> place;
-  size_t next = 0;
+  size_t of(click::Country code) const {
+    const auto at = std::lower_bound(places_.begin(), places_.end(), std::pair{code, size_t{0}});
+    CM_ASSERT(at != places_.end() && at->first == code);
+    return at->second;
+  }
+
+ private:
+  std::vector<std::pair<click::Country, size_t>> places_;
 };
 
-bool sums_to_clicks(const Row& row) {
-  uint64_t left = row.counts.clicks;
-  for (const auto& [code, clicks] : row.counts.countries) {
+std::span<const CountryCount> countries_of(const RowView& row) {
+  return {row.countries, row.countries_size};
+}
+
+bool sums_to_clicks(const RowView& row) {
+  uint64_t left = row.clicks;
+  for (const auto& [code, clicks] : countries_of(row)) {
     if (clicks > left) return false;
     left -= clicks;
   }
   return left == 0;
 }
 
-void encode_plain(std::span<const Row> rows, std::string& out) {
+void encode_plain(std::span<const RowView> rows, std::string& out) {
   ByteWriter writer(out);
-  for (const Row& row : rows) {
-    writer.varint(row.counts.countries.size());
-    for (const auto& [code, clicks] : row.counts.countries) {
+  for (const RowView& row : rows) {
+    writer.varint(row.countries_size);
+    for (const auto& [code, clicks] : countries_of(row)) {
       writer.u16(code);
       writer.varint(clicks);
     }
@@ -186,15 +199,15 @@ std::vector<Share> shares_of(const CountryOrder& order, const std::vector<size_t
   return shares;
 }
 
-void encode_coded(std::span<const Row> rows, const CountryOrder& order, std::string& out) {
+void encode_coded(std::span<const RowView> rows, const CountryOrder& order, std::string& out) {
   const Places places(order);
   const size_t size = order.countries.size();
-  std::vector<std::vector<uint64_t>> matrix(rows.size(), std::vector<uint64_t>(size));
+  std::vector<uint64_t> matrix(rows.size() * size);  // row after row
   std::vector<char> occurs(size, 0);
   for (size_t row = 0; row < rows.size(); ++row) {
-    for (const auto& [code, clicks] : rows[row].counts.countries) {
-      const size_t place = places.place.at(code);
-      matrix[row][place] = clicks;
+    for (const auto& [code, clicks] : countries_of(rows[row])) {
+      const size_t place = places.of(code);
+      matrix[row * size + place] = clicks;
       occurs[place] = 1;
     }
   }
@@ -206,9 +219,9 @@ void encode_coded(std::span<const Row> rows, const CountryOrder& order, std::str
   }
   std::vector<Share> shares = shares_of(order, present);
   for (size_t row = 0; row < rows.size(); ++row) {
-    uint64_t left = rows[row].counts.clicks;
+    uint64_t left = rows[row].clicks;
     for (size_t i = 0; i + 1 < present.size() && left > 0; ++i) {
-      left -= model.share(coder, shares[i], matrix[row][present[i]], left);
+      left -= model.share(coder, shares[i], matrix[row * size + present[i]], left);
     }
   }
   coder.finish();
@@ -248,10 +261,10 @@ bool decode_coded(std::string_view bytes, std::span<const uint64_t> clicks,
 
 }  // namespace
 
-CountryOrder CountryOrder::of_rows(std::span<const Row> rows) {
+CountryOrder CountryOrder::of_rows(std::span<const RowView> rows) {
   std::map<click::Country, uint64_t> sums;
-  for (const Row& row : rows) {
-    for (const auto& [code, clicks] : row.counts.countries) sums[code] += clicks;
+  for (const RowView& row : rows) {
+    for (const auto& [code, clicks] : countries_of(row)) sums[code] += clicks;
   }
   return of_clicks(sums);
 }
@@ -302,7 +315,7 @@ bool CountryOrder::decode(ByteCursor& cursor) {
   return cursor.ok();
 }
 
-void encode_countries(std::span<const Row> rows, const CountryOrder& order, std::string& out) {
+void encode_countries(std::span<const RowView> rows, const CountryOrder& order, std::string& out) {
   const bool whole = std::all_of(rows.begin(), rows.end(), sums_to_clicks);
   out.push_back(whole ? kCoded : kPlain);
   if (whole) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "store/row.h"
+#include "store/scan.h"
 
 namespace clickmill::store {
 
@@ -24,7 +24,7 @@ struct CountryOrder {
   static CountryOrder of_clicks(const std::map<click::Country, uint64_t>& clicks);
   /// Of so many clicks, about what each country has; every country has some.
   void add_clicks(uint64_t clicks, std::map<click::Country, uint64_t>& out) const;
-  static CountryOrder of_rows(std::span<const Row> rows);
+  static CountryOrder of_rows(std::span<const RowView> rows);
   void encode(std::string& out) const;
   bool decode(ByteCursor& cursor);
 };
@@ -32,7 +32,7 @@ struct CountryOrder {
 using CountryCount = std::pair<click::Country, uint64_t>;
 
 /// The countries region of a block. Format: top of countries.cpp.
-void encode_countries(std::span<const Row> rows, const CountryOrder& order, std::string& out);
+void encode_countries(std::span<const RowView> rows, const CountryOrder& order, std::string& out);
 /// `clicks` per row as decoded. Gives the counts of row after row, sorted by code
 /// within a row, and where each row begins (rows + 1 indexes). False when the
 /// bytes can't be what encode_countries wrote.

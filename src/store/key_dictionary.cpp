@@ -58,7 +58,7 @@ void KeyDictionary::add_ad(std::string_view prefix, std::string_view suffix, boo
   owner_.push_back(advertisers_.size() - 1);
 }
 
-KeyDictionary KeyDictionary::of_rows(std::span<const Row> rows, std::vector<uint32_t>& keys) {
+KeyDictionary KeyDictionary::of_rows(std::span<const RowView> rows, std::vector<uint32_t>& keys) {
   KeyDictionary out;
   keys.clear();
   for (size_t i = 0; i < rows.size(); ++i) {

@@ -18,7 +18,7 @@ namespace clickmill::store {
 class KeyDictionary {
  public:
   /// The keys of sorted rows; `keys` gets each row's index.
-  static KeyDictionary of_rows(std::span<const Row> rows, std::vector<uint32_t>& keys);
+  static KeyDictionary of_rows(std::span<const RowView> rows, std::vector<uint32_t>& keys);
   struct Key {
     std::string advertiser_id;
     std::string ad_id;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "store/part_writer.h"
+#include "store/row_views.h"
 
 namespace clickmill::store {
 namespace {
@@ -15,8 +16,7 @@ struct KeysBetween {
   PartKey last;
 };
 
-Status read_part(const Part& part, const Scan& scan, std::vector<Row>& rows, size_t rows_most,
-                 const KeysBetween* keys = nullptr) {
+Status read_part(const Part& part, const Scan& scan, std::vector<Row>& rows, size_t rows_most) {
   Scan whole = scan;
   whole.countries = true;
   whole.visitors = true;
@@ -30,27 +30,9 @@ Status read_part(const Part& part, const Scan& scan, std::vector<Row>& rows, siz
     rows.push_back(row_of(view));
     parsed = rows.back().visitors.merge_serialized(view.visitors);
   };
-  if (keys == nullptr) TRY(part.scan(whole, take));
-  if (keys != nullptr) TRY(part.scan_between(keys->first, keys->last, whole, take));
+  TRY(part.scan(whole, take));
   if (!parsed) return std::move(parsed).error().with_context("part " + part.meta().name);
   return {};
-}
-
-/// Sorts what consists of sorted runs, `ends` apart, by merging neighbours: every
-/// row moves log2(runs) times.
-void merge_runs(std::vector<Row>& rows, std::vector<std::ptrdiff_t> ends) {
-  while (ends.size() > 1) {
-    std::vector<std::ptrdiff_t> merged;
-    std::ptrdiff_t begin = 0;
-    for (size_t i = 0; i < ends.size(); i += 2) {
-      const std::ptrdiff_t end = ends[std::min(i + 1, ends.size() - 1)];
-      std::inplace_merge(rows.begin() + begin, rows.begin() + ends[i], rows.begin() + end,
-                         key_less);
-      merged.push_back(end);
-      begin = end;
-    }
-    ends = std::move(merged);
-  }
 }
 
 /// Sums neighbours of one key.
@@ -117,16 +99,19 @@ Scan scan_from(int64_t oldest_ms) {
 }
 
 /// Null `keys`: all of them.
-Result<std::vector<Row>> merged_between(const Parts& parts, int64_t oldest_ms,
-                                        const KeysBetween* keys) {
-  std::vector<Row> rows;
-  std::vector<std::ptrdiff_t> ends;
+Result<RowViews> merged_between(const Parts& parts, int64_t oldest_ms, const KeysBetween* keys) {
+  Scan whole = scan_from(oldest_ms);
+  whole.countries = true;
+  whole.visitors = true;
+  RowViews rows;
+  std::vector<size_t> ends;
+  const auto take = [&rows](const RowView& view) { rows.add(view); };
   for (const auto& part : parts) {
-    TRY(read_part(*part, scan_from(oldest_ms), rows, SIZE_MAX, keys));
-    ends.push_back(static_cast<std::ptrdiff_t>(rows.size()));
+    if (keys == nullptr) TRY(part->scan(whole, take));
+    if (keys != nullptr) TRY(part->scan_between(keys->first, keys->last, whole, take));
+    ends.push_back(rows.size());
   }
-  merge_runs(rows, std::move(ends));
-  fold_equal(rows);
+  TRY(rows.merge_runs(ends));
   return rows;
 }
 
@@ -168,7 +153,14 @@ Result<Outline> outline_of(const Parts& parts, int64_t oldest_ms) {
 
 Result<std::vector<Row>> read_merged(const Parts& parts, int64_t oldest_ms) {
   TRY(check_tables(parts));
-  return merged_between(parts, oldest_ms, nullptr);
+  const RowViews views = TRY(merged_between(parts, oldest_ms, nullptr));
+  std::vector<Row> rows;
+  rows.reserve(views.size());
+  for (const RowView& view : views) {
+    rows.push_back(row_of(view));
+    TRY(rows.back().visitors.merge_serialized(view.visitors));
+  }
+  return rows;
 }
 
 Result<Merged> write_merged(FileSystem& files, const MergeTo& to, const Parts& parts,
@@ -186,7 +178,7 @@ Result<Merged> write_merged(FileSystem& files, const MergeTo& to, const Parts& p
            (end == begin || rows + outline.rows[end] <= to.rows_at_once))
       rows += outline.rows[end++];
     const KeysBetween keys{outline.key(begin), outline.key(end - 1)};
-    const auto some = TRY(merged_between(parts, oldest_ms, &keys));
+    const RowViews some = TRY(merged_between(parts, oldest_ms, &keys));
     TRY(writer.add(some));
     begin = end;
   }

@@ -6,6 +6,7 @@
 #include "base/checksum.h"
 #include "store/key_dictionary.h"
 #include "store/part_format.h"
+#include "store/row_views.h"
 
 namespace clickmill::store {
 namespace {
@@ -71,8 +72,13 @@ Status append_piece(Appender& out, std::string_view bytes, Piece& piece) {
 PartWriter::PartWriter(Table table, KeyDictionary keys, CountryOrder countries)
     : table_(table), keys_(std::move(keys)), countries_(std::move(countries)) {}
 
-Status PartWriter::check(std::span<const Row> rows) const {
+Status PartWriter::check(std::span<const RowView> rows) const {
   const int64_t unit = bucket_ms(table_);
+  RowView last;
+  last.advertiser_id = last_.advertiser_id;
+  last.ad_id = last_.ad_id;
+  last.automated = last_.automated;
+  last.bucket_ms = last_.bucket_ms;
   for (size_t i = 0; i < rows.size(); ++i) {
     const int64_t bucket = rows[i].bucket_ms;
     if (bucket < 0 || bucket % unit != 0 ||
@@ -80,23 +86,23 @@ Status PartWriter::check(std::span<const Row> rows) const {
       return row_invalid(footer_rows_ + i, "no bucket of this table begins then");
     }
     const bool first = footer_rows_ + i == 0;
-    if (!first && !key_less(i == 0 ? last_ : rows[i - 1], rows[i]))
+    if (!first && !view_less(i == 0 ? last : rows[i - 1], rows[i]))
       return row_invalid(footer_rows_ + i, "keys are not rising");
   }
   return {};
 }
 
-Status PartWriter::add(std::span<const Row> rows) {
+Status PartWriter::add(std::span<const RowView> rows) {
   if (rows.empty()) return {};
   TRY(check(rows));
   std::vector<uint32_t> keys;
   keys.reserve(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
-    const bool again = i > 0 && rows[i].ad_id == rows[i - 1].ad_id &&
-                       rows[i].advertiser_id == rows[i - 1].advertiser_id &&
-                       rows[i].automated == rows[i - 1].automated;
-    if (!again) ++next_key_;
-    const uint32_t key = next_key_ - 1;
+    if (i > 0 && same_ad(rows[i - 1], rows[i])) {
+      keys.push_back(next_key_ - 1);
+      continue;
+    }
+    const uint32_t key = next_key_++;
     if (key >= keys_.size() || keys_.ad_id(key) != rows[i].ad_id ||
         keys_.advertiser_id(key) != rows[i].advertiser_id ||
         keys_.automated(key) != rows[i].automated)
@@ -169,6 +175,12 @@ Result<PartMeta> PartWriter::write_file(FileSystem& files, const std::string& pa
 
 Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
                             const std::string& name, Table table, const std::vector<Row>& rows) {
+  const RowViews views(rows);
+  return write_part(files, directory, name, table, std::span<const RowView>(views));
+}
+
+Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
+                            const std::string& name, Table table, std::span<const RowView> rows) {
   std::vector<uint32_t> keys;
   PartWriter writer(table, KeyDictionary::of_rows(rows, keys), CountryOrder::of_rows(rows));
   TRY(writer.add(rows));

@@ -9,6 +9,8 @@
 #include "store/block.h"
 #include "store/key_dictionary.h"
 #include "store/part_meta.h"
+#include "store/row.h"
+#include "store/scan.h"
 
 namespace clickmill::store {
 
@@ -20,13 +22,13 @@ class PartWriter {
   PartWriter(Table table, KeyDictionary keys, CountryOrder countries);
   /// The next rows, sorted by key_less behind those before, all of their keys, distinct; their
   /// buckets whole and not before 1970 (else Errc::invalid).
-  Status add(std::span<const Row> rows);
+  Status add(std::span<const RowView> rows);
   uint64_t rows() const { return footer_rows_; }
   /// Writes and syncs the file (not the directory), as write_part() does.
   Result<PartMeta> write(FileSystem& files, const std::string& directory, const std::string& name);
 
  private:
-  Status check(std::span<const Row> rows) const;
+  Status check(std::span<const RowView> rows) const;
   Result<PartMeta> write_file(FileSystem& files, const std::string& path, const std::string& name);
 
   const Table table_;
@@ -43,6 +45,8 @@ class PartWriter {
 /// `rows` are sorted by key_less with distinct keys, their buckets whole and not before 1970
 /// (else Errc::invalid). A file of that name is replaced: one can only be left over
 /// from a crash before the checkpoint that would have named it.
+Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
+                            const std::string& name, Table table, std::span<const RowView> rows);
 Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
                             const std::string& name, Table table, const std::vector<Row>& rows);
 

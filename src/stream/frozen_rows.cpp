@@ -39,7 +39,7 @@ void FrozenRows::order() const {
   for (const auto& [minute_ms, minute] : minutes_) {
     for (size_t i = 0; i < minute.size(); ++i) {
       const AdKey key{minute[i].ad_id(), minute[i].advertiser_id(), minute[i].automated};
-      const auto [at, added] = numbers.emplace(key, static_cast<uint32_t>(ads_.size()));
+      const auto [at, added] = numbers.try_emplace(key, static_cast<uint32_t>(ads_.size()));
       if (added) {
         ads_.emplace_back();
         std::tie(ads_.back().ad_id, ads_.back().advertiser_id, ads_.back().automated) =

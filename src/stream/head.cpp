@@ -192,36 +192,24 @@ uint64_t Head::digest_from(int64_t minute_ms) const {
   return sum;
 }
 
-std::vector<store::Row> sorted_rows(const Head::Frozen& frozen) {
-  struct RowAt {
-    const MinuteRows::Row* row;
-    int64_t minute_ms;
-  };
-  // Sorted before they are copied: a row is large, and a sort moves it often.
-  std::vector<RowAt> rows_at;
-  for (const auto& rows : frozen) {
-    for (const auto& [minute_ms, minute] : rows->minutes()) {
-      for (size_t i = 0; i < minute.size(); ++i) rows_at.push_back({&minute[i], minute_ms});
-    }
+Result<store::RowViews> sorted_rows(const Head::Frozen& frozen) {
+  store::Scan all;
+  all.from_ms = std::numeric_limits<int64_t>::min();
+  all.to_ms = std::numeric_limits<int64_t>::max();
+  all.countries = all.visitors = true;
+  store::RowViews rows;
+  std::vector<size_t> ends;
+  for (const auto& minutes : frozen) {
+    minutes->scan(store::Table::minute, all,
+                  [&rows](const store::RowView& view, const sketch::Hll* visitors) {
+                    store::RowView whole = view;
+                    const std::string sketch = visitors->serialize();
+                    whole.visitors = sketch;
+                    rows.add(whole);
+                  });
+    ends.push_back(rows.size());
   }
-  std::sort(rows_at.begin(), rows_at.end(), [](const RowAt& a, const RowAt& b) {
-    if (const int order = a.row->advertiser_id().compare(b.row->advertiser_id()); order != 0) {
-      return order < 0;
-    }
-    if (const int order = a.row->ad_id().compare(b.row->ad_id()); order != 0) return order < 0;
-    if (a.row->automated != b.row->automated) return b.row->automated;
-    return a.minute_ms < b.minute_ms;
-  });
-  std::vector<store::Row> rows;
-  rows.reserve(rows_at.size());
-  for (const RowAt& at : rows_at) {
-    store::Row row = at.row->copy(at.minute_ms, true, true);
-    if (!rows.empty() && store::same_key(rows.back(), row)) {
-      rows.back().merge(row);
-    } else {
-      rows.push_back(std::move(row));
-    }
-  }
+  TRY(rows.merge_runs(ends));
   return rows;
 }
 

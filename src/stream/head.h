@@ -13,6 +13,7 @@
 #include "state/slot.h"
 #include "state/store.h"
 #include "store/row.h"
+#include "store/row_views.h"
 #include "store/scan.h"
 #include "stream/frozen_rows.h"
 #include "stream/minute_rows.h"
@@ -106,7 +107,7 @@ class Head {
   int64_t removing_before_ = 0;  // it is told by the last checkpoint(), until that is committed
 };
 
-/// Copies of all rows, sorted as parts want them, those of one key summed. Thread: any.
-std::vector<store::Row> sorted_rows(const Head::Frozen& frozen);
+/// All rows as parts want them: sorted, those of one key summed. Thread: any.
+Result<store::RowViews> sorted_rows(const Head::Frozen& frozen);
 
 }  // namespace clickmill::stream

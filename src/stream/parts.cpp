@@ -54,8 +54,14 @@ Result<std::vector<store::Row>> summed_up(const std::array<store::PartList, stor
                                           const std::vector<store::Row>& shorter,
                                           store::Table table) {
   std::vector<store::Row> out;
-  for (const store::Row& row : roll_up(shorter, table)) {
-    out.push_back(TRY(sum_of(lists[static_cast<size_t>(table) - 1], row, store::bucket_ms(table))));
+  for (const store::Row& row : shorter) {
+    store::Row key;
+    key.advertiser_id = row.advertiser_id;
+    key.ad_id = row.ad_id;
+    key.automated = row.automated;
+    key.bucket_ms = floor_to(row.bucket_ms, store::bucket_ms(table));
+    if (!out.empty() && store::same_key(out.back(), key)) continue;
+    out.push_back(TRY(sum_of(lists[static_cast<size_t>(table) - 1], key, store::bucket_ms(table))));
   }
   return out;
 }
@@ -85,22 +91,6 @@ Result<store::Row> sum_of(const store::PartList& parts, const store::Row& key, i
   sum.bucket_ms = key.bucket_ms;
   for (const store::Row& row : rows) sum.merge(row);
   return sum;
-}
-
-std::vector<store::Row> roll_up(const std::vector<store::Row>& rows, store::Table table) {
-  std::vector<store::Row> out;
-  // Rows come sorted by (advertiser, ad, automated, time), so longer buckets are runs.
-  for (const store::Row& row : rows) {
-    const int64_t bucket = floor_to(row.bucket_ms, store::bucket_ms(table));
-    if (!out.empty() && out.back().bucket_ms == bucket && out.back().ad_id == row.ad_id &&
-        out.back().automated == row.automated && out.back().advertiser_id == row.advertiser_id) {
-      out.back().merge(row);
-      continue;
-    }
-    out.push_back(row);
-    out.back().bucket_ms = bucket;
-  }
-  return out;
 }
 
 Parts::Parts(state::Slot slot, FileSystem& files, std::string directory)
@@ -171,7 +161,7 @@ void Parts::forget_flush(const Flush& flush) {
 
 Status Parts::Flush::run() {
   if (!parts_.empty()) return {};
-  auto done = write(sorted_rows(frozen_));
+  auto done = write();
   if (done) return done;
   parts_.clear();
   metas_.clear();
@@ -180,18 +170,20 @@ Status Parts::Flush::run() {
   return done;
 }
 
-Status Parts::Flush::write(const std::vector<store::Row>& minute_rows) {
-  TRY(add(store::Table::minute, minute_rows));
+Status Parts::Flush::write() {
+  store::RowViews rows = TRY(sorted_rows(frozen_));
+  TRY(add(store::Table::minute, rows));
   fail_point("flush.minutes_written");
-  const auto hour_rows = roll_up(minute_rows, store::Table::hour);
-  TRY(add(store::Table::hour, hour_rows));
+  rows = TRY(store::summed_to(rows, store::Table::hour));
+  TRY(add(store::Table::hour, rows));
   fail_point("flush.hours_written");
-  TRY(add(store::Table::day, roll_up(hour_rows, store::Table::day)));
+  rows = TRY(store::summed_to(rows, store::Table::day));
+  TRY(add(store::Table::day, rows));
   fail_point("flush.days_written");
   return disk_->sync_directory(directory_);
 }
 
-Status Parts::Flush::add(store::Table table, const std::vector<store::Row>& rows) {
+Status Parts::Flush::add(store::Table table, std::span<const store::RowView> rows) {
   const std::string& name = names_[static_cast<size_t>(table)];
   metas_.push_back(TRY(store::write_part(*disk_, directory_, name, table, rows)));
   parts_.push_back(TRY(store::Part::open(*disk_, directory_, metas_.back())));

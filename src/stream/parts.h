@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,8 +67,8 @@ class Parts {
 
    private:
     friend class Parts;
-    Status write(const std::vector<store::Row>& minute_rows);
-    Status add(store::Table table, const std::vector<store::Row>& rows);
+    Status write();
+    Status add(store::Table table, std::span<const store::RowView> rows);
     FileSystem* disk_ = nullptr;
     std::string directory_;
     std::array<std::string, store::kTables> names_;
@@ -174,7 +175,5 @@ store::Scan scan_of(const store::Row& key, int64_t length_ms);
 /// What those of `parts`, and `more`, come to under the key.
 Result<store::Row> sum_of(const store::PartList& parts, const store::Row& key, int64_t length_ms,
                           const std::vector<store::Row>& more = {});
-/// Rows, sorted by key, summed into the buckets of a longer table.
-std::vector<store::Row> roll_up(const std::vector<store::Row>& rows, store::Table table);
 
 }  // namespace clickmill::stream

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "store/merge.h"
+#include "store/row_views.h"
 #include "store/store_fixture.h"
 
 namespace clickmill::store {
@@ -62,14 +63,16 @@ TEST_CASE_METHOD(StoreFixture, "part: rows come key by key, as they were promise
   Random random(6);
   const std::vector<Row> rows{random_row(random, "adv", "ad_1", kStartMs, 3),
                               random_row(random, "adv", "ad_2", kStartMs, 3)};
-  const auto writer = [&rows](std::vector<KeyDictionary::Key> keys) {
-    return PartWriter(Table::minute, KeyDictionary::of_keys(keys), CountryOrder::of_rows(rows));
+  const RowViews views(rows);
+  const std::span<const RowView> first(&views[0], 1);
+  const auto writer = [&views](std::vector<KeyDictionary::Key> keys) {
+    return PartWriter(Table::minute, KeyDictionary::of_keys(keys), CountryOrder::of_rows(views));
   };
   auto other = writer({{"adv", "ad_1"}, {"adv", "ad_3"}});
-  CHECK(other.add(rows).error().code() == Errc::invalid);
+  CHECK(other.add(views).error().code() == Errc::invalid);
   auto falling = writer({{"adv", "ad_1"}, {"adv", "ad_2"}});
-  REQUIRE(falling.add({rows.data() + 0, 1}));
-  CHECK(falling.add({rows.data() + 0, 1}).error().code() == Errc::invalid);
+  REQUIRE(falling.add(first));
+  CHECK(falling.add(first).error().code() == Errc::invalid);
   CHECK(falling.write(files, directory, "5.part").error().code() == Errc::invalid);
   auto none = writer({{"adv", "ad_1"}});
   CHECK(none.write(files, directory, "6.part").error().code() == Errc::invalid);

@@ -1,5 +1,6 @@
 #include "base/checksum.h"
 #include "store/part_format.h"
+#include "store/row_views.h"
 #include "store/store_fixture.h"
 
 namespace clickmill::store {
@@ -142,8 +143,9 @@ TEST_CASE_METHOD(DamageFixture, "part: blocks of garbage are refused or decoded,
   std::vector<uint32_t> keys;
   for (const Row& row : rows) keys.push_back(static_cast<uint32_t>(row.ad_id[3] - '1'));
   std::array<std::string, kRegions> regions;
-  const CountryOrder order = CountryOrder::of_rows(rows);
-  entry = encode_block(rows, keys, Table::minute, order, regions);
+  const RowViews views(rows);
+  const CountryOrder order = CountryOrder::of_rows(views);
+  entry = encode_block(views, keys, Table::minute, order, regions);
   for (int i = 0; i < 20'000; ++i) {
     BlockEntry wild = entry;
     if (random.one_in(2)) wild.rows = static_cast<uint32_t>(1 + random.below(kBlockRowsMax));

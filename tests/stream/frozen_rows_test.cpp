@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "base/random.h"
+#include "store/merge.h"
 #include "stream/head.h"
 
 namespace clickmill::stream {
@@ -192,12 +193,16 @@ TEST_CASE("head: rows of several freezes become one part's rows", "[stream]") {
   clicks.head.freeze_before(std::numeric_limits<int64_t>::max());
   REQUIRE(clicks.head.frozen().size() == 2);
   const auto rows = sorted_rows(clicks.head.frozen());
-  REQUIRE(std::is_sorted(rows.begin(), rows.end(), store::key_less));
-  REQUIRE(rows.size() == clicks.minutes.size());
-  for (const store::Row& row : rows) {
-    const auto& want = clicks.minutes.at({row.advertiser_id, row.ad_id, row.bucket_ms});
-    REQUIRE(row.counts == want.counts);
-    REQUIRE(row.visitors == want.visitors);
+  REQUIRE(rows);
+  const std::span<const store::RowView> views = *rows;
+  REQUIRE(std::is_sorted(views.begin(), views.end(), store::view_less));
+  REQUIRE(views.size() == clicks.minutes.size());
+  for (const store::RowView& view : views) {
+    const auto& want = clicks.minutes.at(
+        {std::string(view.advertiser_id), std::string(view.ad_id), view.bucket_ms});
+    REQUIRE(store::row_of(view).counts == want.counts);
+    REQUIRE(view.visitors == want.visitors.serialize());
+    REQUIRE(view.unique_estimate == want.visitors.estimate());
   }
 }
 
