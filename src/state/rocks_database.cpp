@@ -55,8 +55,7 @@ rocksdb::DBOptions database_options() {
   options.create_if_missing = true;
   options.paranoid_checks = true;
   options.max_background_jobs = 2;
-  // Old column families are flushed when the log outgrows this, so that a
-  // restart replays little.
+  // Old column families are flushed when the log outgrows this: a restart replays little.
   options.max_total_wal_size = 64 * kMiB;
   options.max_open_files = rocks_open_files_most();
   // Else a flush's tens of megabytes go to the disk at its end, all at once, and the
@@ -471,9 +470,8 @@ Result<std::unique_ptr<Store>> open_families(const std::string& directory,
       read_only ? rocksdb::DB::OpenForReadOnly(options, directory, families, &handles, &raw)
                 : rocksdb::DB::Open(options, directory, families, &handles, &raw);
   if (!status.ok()) return error_of(status, "open " + directory);
-  std::unique_ptr<Store> store = std::make_unique<RocksDatabase>(
-      std::move(disk), std::unique_ptr<rocksdb::DB>(raw), cache, damage, handles);
-  return store;
+  return std::unique_ptr<Store>(std::make_unique<RocksDatabase>(
+      std::move(disk), std::unique_ptr<rocksdb::DB>(raw), cache, damage, handles));
 }
 
 }  // namespace
