@@ -8,6 +8,10 @@
 
 namespace clickmill::dedup {
 
+namespace {
+constexpr size_t kIdsKept = 256;
+}
+
 void RecentIds::insert(const Hash128& id, LogHour hour) {
   CM_ASSERT(ids_.size() < std::numeric_limits<uint32_t>::max());
   CM_DEBUG_ASSERT(starts_.empty() || starts_.back().hour <= hour);
@@ -58,10 +62,11 @@ void RecentIds::shrink(size_t size) {
 }
 
 void RecentIds::clear() {
-  // Steady traffic keeps its memory, a peak's goes at the next checkpoint.
-  if (ids_.size() * 4 < ids_.capacity()) {
-    ids_ = {};
-    lists_ = {};
+  // Little traffic keeps its memory; what much of it takes would stand idle while the next ids
+  // come into the other list of the two.
+  if (ids_.capacity() > kIdsKept) {
+    std::vector<Hash128>().swap(ids_);
+    Lists().swap(lists_);
   }
   ids_.clear();
   for (auto& list : lists_) list.clear();

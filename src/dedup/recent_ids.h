@@ -37,7 +37,7 @@ class RecentIds {
   /// Forgets all but the first `size` of them.
   void shrink(size_t size);
   bool empty() const { return ids_.empty(); }
-  /// Forgets all ids and gives back what memory the next interval will hardly need.
+  /// Forgets all ids and gives back their memory, unless it is little.
   void clear();
   uint64_t memory_bytes() const;
 

@@ -87,8 +87,8 @@ Status ClickBatch::decode(const log::Entry& entry, uint64_t seed) {
 }
 
 void ClickBatch::done() {
-  if (clicks_.capacity() > kClicksKept) clicks_ = {};
-  if (identities_.capacity() > kClicksKept) identities_ = {};
+  if (clicks_.capacity() > kClicksKept) std::vector<Click>().swap(clicks_);
+  if (identities_.capacity() > kClicksKept) std::vector<dedup::Identity>().swap(identities_);
 }
 
 }  // namespace clickmill::stream
