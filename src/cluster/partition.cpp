@@ -329,7 +329,10 @@ void Partition::merged(const stream::Parts::Merge& merge, const Status& done) {
   }
   ++upkeep_.merges_failed;
   merge_again_.failed(clock_.system().monotonic_ns());
-  pipeline_->merge_failed(merge, done.error());
+  // Until it is caught up damage isn't healed: then the merge is due again, and meets it again.
+  const Error later(Errc::busy, "not caught up");
+  const bool heard = caught_up_ || !is_damage(done.error());
+  pipeline_->merge_failed(merge, heard ? done.error() : later);
   if (is_damage(done.error())) met_damage(done.error().path(), done.error().message());
   log_error("store",
             fmt::format("partition {}: can't merge parts: {}", id_.value(), done.error().text()));

@@ -48,6 +48,39 @@ TEST_CASE("partition: a replay merges the parts that it writes", "[cluster][memo
   CHECK(most < 40);
 }
 
+TEST_CASE("partition: damage that a merge meets during a replay is healed behind it",
+          "[cluster][memory]") {
+  PartitionFixture fixture;
+  fixture.merges_wait_ = true;
+  fixture.checkpoint_bytes_ = 100'000;
+  fixture.kill();
+  fixture.replay();
+  for (int i = 0; i < 20; ++i) {
+    fixture.import(1000);
+    fixture.live(100);
+  }
+  const auto metas = fixture.partition_->pipeline().part_metas();
+  const auto minutes = std::find_if(metas.begin(), metas.end(), [](const auto& meta) {
+    return meta.table == store::Table::minute;
+  });
+  REQUIRE(minutes != metas.end());
+  const std::string damaged = "store/" + minutes->name;
+  // Beyond the last checkpoint, so that there is something to replay.
+  fixture.import(10);
+  fixture.sync();
+  fixture.files_.flip_bit(damaged, 20);
+  fixture.kill();
+  fixture.merges_wait_ = false;
+  fixture.live(10'000);
+  CHECK_FALSE(fixture.partition_->failure());
+  CHECK(fixture.partition_->caught_up());
+  CHECK(fixture.partition_->upkeep().merges_failed > 1);
+  CHECK_FALSE(fixture.files_.exists(damaged));
+  const auto clicks = fixture.clicks();
+  REQUIRE(clicks);
+  CHECK(*clicks == 20'010);
+}
+
 TEST_CASE("partition: what writes parts faster than they are merged waits for the merge",
           "[cluster][memory]") {
   PartitionFixture fixture;
