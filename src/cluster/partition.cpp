@@ -8,6 +8,7 @@
 
 #include "base/damage.h"
 #include "base/logging.h"
+#include "cluster/votes_on.h"
 
 namespace clickmill::cluster {
 namespace {
@@ -220,7 +221,7 @@ void Partition::maintain() {
   owner_.check();
   if (log_closed()) return tail_readers_.expire(clock_.system().monotonic_ns());
   tick_group();
-  votes_ = caught_up_ && !failure_ && difference_.empty() && is_voter();
+  votes_ = caught_up_ && !failure_ && difference_.empty() && votes_on(*replica_);
   serves_ = votes_ && up_to_date();
   step_state();
   tail_readers_.expire(clock_.system().monotonic_ns());

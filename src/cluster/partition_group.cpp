@@ -7,6 +7,7 @@
 
 #include "base/logging.h"
 #include "cluster/partition.h"
+#include "cluster/votes_on.h"
 
 namespace clickmill::cluster {
 namespace {
@@ -236,7 +237,9 @@ bool Partition::here() const {
 
 bool Partition::led() const {
   if (replica_->core().leader_is_live()) return true;
-  return !here() && options_.group->is_led && options_.group->is_led();
+  // Of a group that it is no member of it knows the claims alone.
+  return !everywhere() && !votes_on(*replica_) && options_.group->is_led &&
+         options_.group->is_led();
 }
 
 bool Partition::up_to_date() const {

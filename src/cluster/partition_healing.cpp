@@ -8,12 +8,13 @@
 #include "base/damage.h"
 #include "base/logging.h"
 #include "cluster/partition.h"
+#include "cluster/votes_on.h"
 
 namespace clickmill::cluster {
 
 std::optional<Error> Partition::why_no_answer() const {
   // A learner may have half of it.
-  if (options_.group && options_.group->placed_here && !is_voter())
+  if (options_.group && options_.group->placed_here && !votes_on(*replica_))
     return Error(Errc::busy, not_here());
   if (failure_) return Error(Errc::closed, failure_->message());
   if (caught_up_ && !difference_.empty()) return Error(Errc::busy, difference_);

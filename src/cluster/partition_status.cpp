@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "cluster/votes_on.h"
+
 namespace clickmill::cluster {
 
 void PartitionStatus::update(Partition& partition, JournalPos current_begin) {
@@ -24,15 +26,16 @@ void PartitionStatus::update(Partition& partition, JournalPos current_begin) {
   share.oldest_needed = std::min(current_begin, partition.oldest_needed());
   share.checkpointed = partition.pipeline().checkpointed();
   share.log_time = partition.log().last_append_ms();
+  // Where not all nodes have a copy, a vote says that this one is relied on. Another may be on its
+  // way, and nobody waits for it.
+  const bool relied_on = partition.everywhere() || votes_on(partition.replica());
   // A new partition knows no time before its first entry, and so has no answer.
-  share.caught_up = partition.caught_up() &&
-                    (!partition.here() || partition.pipeline().horizon().log_time() != LogMs(0));
+  share.caught_up = !relied_on || (partition.caught_up() &&
+                                   partition.pipeline().horizon().log_time() != LogMs(0));
   share.gear = partition.gear();
   share.leads = partition.replica().leads();
   share.leaderless = !partition.led();
   share.leads_taken = partition.leads_taken();
-  // It is with others, and nobody misses it here.
-  if (partition.hollow()) share.caught_up = true;
   if (partition.failure() && !partition.hollow()) share.failure = partition.failure()->text();
   share.trouble = partition.trouble();
   share.difference = partition.difference();

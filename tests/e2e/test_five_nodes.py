@@ -211,3 +211,99 @@ def test_five_nodes_killed(context):
         answer = nodes[0].get(f"/v1/metrics/top?n=1&from={begin}&to={now_ms() + 60_000}")
         return answer.status == 503 and f"{gone[0]}" in answer.json()["detail"] and answer
     wait_until("a refusal that names what can't be had", named)
+
+
+def with_peers(nodes, all_nodes):
+    """These nodes started again, one after the other, with all of those in their configs."""
+    peers = [{"node_id": node.config["node_id"], "peer": node.config["listen"]["peer"],
+              "api": node.config["listen"]["api"]} for node in all_nodes]
+    for node in nodes:
+        node.stop()
+        node.config["cluster"] = {**node.config["cluster"], "peers": peers}
+        node.start()
+    return peers
+
+
+def run(context, node, *words, timeout_s=150):
+    sure = [] if words[0] == "add" else ["--yes"]
+    return context.run("cluster", *words, "--config", str(node.config_path), *sure, timeout_s=timeout_s)
+
+
+def wait_placed(nodes):
+    """Until each partition is on three nodes, those that it is placed on, and nothing is left elsewhere."""
+    def placed():
+        for node in nodes:
+            for partition in cluster(node)["partitions"]:
+                if sorted(partition["voters"]) != sorted(partition["placed"]) or partition["learners"]:
+                    return False
+                if partition["here"] != (node.config["node_id"] in partition["placed"]):
+                    return False
+        return True
+
+    wait_until("partitions where they are placed", placed, 90, 0.2)
+
+
+def test_five_nodes_come_and_go(context):
+    """a fifth node takes its share of four nodes' partitions under load, and when it is gone for good the others have three copies again"""
+    nodes = make_five(context, 4)
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "grow")
+    crowd.wait_for(500)
+    crowd.end()
+    wait_counted(nodes, crowd, begin)
+    fifth = context.node({"node_id": "n5"}, start=False)
+    fifth.config = {**nodes[0].config, **{key: fifth.config[key] for key in ("node_id", "data_dir", "listen")}}
+    five = [*nodes, fifth]
+    peers = with_peers(nodes, five)
+    fifth.config["cluster"] = {**nodes[0].config["cluster"], "peers": peers}
+    fifth.spawn()
+    wait_until("n5 is there", lambda: any(item["node_id"] == "n5" and item["state"] == "up"
+                                          for item in cluster(nodes[0])["nodes"]))
+    second = Crowd(nodes, "grows")
+    second.wait_for(100)
+    added = run(context, nodes[0], "add", "n5")
+    check_equal(f"add: {added}", added.returncode, 0)
+    wait_placed(five)
+    fifth.wait_ready()
+    wait_until("equal shares", lambda: all(
+        sum(partition["here"] for partition in cluster(node)["partitions"]) == PARTITIONS * 3 // 5 for node in five))
+    second.end()
+    crowd.answered |= second.answered
+    crowd.unanswered += second.unanswered
+    for node in five:
+        node.wait_spool_empty()
+    wait_counted(five, crowd, begin)
+    wait_copies_equal(five)
+    check_same_answers(five, begin)
+    # The second goes for good.
+    nodes[1].kill()
+    left = [nodes[0], nodes[2], nodes[3], fifth]
+    refused = run(context, nodes[0], "forget", "n2")
+    check_equal(f"it is configured still: {refused}", refused.returncode, 2)
+    with_peers(left, left)
+    gone = run(context, nodes[0], "forget", "n2")
+    check_equal(f"forget: {gone}", gone.returncode, 0)
+    wait_placed(left)
+    for node in left:
+        node.wait_ready()
+    check_equal("well", context.run("cluster", "status", "--config", str(nodes[0].config_path)).returncode, 0)
+    wait_counted(left, crowd, begin)
+    wait_copies_equal(left)
+    check_same_answers(left, begin)
+    # A backup of what one of them holds is whole, and begins no cluster.
+    copy = context.directory / "copy"
+    made = context.run("backup", str(copy), "--config", str(nodes[0].config_path), timeout_s=120)
+    check_equal(f"backup: {made}", made.returncode, 0)
+    read = context.run("backup", "verify", str(copy), timeout_s=120)
+    check_equal(f"verify: {read}", read.returncode, 0)
+    nodes[0].stop()
+    alone = context.run("restore", str(copy), "--config", str(nodes[0].config_path), "--new-cluster")
+    check_equal(f"restored alone: {alone}", alone.returncode, 2)
+    check("only some of the partitions" in alone.stderr, alone)
+    for node in left[1:]:
+        node.kill()
+    forced = context.run("recover", "--force-quorum", "--config", str(nodes[0].config_path), timeout_s=60)
+    check_equal(f"forced: {forced}", forced.returncode, 2)
+    check("does not hold partition" in forced.stderr, forced)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "simulation/sim_cluster.h"
 
@@ -89,6 +90,38 @@ class Life {
   uint64_t next_ = 0;
 };
 
+/// The first so many are all that the others know of; those are started anew.
+void know(SimCluster& cluster, size_t count) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < count; ++i) names.push_back(SimNetwork::name_of(i));
+  for (size_t i = 0; i < count; ++i) {
+    if (cluster.alive(i)) cluster.die(i, false);
+    cluster.node(i).set_nodes(names);
+    REQUIRE_FALSE(cluster.open(i));
+  }
+}
+
+/// Whether each partition is on three of these nodes, those that are named for it, and on no other.
+bool is_placed(SimCluster& cluster, size_t count) {
+  for (uint32_t p = 0; p < five().partitions; ++p) {
+    const auto leads = cluster.leader(p);
+    if (!leads) return false;
+    const auto& placement = cluster.node(*leads).machine().peers()->placement();
+    const auto& members = cluster.node(*leads).partitions()[p]->replica().core().membership();
+    if (members.joint() || !members.learners.empty() || members.voters.size() != 3) return false;
+    for (const raft::Member& member : members.voters) {
+      if (!placement.holds(member.node, PartitionId(p))) return false;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const auto& partition = *cluster.node(i).partitions()[p];
+      const bool named = placement.holds(SimNetwork::name_of(i), PartitionId(p));
+      if (named != partition.here() || partition.lingers()) return false;
+      if (named && (partition.failure() || !partition.caught_up())) return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 TEST_CASE("cluster: five nodes with three copies take clicks of everything at any of them",
@@ -135,6 +168,54 @@ TEST_CASE("cluster: lives of five nodes with three copies", "[simulation][cluste
   }
   CHECK(acknowledged > 30 * 300);
   CHECK(elections > 30 * 8);
+}
+
+TEST_CASE("cluster: what a node has let go of comes back to it whole", "[simulation][cluster]") {
+  uint64_t states = 0;
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    SimCluster cluster(seed, five());
+    Clients clients(seed);
+    for (size_t i = 0; i < 5; ++i) REQUIRE_FALSE(cluster.open(i));
+    uint64_t identity = 0;
+    size_t there = 5;
+    const auto run = [&](const std::function<bool()>& done, bool clicks) {
+      for (int step = 0; step < 300 || (step < 8'000 && !done()); ++step) {
+        if (clicks && step % 3 == 0)
+          clients.send(cluster.node(static_cast<size_t>(step / 3) % there), identity++,
+                       EventMs(cluster.clock.wall_ms()), log::Lane::redirects);
+        for (size_t i = 0; there == 4 && i < there; ++i)
+          ignore(cluster.node(i).machine().peers()->let_go("n5"), "its config doesn't name it");
+        const auto problem = cluster.step();
+        CAPTURE(seed, there, problem.value_or(""));
+        REQUIRE_FALSE(problem);
+      }
+      CAPTURE(seed, there);
+      REQUIRE(done());
+    };
+    const auto placed = [&] { return is_placed(cluster, there); };
+    const auto is_empty = [&] { return cluster.node(4).machine().spool().held_clicks() == 0; };
+    for (int turn = 0; turn < 2; ++turn) {
+      run(placed, true);
+      run(is_empty, false);
+      cluster.die(4, false);
+      there = 4;
+      know(cluster, 4);
+      run(placed, true);
+      // What the four took over goes to the fifth again, and next turn it comes back.
+      cluster.wipe(4);
+      there = 5;
+      know(cluster, 5);
+    }
+    run(placed, true);
+    const auto problem = cluster.settle();
+    CAPTURE(seed, problem.value_or(""));
+    REQUIRE_FALSE(problem);
+    const auto wrong = cluster.check(clients);
+    CAPTURE(wrong.value_or(""));
+    CHECK_FALSE(wrong);
+    states += cluster.states_taken();
+  }
+  CHECK(states > 0);
 }
 
 TEST_CASE("cluster: partitions move to nodes that come later, and leave nothing behind",

@@ -68,6 +68,8 @@ class SimNode {
   bool alive() const { return machine_ != nullptr; }
   /// Who its groups begin with, from its next start on.
   void set_founders(raft::Membership founders) { options_.founders = std::move(founders); }
+  /// Its config names these nodes from its next start on.
+  void set_nodes(std::vector<std::string> nodes) { options_.nodes = std::move(nodes); }
   /// Its disk has another name from its next start on.
   void set_storage(uint64_t storage) { options_.storage = storage; }
   /// For tools on its disk, while it doesn't run.
