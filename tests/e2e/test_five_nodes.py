@@ -40,7 +40,7 @@ def wait_copies_equal(nodes):
         check_equal(f"digests of partition {partition}", len(set(of)), 1)
 
 
-def answers(node, begin, end):
+def answers(node, begin, end, logs):
     """What it says to the questions that advertisers and operators ask, with their tags."""
     out = {}
     for query in (f"clicks?ad_id=ad_7&granularity=1m&from={begin}&to={end}",
@@ -54,7 +54,7 @@ def answers(node, begin, end):
         body = answer.json()
         del body["as_of"]
         out[query] = body
-    for partition in range(PARTITIONS):
+    for partition in range(PARTITIONS if logs else 0):
         answer = node.get(f"/v1/log/raw-clicks/{partition}?limit=100000")
         check(answer.status == 200, f"raw clicks of {partition}: {answer}")
         out[f"log {partition}"] = answer.body
@@ -65,12 +65,12 @@ def answers(node, begin, end):
     return out
 
 
-def check_same_answers(nodes, begin):
+def check_same_answers(nodes, begin, logs=True):
     end = begin + 600_000
     def same():
-        first = answers(nodes[0], begin, end)
+        first = answers(nodes[0], begin, end, logs)
         return next((f"{node.config['node_id']}: {what}" for node in nodes[1:]
-                     for what, said in answers(node, begin, end).items() if said != first[what]), None)
+                     for what, said in answers(node, begin, end, logs).items() if said != first[what]), None)
     # A minute may have become complete meanwhile.
     different = []
     def agree():
@@ -291,7 +291,8 @@ def test_five_nodes_come_and_go(context):
     check_equal("well", context.run("cluster", "status", "--config", str(nodes[0].config_path)).returncode, 0)
     wait_counted(left, crowd, begin)
     wait_copies_equal(left)
-    check_same_answers(left, begin)
+    # Who holds a partition for the second time has taken a state, behind which its raw log begins.
+    check_same_answers(left, begin, logs=False)
     # A backup of what one of them holds is whole, and begins no cluster.
     copy = context.directory / "copy"
     made = context.run("backup", str(copy), "--config", str(nodes[0].config_path), timeout_s=120)
