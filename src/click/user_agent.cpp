@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/checksum.h"
 #include "click/device_rules.h"
 #include "click/parse.h"
 
@@ -122,9 +123,7 @@ Device device_by(const DeviceRule* rule, std::string_view user_agent, const Devi
   return told;
 }
 
-}  // namespace
-
-const DeviceRule* deciding_rule(std::string_view user_agent) {
+const DeviceRule* find_rule(std::string_view user_agent) {
   static const Words words;
   char text[kAgentBytes];
   const size_t length = std::min(user_agent.size(), kAgentBytes);
@@ -133,6 +132,35 @@ const DeviceRule* deciding_rule(std::string_view user_agent) {
   const auto rules = device_rules();
   const size_t first = words.first_in({text, length});
   return first == rules.size() ? nullptr : &rules[first];
+}
+
+/// What was found for agents that this thread has seen: most come again with the next click of
+/// the same person, or of the same browser's many users.
+class KnownAgents {
+ public:
+  const DeviceRule* rule_of(std::string_view user_agent) {
+    Entry& entry = entries_[xxh64_of(user_agent) % kEntries];
+    if (entry.agent == user_agent) return entry.rule;
+    entry.rule = find_rule(user_agent);
+    entry.agent = user_agent;
+    return entry.rule;
+  }
+
+ private:
+  static constexpr size_t kEntries = 512;
+  struct Entry {
+    std::string agent;  ///< the empty one has no rule
+    const DeviceRule* rule = nullptr;
+  };
+  std::array<Entry, kEntries> entries_;
+};
+
+}  // namespace
+
+const DeviceRule* deciding_rule(std::string_view user_agent) {
+  if (user_agent.empty() || user_agent.size() > kAgentBytes) return find_rule(user_agent);
+  thread_local KnownAgents known;
+  return known.rule_of(user_agent);
 }
 
 AgentTells read_agent(std::string_view user_agent, const DeviceHints& hints) {

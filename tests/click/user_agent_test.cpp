@@ -484,4 +484,14 @@ TEST_CASE("user agent: any bytes of any length have a device", "[click]") {
   CHECK_FALSE(read_agent(long_agent + "Googlebot", {{}, {}, long_agent + "Headless"}).automated);
 }
 
+TEST_CASE("user agent: who asks again is told the same, whoever asked in between", "[click]") {
+  const std::string agents[] = {"Mozilla/5.0 (iPhone) ", "Mozilla/5.0 (Windows NT) ", "Googlebot/"};
+  for (size_t i = 0; i < 3'000; ++i) {
+    const std::string agent = agents[i % 3] + std::to_string(i % 700);
+    const AgentTells fresh = read_agent(agent + std::string(2'000, ' '));
+    CHECK(read_agent(agent).device == fresh.device);
+    CHECK(read_agent(agent).automated == fresh.automated);
+  }
+}
+
 }  // namespace clickmill::click
