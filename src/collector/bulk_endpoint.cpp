@@ -111,6 +111,7 @@ struct BulkEndpoint::Part {
   std::shared_ptr<Body> body;
   LineReport report;
   size_t asked_most = kAskedMost;
+  int64_t passed_ms = 0;  ///< node time when it was looked at last
   /// Ads asked for. Each is answered into a place of its own; the last one goes on.
   std::map<std::string, Intake::Target, std::less<>> asked;
   bool all_answered = false;
@@ -163,15 +164,15 @@ std::vector<std::shared_ptr<BulkEndpoint::Part>> BulkEndpoint::cut(
   return parts;
 }
 
-std::optional<click::FieldError> BulkEndpoint::parse_line(std::string_view line, bool backfill,
+std::optional<click::FieldError> BulkEndpoint::parse_line(Part& part, std::string_view line,
                                                           click::ParsedClick& click) {
   if (auto error = click::parse_json(line, true, click)) return error;
   if (auto error = click::check_sent_by_server(click)) return error;
-  if (backfill && *click.timestamp_ms > clock_.now().value()) {
-    return click::FieldError{"timestamp_ms",
-                             fmt::format("{} is in the future", *click.timestamp_ms)};
-  }
-  return std::nullopt;
+  if (!part.body->backfill) return std::nullopt;
+  // What isn't ahead of a time that has passed needs no look at the clock.
+  if (*click.timestamp_ms > part.passed_ms) part.passed_ms = clock_.now().value();
+  if (*click.timestamp_ms <= part.passed_ms) return std::nullopt;
+  return click::FieldError{"timestamp_ms", fmt::format("{} is in the future", *click.timestamp_ms)};
 }
 
 /// Where the line's ad leads; empty when the line is put off until that is known.
@@ -189,7 +190,7 @@ std::optional<Intake::Target> BulkEndpoint::target_of(Part& part, size_t number,
 
 BulkEndpoint::Fate BulkEndpoint::take_line(Part& part, size_t number, std::string_view line) {
   click::ParsedClick click;
-  if (auto error = parse_line(line, part.body->backfill, click)) {
+  if (auto error = parse_line(part, line, click)) {
     part.report.reject(number, std::move(error->field), std::move(error->detail));
     return Fate::looked_at;
   }

@@ -51,7 +51,7 @@ class BulkEndpoint {
   void go_on(const std::shared_ptr<Part>& part);
   Fate take_line(Part& part, size_t number, std::string_view line);
   Fate spool(Part& part, const click::ParsedClick& click, const Intake::Target& target);
-  std::optional<click::FieldError> parse_line(std::string_view line, bool backfill,
+  std::optional<click::FieldError> parse_line(Part& part, std::string_view line,
                                               click::ParsedClick& click);
   std::optional<Intake::Target> target_of(Part& part, size_t number, std::string_view line,
                                           const std::string& ad_id);
