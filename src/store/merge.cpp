@@ -1,8 +1,8 @@
 #include "store/merge.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
+#include <span>
 #include <utility>
 
 #include "store/part_writer.h"
@@ -91,22 +91,23 @@ Status check_tables(const Parts& parts) {
   return {};
 }
 
-Scan scan_from(int64_t oldest_ms) {
+Scan scan_of(TimeRange range) {
   Scan scan;
-  scan.from_ms = oldest_ms;
-  scan.to_ms = std::numeric_limits<int64_t>::max();
+  scan.from_ms = range.from_ms;
+  scan.to_ms = range.to_ms;
   return scan;
 }
 
 /// Null `keys`: all of them.
-Result<RowViews> merged_between(const Parts& parts, int64_t oldest_ms, const KeysBetween* keys) {
-  Scan whole = scan_from(oldest_ms);
+Result<RowViews> merged_between(const Parts& parts, TimeRange range, const KeysBetween* keys) {
+  Scan whole = scan_of(range);
   whole.countries = true;
   whole.visitors = true;
   RowViews rows;
   std::vector<size_t> ends;
   const auto take = [&rows](const RowView& view) { rows.add(view); };
   for (const auto& part : parts) {
+    if (apart(part->meta(), whole)) continue;
     if (keys == nullptr) TRY(part->scan(whole, take));
     if (keys != nullptr) TRY(part->scan_between(keys->first, keys->last, whole, take));
     ends.push_back(rows.size());
@@ -125,14 +126,23 @@ struct Outline {
   PartKey key(size_t at) const {
     return {keys[at].advertiser_id, keys[at].ad_id, keys[at].automated};
   }
+  /// Where the keys from `begin` on have that many rows, one key at least.
+  size_t end_of(size_t begin, size_t last, uint64_t rows_most) const {
+    uint64_t sum = rows[begin];
+    size_t end = begin + 1;
+    while (end < last && sum + rows[end] <= rows_most) sum += rows[end++];
+    return end;
+  }
 };
 
-Result<Outline> outline_of(const Parts& parts, int64_t oldest_ms) {
+Result<Outline> outline_of(const Parts& parts, TimeRange range) {
   std::map<KeyDictionary::Key, uint64_t> rows;
   std::map<click::Country, uint64_t> countries;
+  const Scan scan = scan_of(range);
   for (const auto& part : parts) {
+    if (apart(part->meta(), scan)) continue;
     uint64_t clicks = 0;
-    auto summed = part->sum(scan_from(oldest_ms), [&](const AdSum& sum) {
+    auto summed = part->sum(scan, [&](const AdSum& sum) {
       rows[{std::string(sum.advertiser_id), std::string(sum.ad_id), sum.automated}] += sum.rows;
       clicks += sum.clicks;
     });
@@ -149,11 +159,27 @@ Result<Outline> outline_of(const Parts& parts, int64_t oldest_ms) {
   return outline;
 }
 
+/// Puts the rows of the keys [begin, end) into a part in the making.
+Result<PartWriter> part_of(const Parts& parts, TimeRange range, const Outline& outline,
+                           size_t begin, size_t end, size_t rows_at_once) {
+  PartWriter writer(parts.front()->meta().table,
+                    KeyDictionary::of_keys(std::span(outline.keys).subspan(begin, end - begin)),
+                    outline.countries);
+  while (begin < end) {
+    const size_t upto = outline.end_of(begin, end, rows_at_once);
+    const KeysBetween keys{outline.key(begin), outline.key(upto - 1)};
+    const RowViews some = TRY(merged_between(parts, range, &keys));
+    TRY(writer.add(some));
+    begin = upto;
+  }
+  return writer;
+}
+
 }  // namespace
 
 Result<std::vector<Row>> read_merged(const Parts& parts, int64_t oldest_ms) {
   TRY(check_tables(parts));
-  const RowViews views = TRY(merged_between(parts, oldest_ms, nullptr));
+  const RowViews views = TRY(merged_between(parts, {oldest_ms}, nullptr));
   std::vector<Row> rows;
   rows.reserve(views.size());
   for (const RowView& view : views) {
@@ -166,25 +192,27 @@ Result<std::vector<Row>> read_merged(const Parts& parts, int64_t oldest_ms) {
 Result<Merged> write_merged(FileSystem& files, const MergeTo& to, const Parts& parts,
                             int64_t oldest_ms) {
   TRY(check_tables(parts));
-  Outline outline = TRY(outline_of(parts, oldest_ms));
+  const TimeRange range{oldest_ms};
+  const Outline outline = TRY(outline_of(parts, range));
   Merged merged;
   if (outline.keys.empty()) return merged;
-  PartWriter writer(parts.front()->meta().table, KeyDictionary::of_keys(outline.keys),
-                    std::move(outline.countries));
-  for (size_t begin = 0; begin < outline.keys.size();) {
-    size_t end = begin;
-    uint64_t rows = 0;
-    while (end < outline.keys.size() &&
-           (end == begin || rows + outline.rows[end] <= to.rows_at_once))
-      rows += outline.rows[end++];
-    const KeysBetween keys{outline.key(begin), outline.key(end - 1)};
-    const RowViews some = TRY(merged_between(parts, oldest_ms, &keys));
-    TRY(writer.add(some));
-    begin = end;
-  }
+  auto writer = TRY(part_of(parts, range, outline, 0, outline.keys.size(), to.rows_at_once));
   merged.rows = writer.rows();
   merged.part = TRY(writer.write(files, to.directory, to.name));
   return merged;
+}
+
+Result<std::vector<PartMeta>> add_merged(const MergeOnto& to, const Parts& parts, TimeRange range) {
+  TRY(check_tables(parts));
+  const Outline outline = TRY(outline_of(parts, range));
+  std::vector<PartMeta> metas;
+  for (size_t begin = 0; begin < outline.keys.size();) {
+    const size_t end = outline.end_of(begin, outline.keys.size(), to.rows_most);
+    const auto writer = TRY(part_of(parts, range, outline, begin, end, to.rows_at_once));
+    metas.push_back(TRY(to.file.add(to.slot, writer)));
+    begin = end;
+  }
+  return metas;
 }
 
 }  // namespace clickmill::store

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "store/part.h"
 #include "store/row.h"
+#include "store/shelf_file.h"
 
 namespace clickmill::store {
 
@@ -41,5 +43,23 @@ struct MergeTo {
 Result<Merged> write_merged(FileSystem& files, const MergeTo& to,
                             const std::vector<std::shared_ptr<const Part>>& parts,
                             int64_t oldest_ms);
+
+/// Buckets that begin in [from, to).
+struct TimeRange {
+  int64_t from_ms = std::numeric_limits<int64_t>::min();
+  int64_t to_ms = std::numeric_limits<int64_t>::max();
+};
+/// Adds those rows of the parts, merged, to a shared file as parts of that slot: none where there
+/// are no rows, more than one where there would be more than `rows_most` in it.
+/// Memory: the bytes of one of them, and its rows as write_merged() has them.
+struct MergeOnto {
+  ShelfWriter& file;
+  state::Slot slot;
+  uint64_t rows_most = 1 << 19;
+  size_t rows_at_once = 1 << 15;
+};
+Result<std::vector<PartMeta>> add_merged(const MergeOnto& to,
+                                         const std::vector<std::shared_ptr<const Part>>& parts,
+                                         TimeRange range);
 
 }  // namespace clickmill::store

@@ -43,7 +43,7 @@ using KeyRange = KeyDictionary::Range;
 class FilePart final : public Part {
  public:
   /// `blocks`: the number under which its blocks are kept.
-  FilePart(PartMeta meta, std::shared_ptr<File> file, uint64_t blocks)
+  FilePart(PartMeta meta, PartFile file, uint64_t blocks)
       : meta_(std::move(meta)), file_(std::move(file)), kept_as_(blocks) {}
 
   Status load(const Footer& footer);
@@ -92,8 +92,7 @@ class FilePart final : public Part {
                  KeyRange keys, Buckets buckets, const Visit& visit) const;
 
   PartMeta meta_;
-  // Shared by all scans: they only read at positions, which File allows together.
-  const std::shared_ptr<File> file_;
+  const PartFile file_;
   const uint64_t kept_as_;
   KeyDictionary keys_;
   CountryOrder countries_;
@@ -104,13 +103,13 @@ Status FilePart::check_piece(const Piece& piece, std::string_view bytes, const c
   const uint64_t checksum = xxh64_of(bytes);
   if (checksum == piece.checksum) return {};
   return corrupt(
-      *file_, piece.position,
+      file_, piece.position,
       fmt::format("{}: checksum {:016x}, stored {:016x}", what, checksum, piece.checksum));
 }
 
 Status FilePart::load(const Footer& footer) {
   std::string bytes;
-  TRY(read_exactly(*file_, footer.dictionary.position,
+  TRY(read_exactly(file_, footer.dictionary.position,
                    footer.dictionary.size + footer.directory.size, bytes));
   const auto dictionary = std::string_view(bytes).substr(0, footer.dictionary.size);
   const auto directory = std::string_view(bytes).substr(footer.dictionary.size);
@@ -119,10 +118,10 @@ Status FilePart::load(const Footer& footer) {
   ByteCursor cursor(dictionary);
   const bool any_automated = footer.version == kVersionWithAutomated;
   if (!keys_.decode(cursor, any_automated) || !countries_.decode(cursor) || !cursor.done()) {
-    return corrupt(*file_, footer.dictionary.position, "dictionary: format");
+    return corrupt(file_, footer.dictionary.position, "dictionary: format");
   }
   if (!decode_directory(directory, footer, keys_.size(), blocks_)) {
-    return corrupt(*file_, footer.directory.position, "directory: format");
+    return corrupt(file_, footer.directory.position, "directory: format");
   }
   return {};
 }
@@ -202,7 +201,7 @@ Status FilePart::read_group(const BlockEntry& first, const BlockEntry& last,
     if (!reading.missing[r]) continue;
     const uint64_t begin = first.positions[r];
     const uint64_t end = last.positions[r] + last.sizes[r];
-    TRY(read_exactly(*file_, begin, end - begin, reading.bytes[r]));
+    TRY(read_exactly(file_, begin, end - begin, reading.bytes[r]));
     reading.begins[r] = begin;
   }
   return {};
@@ -243,11 +242,11 @@ Status FilePart::decode_read(uint32_t index, Region region, Reading& reading) co
   const uint32_t checksum = region_checksum(bytes);
   if (checksum != block.checksums[r]) {
     return corrupt(
-        *file_, block.positions[r],
+        file_, block.positions[r],
         fmt::format("{}: checksum {:016x}, stored {:016x}", what(), checksum, block.checksums[r]));
   }
   if (!decode_region(region, block, bytes, reading.columns)) {
-    return corrupt(*file_, block.positions[r], what() + ": format");
+    return corrupt(file_, block.positions[r], what() + ": format");
   }
   if (reading.keep && region != Region::visitors) {
     BlockCache::of_process().put(kept_as_, index, region,
@@ -445,7 +444,7 @@ Status FilePart::sum(const Scan& scan, const VisitSum& visit) const {
 /// Reads its insides, whenever they are asked for.
 class FileSource final : public LazyPart::Source {
  public:
-  FileSource(PartMeta meta, std::shared_ptr<File> file, const Footer& footer)
+  FileSource(PartMeta meta, PartFile file, const Footer& footer)
       : meta_(std::move(meta)), file_(std::move(file)), footer_(footer) {}
   const PartMeta& meta() const override { return meta_; }
   Result<LazyPart::Inside> load(uint64_t number) const override {
@@ -457,7 +456,7 @@ class FileSource final : public LazyPart::Source {
 
  private:
   const PartMeta meta_;
-  const std::shared_ptr<File> file_;
+  const PartFile file_;
   const Footer footer_;
 };
 
@@ -475,21 +474,26 @@ Status FilePart::verify() const {
 
 Result<PartMeta> Part::read_meta(FileSystem& files, const std::string& directory,
                                  const std::string& name) {
-  const auto file = TRY(files.open(directory + "/" + name, FileSystem::Open::read));
-  return meta_of(TRY(read_ending(*file)), name);
+  auto file = TRY(files.open(directory + "/" + name, FileSystem::Open::read));
+  const auto whole = TRY(whole_file(std::move(file)));
+  return meta_of(TRY(read_ending(whole)), name);
 }
 
 Result<std::shared_ptr<const Part>> Part::open(FileSystem& files, const std::string& directory,
                                                const PartMeta& meta) {
-  auto file = TRY(files.open(directory + "/" + meta.name, FileSystem::Open::read));
-  const Ending ending = TRY(read_ending(*file));
+  return open(TRY(files.open(directory + "/" + meta.name, FileSystem::Open::read)), meta);
+}
+
+Result<std::shared_ptr<const Part>> Part::open(std::shared_ptr<File> file, const PartMeta& meta) {
+  PartFile place = TRY(place_of(std::move(file), meta));
+  const Ending ending = TRY(read_ending(place));
   if (!same_meta(meta_of(ending, meta.name), meta)) {
-    return corrupt(*file, ending.file_bytes - kFooterBytes,
+    return corrupt(place, ending.file_bytes - kFooterBytes,
                    fmt::format("not the part that the list names: footer {:016x}, listed {:016x}",
                                ending.checksum, meta.checksum));
   }
   auto part = std::make_shared<LazyPart>(
-      std::make_unique<FileSource>(meta, std::move(file), ending.footer));
+      std::make_unique<FileSource>(meta, std::move(place), ending.footer));
   TRY(part->open());
   return std::shared_ptr<const Part>(std::move(part));
 }

@@ -29,6 +29,8 @@ class Part {
   /// Errc::corrupt names file and byte.
   static Result<std::shared_ptr<const Part>> open(FileSystem& files, const std::string& directory,
                                                   const PartMeta& meta);
+  /// Of a file that is open, and that others may share.
+  static Result<std::shared_ptr<const Part>> open(std::shared_ptr<File> file, const PartMeta& meta);
   /// What the file says of itself, for who has no list.
   static Result<PartMeta> read_meta(FileSystem& files, const std::string& directory,
                                     const std::string& name);

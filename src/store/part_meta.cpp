@@ -1,5 +1,5 @@
 // PartMeta, as checkpoints keep it (varint: LEB128; bytes: varint length, then the bytes):
-//   u8       version, 1; a higher one is refused
+//   u8       version, 1, or 2 of a part that shares its file; a higher one is refused
 //   bytes    name: a file name, no path
 //   u8       table
 //   svarint  smallest bucket, ms
@@ -7,12 +7,14 @@
 //   varint   rows
 //   varint   bytes of the file
 //   u64      checksum of the footer, little-endian
+//   varint   in version 2: its first byte in the file
 #include "store/part_meta.h"
 
 namespace clickmill::store {
 namespace {
 
 constexpr uint8_t kMetaVersion = 1;
+constexpr uint8_t kMetaVersionShared = 2;
 
 /// A list may come from a peer: no name leads out of the store's directory.
 bool is_file_name(std::string_view name) {
@@ -24,7 +26,7 @@ bool is_file_name(std::string_view name) {
 
 void encode_part_meta(const PartMeta& meta, std::string& out) {
   ByteWriter writer(out);
-  writer.u8(kMetaVersion);
+  writer.u8(meta.position == 0 ? kMetaVersion : kMetaVersionShared);
   writer.bytes(meta.name);
   writer.u8(static_cast<uint8_t>(meta.table));
   writer.svarint(meta.min_bucket_ms);
@@ -33,6 +35,7 @@ void encode_part_meta(const PartMeta& meta, std::string& out) {
   writer.varint(meta.rows);
   writer.varint(meta.bytes);
   writer.u64(meta.checksum);
+  if (meta.position != 0) writer.varint(meta.position);
 }
 
 Result<PartMeta> decode_part_meta(ByteCursor& cursor) {
@@ -42,9 +45,9 @@ Result<PartMeta> decode_part_meta(ByteCursor& cursor) {
   };
   const uint8_t version = cursor.u8();
   if (!cursor.ok()) return corrupt("cut short");
-  if (version != kMetaVersion) {
+  if (version != kMetaVersion && version != kMetaVersionShared) {
     return corrupt("version " + std::to_string(version) + ", this program reads " +
-                   std::to_string(kMetaVersion));
+                   std::to_string(kMetaVersion) + " and " + std::to_string(kMetaVersionShared));
   }
   PartMeta meta;
   meta.name = cursor.bytes();
@@ -55,12 +58,22 @@ Result<PartMeta> decode_part_meta(ByteCursor& cursor) {
   meta.rows = cursor.varint();
   meta.bytes = cursor.varint();
   meta.checksum = cursor.u64();
+  if (version == kMetaVersionShared) meta.position = cursor.varint();
   if (!cursor.ok()) return corrupt("cut short");
   if (!is_file_name(meta.name)) return corrupt("name is not a file name");
   if (table >= kTables) return corrupt("no table " + std::to_string(table));
   if (meta.max_bucket_ms < meta.min_bucket_ms) return corrupt("buckets out of order");
+  if ((version == kMetaVersionShared) != (meta.position != 0) ||
+      meta.position + meta.bytes < meta.position)
+    return corrupt("no such place in a file");
   meta.table = static_cast<Table>(table);
   return meta;
+}
+
+bool tells_of(const Error& error, const PartMeta& meta) {
+  if (!error.path().ends_with("/" + meta.name)) return false;
+  if (meta.position == 0 || error.position() == 0) return true;
+  return error.position() >= meta.position && error.position() - meta.position < meta.bytes;
 }
 
 }  // namespace clickmill::store

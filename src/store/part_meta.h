@@ -18,8 +18,11 @@ struct PartMeta {
   uint64_t rows = 0;
   uint64_t bytes = 0;
   uint64_t checksum = 0;  ///< of the footer: a manifest against a foreign file
+  uint64_t position = 0;  ///< its first byte, in a file that parts share; 0: it has it alone
 };
 void encode_part_meta(const PartMeta& meta, std::string& out);
 Result<PartMeta> decode_part_meta(ByteCursor& cursor);
+/// Whether the error tells of bytes of that part, or of the file as a whole.
+bool tells_of(const Error& error, const PartMeta& meta);
 
 }  // namespace clickmill::store

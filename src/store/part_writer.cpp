@@ -49,9 +49,9 @@ std::vector<size_t> block_bounds(const std::vector<uint32_t>& keys) {
 /// Writes pieces one after the other.
 class Appender {
  public:
-  explicit Appender(File& file) : file_(file) {}
+  Appender(File& file, uint64_t begin) : file_(file), begin_(begin) {}
   Status append(std::string_view bytes) {
-    TRY(file_.write_at(position_, bytes));
+    TRY(file_.write_at(begin_ + position_, bytes));
     position_ += bytes.size();
     return {};
   }
@@ -59,6 +59,7 @@ class Appender {
 
  private:
   File& file_;
+  const uint64_t begin_;
   uint64_t position_ = 0;
 };
 
@@ -126,8 +127,7 @@ Status PartWriter::add(std::span<const RowView> rows) {
 
 Result<PartMeta> PartWriter::write(FileSystem& files, const std::string& directory,
                                    const std::string& name) {
-  if (blocks_.empty()) return Error(Errc::invalid, "part: no rows");
-  if (next_key_ != keys_.size()) return Error(Errc::invalid, "part: a key has no row");
+  TRY(check_whole());
   const std::string path = directory + "/" + name;
   auto written = write_file(files, path, name);
   // On a full disk, half a file each time it is tried again would be the rest of it.
@@ -135,8 +135,22 @@ Result<PartMeta> PartWriter::write(FileSystem& files, const std::string& directo
   return written;
 }
 
+Status PartWriter::check_whole() const {
+  if (blocks_.empty()) return Error(Errc::invalid, "part: no rows");
+  if (next_key_ != keys_.size()) return Error(Errc::invalid, "part: a key has no row");
+  return {};
+}
+
 Result<PartMeta> PartWriter::write_file(FileSystem& files, const std::string& path,
                                         const std::string& name) {
+  auto file = TRY(files.open(path, FileSystem::Open::truncate));
+  auto meta = TRY(write_to(*file, 0, name));
+  TRY(file->sync());
+  return meta;
+}
+
+Result<PartMeta> PartWriter::write_to(File& file, uint64_t begin, const std::string& name) const {
+  TRY(check_whole());
   Footer footer;
   if (keys_.any_automated()) footer.version = kVersionWithAutomated;
   footer.table = table_;
@@ -152,8 +166,7 @@ Result<PartMeta> PartWriter::write_file(FileSystem& files, const std::string& pa
   countries_.encode(dictionary);
   std::string directory;
   encode_directory(blocks_, footer.min_bucket, directory);
-  auto file = TRY(files.open(path, FileSystem::Open::truncate));
-  Appender out(*file);
+  Appender out(file, begin);
   TRY(out.append(encode_header(footer.version)));
   for (size_t i = 0; i < kRegions; ++i) {
     footer.sections[i] = sections_[i].size();
@@ -163,14 +176,14 @@ Result<PartMeta> PartWriter::write_file(FileSystem& files, const std::string& pa
   TRY(append_piece(out, directory, footer.directory));
   const std::string end = encode_footer(footer);
   TRY(out.append(end));
-  TRY(file->sync());
   return PartMeta{name,
                   table_,
                   footer.min_bucket * bucket_ms(table_),
                   footer.max_bucket * bucket_ms(table_),
                   footer.rows,
                   out.position(),
-                  footer_checksum(end)};
+                  footer_checksum(end),
+                  begin};
 }
 
 Result<PartMeta> write_part(FileSystem& files, const std::string& directory,

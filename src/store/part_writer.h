@@ -26,8 +26,12 @@ class PartWriter {
   uint64_t rows() const { return footer_rows_; }
   /// Writes and syncs the file (not the directory), as write_part() does.
   Result<PartMeta> write(FileSystem& files, const std::string& directory, const std::string& name);
+  /// Writes it into an open file, from that byte on: others may stand before and behind it.
+  /// Syncs nothing.
+  Result<PartMeta> write_to(File& file, uint64_t begin, const std::string& name) const;
 
  private:
+  Status check_whole() const;
   Status check(std::span<const RowView> rows) const;
   Result<PartMeta> write_file(FileSystem& files, const std::string& path, const std::string& name);
 

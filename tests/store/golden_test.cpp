@@ -1,5 +1,7 @@
 #include "source_dir.h"
+#include "store/merge.h"
 #include "store/part_writer.h"
+#include "store/shelf_file.h"
 #include "store/store_fixture.h"
 
 namespace clickmill::store {
@@ -8,6 +10,7 @@ namespace {
 const std::string kGoldenDirectory = std::string(kSourceDir) + "/tests/data";
 constexpr const char* kGoldenName = "part_v1.part";
 constexpr const char* kGoldenNameV2 = "part_v2.part";
+constexpr const char* kGoldenShelf = "shelf_v1.parts";
 
 /// Clicks `i` of a row, by plain arithmetic: must give the same rows for ever.
 Row golden_row(const std::string& advertiser_id, const std::string& ad_id, int64_t minute,
@@ -101,6 +104,30 @@ TEST_CASE_METHOD(StoreFixture, "part: a file of version 2 stays readable", "[sto
   CHECK((rows_of(**part, whole_scan()) == golden_rows_with_automated()));
 }
 
+TEST_CASE_METHOD(StoreFixture, "shelf: write the golden file", "[.golden]") {
+  const auto writer = ShelfWriter::create(files, kGoldenDirectory, kGoldenShelf);
+  REQUIRE(writer);
+  uint32_t partition = 0;
+  for (const auto& rows : {golden_rows(), golden_rows_with_automated()}) {
+    const auto part = write_and_open(rows);
+    REQUIRE(add_merged({**writer, PartitionId(partition++)}, {part}, {}));
+  }
+  REQUIRE((*writer)->finish());
+}
+
+TEST_CASE_METHOD(StoreFixture, "shelf: a shared file of version 1 stays readable", "[store]") {
+  const auto parts = read_shelf(files, kGoldenDirectory, kGoldenShelf);
+  if (!parts) FAIL(parts.error().text());
+  REQUIRE(parts->size() == 2);
+  for (size_t i = 0; i < 2; ++i) {
+    const auto part = Part::open(files, kGoldenDirectory, (*parts)[i].meta);
+    REQUIRE(part);
+    const auto want = i == 0 ? golden_rows() : golden_rows_with_automated();
+    CHECK((rows_of(**part, whole_scan()) == want));
+    CHECK((*parts)[i].slot == state::Slot(PartitionId(static_cast<uint32_t>(i))));
+  }
+}
+
 TEST_CASE("row: bytes of version 1 stay readable", "[store]") {
   using namespace std::string_literals;
   const std::string bytes =
@@ -131,6 +158,19 @@ TEST_CASE("row: bytes of version 1 stay readable", "[store]") {
   REQUIRE(second);
   CHECK(second->automated);
   CHECK((second->counts == want));
+}
+
+TEST_CASE("part meta: bytes of version 2 stay readable", "[store]") {
+  using namespace std::string_literals;
+  const std::string bytes =
+      "\x02\x06"
+      "1.part"
+      "\x02\x00\x80\xb8\x99\x29\x05\x80\x02\x08\x07\x06\x05\x04\x03\x02\x01\x90\x03"s;
+  ByteCursor cursor(bytes);
+  const auto meta = decode_part_meta(cursor);
+  REQUIRE(meta);
+  CHECK(cursor.done());
+  CHECK(*meta == PartMeta{"1.part", Table::day, 0, kDayMs, 5, 256, 0x0102030405060708, 400});
 }
 
 TEST_CASE("part meta: bytes of version 1 stay readable", "[store]") {

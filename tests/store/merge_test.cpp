@@ -108,7 +108,8 @@ TEST_CASE_METHOD(StoreFixture, "merge: damage in one part is reported, not merge
 const std::vector<PartMeta> kSomeMetas = {
     PartMeta{"0001.part", Table::minute, kStartMs, kStartMs + kDayMs, 1'000, 5'000, 1},
     PartMeta{"0002.part", Table::day, 0, 0, 1, 300, UINT64_MAX},
-    PartMeta{"x", Table::hour, -kDayMs, kEver, UINT64_MAX, UINT64_MAX, 0}};
+    PartMeta{"x", Table::hour, -kDayMs, kEver, UINT64_MAX, UINT64_MAX, 0},
+    PartMeta{"shared", Table::minute, 0, 0, 1, 300, 7, 16}};
 
 TEST_CASE("part meta: it comes back, and what follows it stays", "[store]") {
   for (const PartMeta& meta : kSomeMetas) {
@@ -140,8 +141,13 @@ TEST_CASE("part meta: cut, newer and impossible ones are refused", "[store]") {
     if (!refused(std::string_view(bytes).substr(0, size))) missed.push_back(size);
   }
   CHECK(missed == std::vector<size_t>{});
-  bytes[0] = 2;
-  CHECK(refused(bytes));
+  for (const char version : {'\0', '\2', '\3'}) {
+    bytes[0] = version;
+    CHECK(refused(bytes));
+  }
+  PartMeta beyond = kSomeMetas.back();
+  beyond.position = UINT64_MAX - beyond.bytes + 1;
+  CHECK(refused(encoded(beyond)));
   for (const char* name : {"", ".", "..", "../1.part", "a/b"}) {
     PartMeta meta = kSomeMetas[1];
     meta.name = name;

@@ -29,7 +29,7 @@ inline std::ostream& operator<<(std::ostream& out, const Row& row) {
 inline bool operator==(const PartMeta& a, const PartMeta& b) {
   return a.name == b.name && a.table == b.table && a.min_bucket_ms == b.min_bucket_ms &&
          a.max_bucket_ms == b.max_bucket_ms && a.rows == b.rows && a.bytes == b.bytes &&
-         a.checksum == b.checksum;
+         a.checksum == b.checksum && a.position == b.position;
 }
 
 inline constexpr int64_t kEver = std::numeric_limits<int64_t>::max();
