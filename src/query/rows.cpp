@@ -90,13 +90,6 @@ Rows::Rows(std::span<const store::Version> versions) : versions_(versions) {
       }
     }
   }
-  // A part that holds rows of several partitions may stand in the list of each.
-  for (auto& parts : parts_) {
-    if (versions.size() < 2) break;
-    const auto by_number = [](const store::Part* part) { return part->number(); };
-    std::ranges::sort(parts, {}, by_number);
-    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
-  }
   if (versions.empty()) {
     passed_ms_ = std::numeric_limits<int64_t>::min();
     as_of_ms_ = 0;

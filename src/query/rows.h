@@ -9,7 +9,8 @@
 
 namespace clickmill::query {
 
-/// What several versions hold, read as one. Borrows them. Thread: one at a time.
+/// What several versions hold, read as one: a part is in one of them alone. Borrows them. Thread:
+/// one at a time.
 class Rows {
  public:
   explicit Rows(std::span<const store::Version> versions);

@@ -32,6 +32,12 @@ Status Commit::write() {
 void Commit::unlink_replaced() {
   for (const std::string& path : work_.replaced) {
     fail_point("parts.unlink_begin");
+    const std::string name = path.substr(path.rfind('/') + 1);
+    if (work_.shelf != nullptr && store::Shelf::is_shared(name)) {
+      if (auto gone = work_.shelf->release(work_.slot, name); !gone)
+        log_warn("store", gone.error().text());
+      continue;
+    }
     // Readers of an older snapshot keep their open file. A file that stays
     // behind is removed at the next start.
     if (auto gone = work_.files.remove(path); !gone) log_warn("store", gone.error().text());

@@ -26,7 +26,8 @@ class Commit {
     Checkpoint record;                    ///< parts: without what `flush` writes
     state::Batch batch;                   ///< all but the record
     std::shared_ptr<Parts::Flush> flush;  ///< null: none
-    std::vector<std::string> replaced;    ///< files to unlink once it is durable
+    std::vector<std::string> replaced;    ///< files to unlink, or release, once it is durable
+    store::Shelf* shelf = nullptr;        ///< borrowed, null: none is shared
   };
   explicit Commit(Work work) : work_(std::move(work)) {}
 

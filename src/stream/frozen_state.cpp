@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "dedup/table_image.h"
+#include "stream/parts.h"
 
 namespace clickmill::stream {
 namespace {
@@ -39,6 +41,7 @@ Result<std::shared_ptr<FrozenState>> FrozenState::freeze(PartitionId partition, 
     auto opened = frozen->open_parts(files, directory);
     if (!opened && opened.error().code() == Errc::not_found) continue;
     if (!opened) return std::move(opened).error();
+    frozen->name_parts();
     frozen->head_.key_bytes = frozen->key_bytes();
     return frozen;
   }
@@ -46,9 +49,23 @@ Result<std::shared_ptr<FrozenState>> FrozenState::freeze(PartitionId partition, 
 }
 
 Status FrozenState::open_parts(FileSystem& files, const std::string& directory) {
-  for (const store::PartMeta& part : head_.record.parts)
-    parts_.push_back(TRY(files.open(directory + "/" + part.name, FileSystem::Open::read)));
+  std::map<std::string, std::shared_ptr<File>> open;
+  for (const store::PartMeta& part : head_.record.parts) {
+    auto& file = open[part.name];
+    if (!file) file = TRY(files.open(directory + "/" + part.name, FileSystem::Open::read));
+    parts_.push_back({file, part.position});
+  }
   return {};
+}
+
+/// One that stands in a file with others is there as it would stand alone, and so it goes to
+/// another node: as a file of its own, under a number that this slot will not give.
+void FrozenState::name_parts() {
+  for (store::PartMeta& part : head_.record.parts) {
+    if (part.position == 0) continue;
+    part.name = part_name_of(slot_, head_.record.next_part++, part.table);
+    part.position = 0;
+  }
 }
 
 /// The record goes ahead, in the head; an image of a table is a file that stays here.
@@ -122,11 +139,14 @@ Status FrozenState::add_part_bytes(StateCursor& at, size_t bytes_most,
   {
     const std::lock_guard lock(mutex_);
     const uint64_t left = parts[at.part].bytes - at.position;
-    TRY(parts_[at.part]->read_at(at.position, std::min<uint64_t>(left, bytes_most - piece.size()),
-                                 bytes));
+    const Place& place = parts_[at.part];
+    TRY(place.file->read_at(place.begin + at.position,
+                            std::min<uint64_t>(left, bytes_most - piece.size()), bytes));
   }
   const bool cut = bytes.empty() && at.position < parts[at.part].bytes;
-  if (cut) return Error(Errc::corrupt, "the file is cut off", parts_[at.part]->path(), at.position);
+  if (cut)
+    return Error(Errc::corrupt, "the file is cut off", parts_[at.part].file->path(),
+                 parts_[at.part].begin + at.position);
   piece.add({at.part, at.position, bytes});
   at.position += bytes.size();
   if (at.position < parts[at.part].bytes) return {};

@@ -33,6 +33,7 @@ class FrozenState {
   FrozenState(state::Slot slot, std::shared_ptr<state::Frozen> view)
       : slot_(slot), view_(std::move(view)) {}
   Status open_parts(FileSystem& files, const std::string& directory);
+  void name_parts();
   uint64_t key_bytes() const;
   Result<bool> add_keys(StateCursor& at, size_t bytes_most, StatePieceWriter& piece) const;
   Status add_part_bytes(StateCursor& at, size_t bytes_most, StatePieceWriter& piece) const;
@@ -42,7 +43,11 @@ class FrozenState {
   const std::shared_ptr<state::Frozen> view_;
   StateHead head_;
   mutable std::mutex mutex_;  ///< a file is read by one at a time; innermost
-  std::vector<std::unique_ptr<File>> parts_;
+  struct Place {
+    std::shared_ptr<File> file;
+    uint64_t begin;
+  };
+  std::vector<Place> parts_;  ///< of those that the record names
 };
 
 }  // namespace clickmill::stream

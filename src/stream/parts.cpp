@@ -26,10 +26,6 @@ constexpr size_t kSmallMost = 3 * kFanIn;
 constexpr uint64_t kRowsMost = 1 << 19;
 constexpr std::array<uint64_t, Parts::kLevels - 1> kRowsBelow = {8192, 65'536, kRowsMost / 2 + 1};
 
-std::string name_of_part(state::Slot slot, uint64_t number, store::Table table) {
-  return fmt::format("p{}-{}-{}.part", slot.value(), number, store::to_string(table));
-}
-
 size_t size_class(uint64_t rows) {
   size_t level = 0;
   while (level < kRowsBelow.size() && rows >= kRowsBelow[level]) ++level;
@@ -68,6 +64,10 @@ Result<std::vector<store::Row>> summed_up(const std::array<store::PartList, stor
 
 }  // namespace
 
+std::string part_name_of(state::Slot slot, uint64_t number, store::Table table) {
+  return fmt::format("p{}-{}-{}.part", slot.value(), number, store::to_string(table));
+}
+
 store::Scan scan_of(const store::Row& key, int64_t length_ms) {
   store::Scan scan;
   scan.ad_id = key.ad_id;
@@ -93,10 +93,11 @@ Result<store::Row> sum_of(const store::PartList& parts, const store::Row& key, i
   return sum;
 }
 
-Parts::Parts(state::Slot slot, FileSystem& files, std::string directory)
+Parts::Parts(state::Slot slot, FileSystem& files, std::string directory, store::Shelf* shelf)
     : slot_(slot),
       disk_(files),
       directory_(std::move(directory)),
+      shelf_(shelf),
       current_(std::make_shared<std::array<store::PartList, store::kTables>>()) {}
 
 Status Parts::open(const std::vector<store::PartMeta>& metas, uint64_t next_part,
@@ -104,18 +105,28 @@ Status Parts::open(const std::vector<store::PartMeta>& metas, uint64_t next_part
   auto lists = std::make_shared<std::array<store::PartList, store::kTables>>();
   for (const store::PartMeta& meta : metas) {
     auto& list = (*lists)[static_cast<size_t>(meta.table)];
-    auto part = store::Part::open(disk_, directory_, meta);
+    auto part = open_part(meta);
     if (part) {
       list.push_back(*std::move(part));
       continue;
     }
     if (!keep_damaged || !is_damage(part.error())) return std::move(part).error();
-    damaged_.insert(meta.name);
+    damaged_.emplace(meta.name, meta.position);
     list.push_back(store::Part::damaged(meta, part.error()));
   }
   current_ = std::move(lists);
   *next_part_ = next_part;
+  if (shelf_ != nullptr) shelf_->hold(slot_, metas);
   return {};
+}
+
+Result<std::shared_ptr<const store::Part>> Parts::open_part(const store::PartMeta& meta) const {
+  if (shelf_ != nullptr && store::Shelf::is_shared(meta.name)) return shelf_->open(meta);
+  return store::Part::open(disk_, directory_, meta);
+}
+
+bool Parts::is_damaged(const store::PartMeta& meta) const {
+  return damaged_.count({meta.name, meta.position}) > 0;
 }
 
 std::optional<state::Slot> slot_of_part(std::string_view name) {
@@ -129,7 +140,7 @@ std::optional<state::Slot> slot_of_part(std::string_view name) {
   if (read.ec != std::errc() || read.ptr == end || *read.ptr != '-') return std::nullopt;
   for (const auto table : {store::Table::minute, store::Table::hour, store::Table::day}) {
     // Written back, so that nothing else that reads alike is taken for ours.
-    if (name == name_of_part(state::Slot::of_number(slot), number, table))
+    if (name == part_name_of(state::Slot::of_number(slot), number, table))
       return state::Slot::of_number(slot);
   }
   return std::nullopt;
@@ -141,7 +152,7 @@ std::string part_name_in(state::Slot slot, std::string_view name) {
 }
 
 std::string Parts::next_name(store::Table table) {
-  return name_of_part(slot_, (*next_part_)++, table);
+  return part_name_of(slot_, (*next_part_)++, table);
 }
 
 std::shared_ptr<Parts::Flush> Parts::begin_flush(Head::Frozen frozen) {
@@ -244,7 +255,7 @@ Status Parts::Rewrite::write(std::vector<store::Row> rows) {
 }
 
 Status Parts::Rewrite::add(store::Table table, const std::vector<store::Row>& rows) {
-  const std::string name = name_of_part(slot_, (*next_part_)++, table);
+  const std::string name = part_name_of(slot_, (*next_part_)++, table);
   const auto meta = TRY(store::write_part(*disk_, directory_, name, table, rows));
   added_.push_back(TRY(store::Part::open(*disk_, directory_, meta)));
   lists_[static_cast<size_t>(table)].push_back(added_.back());
@@ -277,7 +288,8 @@ store::PartList Parts::choose(const store::PartList& parts, size_t level) const 
   store::PartList chosen;
   for (const auto& part : parts) {
     const store::PartMeta& meta = part->meta();
-    if (size_class(meta.rows) == level && damaged_.count(meta.name) == 0) chosen.push_back(part);
+    if (size_class(meta.rows) != level || is_damaged(meta) || is_busy(part)) continue;
+    if (!store::Shelf::is_shared(meta.name)) chosen.push_back(part);
   }
   if (chosen.size() < kFanIn) return {};
   chosen.resize(kFanIn);
@@ -304,13 +316,13 @@ bool Parts::take_rewrite(const Rewrite& rewrite) {
   if (rewrite.flush_) add(rewrite.flush_->parts_);
   const bool whole = std::all_of(rewrite.removed_.begin(), rewrite.removed_.end(),
                                  [&](const auto& part) { return holds(*lists, part); });
-  const auto& gone = whole ? rewrite.removed_ : rewrite.added_;
-  for (const auto& part : gone) replaced_.push_back(directory_ + "/" + part->meta().name);
+  if (!whole) drop_files(*current_, rewrite.added_);
   if (!whole) return false;
   for (const auto& part : rewrite.removed_) {
     std::erase((*lists)[static_cast<size_t>(part->meta().table)], part);
   }
   add(rewrite.added_);
+  drop_files(*lists, rewrite.removed_);
   current_ = std::move(lists);
   changed_ = true;
   return true;
@@ -325,6 +337,7 @@ std::shared_ptr<Parts::Merge> Parts::begin_merge(store::Table table, store::Part
   // checkpoint names: it is removed at the start, or replaced.
   merge->name_ = next_name(table);
   merge->chosen_ = std::move(chosen);
+  merging_ = merge;
   return merge;
 }
 
@@ -333,7 +346,10 @@ std::shared_ptr<Parts::Merge> Parts::due_deletion() {
     for (const auto& part : list) {
       const store::Table table = part->meta().table;
       const int64_t oldest_ms = oldest_ms_[static_cast<size_t>(table)];
-      if (part->meta().min_bucket_ms >= oldest_ms) continue;
+      if (part->meta().min_bucket_ms >= oldest_ms || is_busy(part)) continue;
+      // Files that are shared go as a whole.
+      const bool shared = store::Shelf::is_shared(part->meta().name);
+      if (shared && part->meta().max_bucket_ms >= oldest_ms) continue;
       auto merge = begin_merge(table, {part});
       merge->oldest_ms_ = oldest_ms;
       return merge;
@@ -382,12 +398,12 @@ uint64_t Parts::take_merge(const Merge& merge) {
   });
   if (before - list.size() != merge.chosen_.size()) {
     // A repair has rewritten some of them meanwhile: the merged one holds what was wrong.
-    if (merge.merged_) replaced_.push_back(directory_ + "/" + merge.merged_->meta().name);
+    if (merge.merged_) drop_files(*current_, {merge.merged_});
     changed_ = true;
     return 0;
   }
   if (merge.merged_) list.push_back(merge.merged_);
-  for (const auto& part : merge.chosen_) replaced_.push_back(directory_ + "/" + part->meta().name);
+  drop_files(*lists, merge.chosen_);
   current_ = std::move(lists);
   changed_ = true;
   fail_point("merge.taken");
@@ -396,11 +412,7 @@ uint64_t Parts::take_merge(const Merge& merge) {
 
 void Parts::merge_failed(const Merge& merge, const Error& error) {
   changed_ = true;
-  if (!is_damage(error)) return;
-  for (const auto& part : merge.chosen_) {
-    const std::string& name = part->meta().name;
-    if (error.path() == directory_ + "/" + name) damaged_.insert(name);
-  }
+  note_damage(merge.chosen_, error);
 }
 
 bool Parts::pile_up() const {

@@ -16,6 +16,7 @@
 #include "state/slot.h"
 #include "store/part.h"
 #include "store/retention.h"
+#include "store/shelf.h"
 #include "store/version.h"
 #include "stream/head.h"
 
@@ -23,7 +24,8 @@ namespace clickmill::stream {
 
 /// The parts of one partition: written from closed head rows, merged as they
 /// grow in number, and named in the checkpoint. Files that a merge replaced are
-/// unlinked once the checkpoint that no longer names them is durable.
+/// unlinked once the checkpoint that no longer names them is durable; one that
+/// other partitions' parts stand in too is released then.
 /// Thread: worker; snapshots any.
 class Parts {
  public:
@@ -105,7 +107,8 @@ class Parts {
     store::PartList added_;
   };
 
-  Parts(state::Slot slot, FileSystem& files, std::string directory);
+  /// `shelf`: where files are that partitions share; borrowed, null: no part is on one.
+  Parts(state::Slot slot, FileSystem& files, std::string directory, store::Shelf* shelf = nullptr);
 
   /// With `keep_damaged` a part that can't be opened answers its damage where it is asked;
   /// else that is the error.
@@ -134,6 +137,17 @@ class Parts {
   void merge_failed(const Merge& merge, const Error& error);
   /// Whether more are written than are merged.
   bool pile_up() const;
+  using Lists = std::array<store::PartList, store::kTables>;
+  /// Those that can be read, and that nothing is being done to.
+  Lists free() const;
+  /// Some of free() are read to be written once more, into files that partitions share: until
+  /// `shelved` is let go of, nothing else is done to them. False: they are not free any more.
+  bool begin_shelving(const std::shared_ptr<const store::PartList>& shelved);
+  /// What was written of them takes their place, unless a repair has rewritten some of them
+  /// meanwhile: false, and nothing has changed.
+  bool take_shelved(const store::PartList& shelved, const store::PartList& written);
+  /// They could not be read: what this names as damaged stays where it is from now on.
+  void shelving_failed(const store::PartList& shelved, const Error& error);
   /// Parts of all tables by size class, the last of which is never merged.
   static constexpr size_t kLevels = 4;
   std::array<size_t, kLevels> levels() const;
@@ -150,12 +164,17 @@ class Parts {
   std::shared_ptr<Merge> due_deletion();
   std::string next_name(store::Table table);
   store::PartList choose(const store::PartList& parts, size_t level) const;
-  using Lists = std::array<store::PartList, store::kTables>;
+  Result<std::shared_ptr<const store::Part>> open_part(const store::PartMeta& meta) const;
+  bool is_damaged(const store::PartMeta& meta) const;
+  void note_damage(const store::PartList& parts, const Error& error);
+  bool is_busy(const std::shared_ptr<const store::Part>& part) const;
+  void drop_files(const Lists& left, const store::PartList& removed);
   static bool holds(const Lists& lists, const std::shared_ptr<const store::Part>& part);
 
   const state::Slot slot_;
   FileSystem& disk_;
   const std::string directory_;
+  store::Shelf* const shelf_;
   Snapshot current_;
   // A rewrite takes numbers on its own thread.
   const std::shared_ptr<std::atomic<uint64_t>> next_part_ =
@@ -163,9 +182,14 @@ class Parts {
   store::TableTimes oldest_ms_ = store::kAllTime;
   bool changed_ = true;                // since due_merge() last found nothing
   std::vector<std::string> replaced_;  // paths to unlink after the next durable checkpoint
-  std::set<std::string> damaged_;      // names of parts that no merge could read
+  // Parts that no merge could read: file, and first byte in it.
+  std::set<std::pair<std::string, uint64_t>> damaged_;
+  std::weak_ptr<const Merge> merging_;  // while it is under way, as is:
+  std::weak_ptr<const store::PartList> shelving_;
 };
 
+/// What the file of a part is called that no other part stands in.
+std::string part_name_of(state::Slot slot, uint64_t number, store::Table table);
 /// The slot that a part file was written for; empty for a file that is no part.
 std::optional<state::Slot> slot_of_part(std::string_view name);
 /// What that file is called when it is another slot's.

@@ -35,7 +35,7 @@ Pipeline::Pipeline(state::Slot slot, state::Store& store, FileSystem& files, Opt
       options_(std::move(options)),
       double_clicks_(slot),
       head_(slot),
-      parts_(slot, files, options_.store_directory),
+      parts_(slot, files, options_.store_directory, options_.shelf),
       review_(slot, store),
       changes_(slot, store) {}
 
@@ -353,7 +353,8 @@ Result<std::shared_ptr<Commit>> Pipeline::begin_checkpoint() {
   } else if (flush_is_due()) {
     freeze_closed();
   }
-  Commit::Work work{slot_, store_, files_, state_, {}, flush_, parts_.take_replaced()};
+  Commit::Work work{slot_,         store_, files_, state_, {}, flush_, parts_.take_replaced(),
+                    options_.shelf};
   work.record.parts = parts_.metas();
   work.record.next_part = parts_.next_part();
   auto filled = fill(work.batch);

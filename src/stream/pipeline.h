@@ -50,6 +50,7 @@ class Pipeline {
     size_t flush_rows = 1024;              ///< closed head rows that make a part, and are frozen
     uint64_t flush_bytes = 512 << 10;      ///< and bytes of them, where they are large
     int64_t flush_age_ms = kHourMs;        ///< log time after which closed rows make a part
+    store::Shelf* shelf = nullptr;         ///< of files that partitions share; borrowed
     dedup::TableImages* images = nullptr;  ///< of the id tables; borrowed, null: none are kept
     /// Parts that can't be opened don't keep the rest from it; they answer their damage.
     bool damaged_parts = false;
@@ -112,6 +113,17 @@ class Pipeline {
   uint64_t take_merge(const Parts::Merge& merge) { return parts_.take_merge(merge); }
   void merge_failed(const Parts::Merge& merge, const Error& error) {
     parts_.merge_failed(merge, error);
+  }
+  /// Likewise what is done with parts of all partitions at once; see Parts.
+  Parts::Lists free_parts() const { return parts_.free(); }
+  bool begin_shelving(const std::shared_ptr<const store::PartList>& shelved) {
+    return parts_.begin_shelving(shelved);
+  }
+  bool take_shelved(const store::PartList& shelved, const store::PartList& written) {
+    return parts_.take_shelved(shelved, written);
+  }
+  void shelving_failed(const store::PartList& shelved, const Error& error) {
+    parts_.shelving_failed(shelved, error);
   }
 
   /// What a query reads: head rows that match, the parts, how far it is.

@@ -126,6 +126,7 @@ Status Rebuilder::finish() {
 /// next start.
 void Rebuilder::clean_up(state::Slot slot) const {
   stream::remove_parts_of(slot, files_, options_.store_directory);
+  if (options_.shelf != nullptr) options_.shelf->release_all(slot);
   if (options_.images != nullptr) options_.images->keep_only(slot, std::nullopt);
 }
 

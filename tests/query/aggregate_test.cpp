@@ -449,16 +449,6 @@ TEST_CASE("aggregate: the newest row in range names the advertiser", "[query]") 
   REQUIRE(aggregate_clicks(request, versions)->advertiser_id == "new");
 }
 
-TEST_CASE("aggregate: a part listed by two versions is read once", "[query]") {
-  auto lists = std::make_shared<std::array<store::PartList, store::kTables>>();
-  const auto rows = rows_of({click_at("2026-06-24T10:05:00Z")}, store::Table::minute);
-  (*lists)[0].push_back(std::make_shared<MemoryPart>("part", store::Table::minute, rows));
-  std::vector<store::Version> versions(2);
-  versions[0].parts = versions[1].parts = lists;
-  const auto request = request_of("ad_id=ad_1&from=2026-06-24T10:00:00Z&to=2026-06-24T10:30:00Z");
-  REQUIRE(aggregate_clicks(request, versions)->total.clicks == 1);
-}
-
 TEST_CASE("aggregate: tables kept for different times still give matching totals", "[query]") {
   // The first day's minutes are gone, its hours and its day are still there.
   const std::vector<FlatClick> old{{"adv_1", "ad_1", ms("2026-06-24T10:00:00Z"),

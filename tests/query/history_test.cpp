@@ -58,6 +58,7 @@ class Life {
     stream_.apply(amend ? stream::random_repair(stream_.model(), random_) : log_.next());
     if (random_.one_in(3)) stream_.checkpoint_step();
     if (random_.one_in(8)) stream_.merge();
+    if (random_.one_in(6)) stream_.shelve();
     if (random_.one_in(60)) {
       stream_.crash();
       stream_.replay();

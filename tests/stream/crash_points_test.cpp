@@ -26,7 +26,8 @@ const std::set<std::string, std::less<>> kPoints = {
     "flush.minutes_written", "flush.hours_written",  "flush.days_written",
     "merge.begin",           "merge.written",        "merge.taken",
     "parts.unlink_begin",    "parts.unlinked",       "expiry.hours_removed",
-    "repair.table_written",
+    "repair.table_written",  "shelf.share_begin",    "shelf.share_written",
+    "shelf.files_synced",    "shelf.taken",          "shelf.unlink_begin",
 };
 
 struct Killed {};
@@ -103,6 +104,7 @@ std::vector<std::string> run(const std::vector<TestEntry>& entries, uint64_t see
         stream.checkpoint();
       }
       stream.merge();
+      if (applied % 2 == 0) stream.shelve();
     } catch (const Killed&) {
       CAPTURE(passed.back());
       stream.crash();

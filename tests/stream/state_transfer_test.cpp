@@ -102,6 +102,7 @@ void fill(Stream& stream, RandomLog& log, int entries) {
     stream.apply(log.next());
     if (i % 7 == 6) stream.checkpoint();
     if (i % 11 == 10) stream.merge();
+    if (i % 5 == 4) stream.shelve();
   }
 }
 
@@ -229,8 +230,8 @@ TEST_CASE("state: what is rotten there, or on its way, doesn't come to be here",
     }
   }
   SECTION("a part file of the source") {
-    const auto& part = frozen->head().record.parts.front();
-    stream.files().flip_bit("/store/" + part.name, part.bytes / 3);
+    const auto part = stream.pipeline().part_metas().front();
+    stream.files().flip_bit("/store/" + part.name, part.position + part.bytes / 3);
     Taker taker(1);
     const auto taken = taker.take(*frozen);
     REQUIRE_FALSE(taken);

@@ -15,6 +15,7 @@
 #include "state/memory_store.h"
 #include "store/merge.h"
 #include "stream/pipeline.h"
+#include "stream/shelf_work.h"
 #include "stream/stream_model.h"
 
 namespace clickmill::stream {
@@ -98,6 +99,9 @@ class Stream {
   }
 
   void open() {
+    shelf_ = std::make_unique<store::Shelf>(files_, "/store");
+    hold_named(kPartition, store_, *shelf_);
+    options_.shelf = shelf_.get();
     auto opened = Pipeline::open(kPartition, store_, files_, options_);
     if (!opened) FAIL(opened.error().text());
     pipeline_ = *std::move(opened);
@@ -179,6 +183,35 @@ class Stream {
       pipeline_->take_merge(*merge);
     }
   }
+  /// Puts parts together as a node does with those of all its partitions, often: does what is
+  /// due first. False: nothing is.
+  bool shelve() {
+    ShelfRules rules;
+    rules.periods = {Period::day, Period::month, Period::month};
+    rules.loose_most = 3;
+    rules.late_most = 2;
+    rules.fan_in = 3;
+    rules.rows_apart = 4;
+    auto plan = plan_shelving(
+        {{kPartition, pipeline_->slot(), pipeline_->horizon().log_time(), pipeline_->free_parts()}},
+        rules);
+    if (!plan) return false;
+    REQUIRE(pipeline_->begin_shelving(plan->shares.front().parts));
+    ShelfWork work(*std::move(plan), files_, "/store", *shelf_);
+    const auto done = work.write_next();
+    const auto finished = done ? work.finish() : Status();
+    if (!done || !finished) {
+      const Error& why = done ? finished.error() : done.error();
+      if (why.code() != Errc::io) FAIL(why.text());
+      return false;
+    }
+    const auto& share = work.shares().front();
+    if (share.damage) FAIL(share.damage->text());
+    // It may throw, which is no failure.
+    const bool taken = pipeline_->take_shelved(*share.parts, share.written);
+    REQUIRE(taken);
+    return true;
+  }
   /// Power loss: state store and disk go back to what is durable.
   void crash() {
     commit_.reset();
@@ -247,6 +280,7 @@ class Stream {
     return scan;
   }
 
+  store::Shelf& shelf() { return *shelf_; }
   Pipeline& pipeline() { return *pipeline_; }
   const Model& model() const { return model_; }
   state::MemoryStore& store() { return store_; }
@@ -271,6 +305,7 @@ class Stream {
   simulation::SimFileSystem files_;
   Pipeline::Options options_;
   Model model_;
+  std::unique_ptr<store::Shelf> shelf_;
   std::unique_ptr<Pipeline> pipeline_;
   std::shared_ptr<Commit> commit_;
   bool written_ = false;
