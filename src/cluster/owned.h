@@ -14,6 +14,7 @@ struct Owned {
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::unique_ptr<Partition>> partitions;  ///< by id
   std::unique_ptr<AdsGroup> ads;                       ///< null: there are no peers
+  store::Shelf* shelf = nullptr;                       ///< borrowed; null before partitions are
 
   Worker& worker_of(PartitionId id) { return *workers[id.value() % workers.size()]; }
   /// By its number; null: there is none.

@@ -334,7 +334,7 @@ void Partition::merged(const stream::Parts::Merge& merge, const Status& done) {
   const Error later(Errc::busy, "not caught up");
   const bool heard = caught_up_ || !is_damage(done.error());
   pipeline_->merge_failed(merge, heard ? done.error() : later);
-  if (is_damage(done.error())) met_damage(done.error().path(), done.error().message());
+  if (is_damage(done.error())) met_damage(done.error());
   log_error("store",
             fmt::format("partition {}: can't merge parts: {}", id_.value(), done.error().text()));
 }

@@ -39,6 +39,7 @@
 #include "stream/pipeline.h"
 #include "stream/rebuilder.h"
 #include "stream/settings.h"
+#include "stream/shelf_work.h"
 #include "stream/tick.h"
 
 namespace clickmill::cluster {
@@ -139,6 +140,12 @@ class Partition final : public GroupMember {
   const std::optional<Error>& failure() const { return failure_; }
   /// Whether what it has stored was damaged and is being built anew from the log.
   bool rebuilding() const { return options_.rebuilder && options_.rebuilder->rebuilding(); }
+  /// What of its parts may be put together with those of others; nothing while it is not well.
+  std::optional<stream::ShelfView> shelf_view() const;
+  /// Keeps the parts for that; false: it can't now.
+  bool begin_shelving(const stream::ShelfPlan::Share& share);
+  /// It is done: takes what was written, or says in the shelf that it doesn't need it.
+  void end_shelving(const stream::ShelfWork::Share& share, store::Shelf& shelf);
   /// Whether its log can't be used; failure() says why.
   bool log_closed() const { return !log_trouble_.empty(); }
   /// Whether its stream only stands in for one that could not be opened, so that what is stored
@@ -149,7 +156,7 @@ class Partition final : public GroupMember {
   /// Why questions can't be answered now; empty: they can.
   std::optional<Error> why_no_answer() const;
   /// Reading a part of it, on whatever thread, gave damage.
-  void met_damage(const std::string& path, const std::string& what);
+  void met_damage(const Error& error);
   /// This node counted otherwise than most others, as a comparison at that offset shows: its
   /// answers are wrong, and it begins anew from its log where that reaches back.
   void counts_differ(Offset at);

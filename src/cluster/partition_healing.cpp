@@ -24,16 +24,18 @@ std::optional<Error> Partition::why_no_answer() const {
                                        id_.value()));
 }
 
-void Partition::met_damage(const std::string& path, const std::string& what) {
+void Partition::met_damage(const Error& error) {
   owner_.check();
   if (failure_ || !caught_up_ || !options_.rebuilder) return;
+  const std::string& path = error.path();
+  const std::string& what = error.message();
   const auto metas = pipeline_->part_metas();
-  const bool ours = std::any_of(metas.begin(), metas.end(), [&path](const auto& meta) {
-    return path.ends_with("/" + meta.name);
+  const bool ours = std::any_of(metas.begin(), metas.end(), [&error](const auto& meta) {
+    return store::tells_of(error, meta);
   });
   // One that was merged or rebuilt away meanwhile is nobody's trouble.
   if (!ours) return;
-  if (log_->first() == Offset(1)) return fail(Error(Errc::corrupt, what, path));
+  if (log_->first() == Offset(1)) return fail(Error(Errc::corrupt, what, path, error.position()));
   part_is_damaged_ = true;
   const bool news =
       damaged_parts_

@@ -86,13 +86,14 @@ Result<std::vector<store::Version>> VersionReader::read(const std::vector<Partit
 Error VersionReader::report(Error error) const {
   if (!is_damage(error)) return error;
   const std::string name = error.path().substr(error.path().rfind('/') + 1);
-  const auto slot = stream::slot_of_part(name);
+  auto slot = stream::slot_of_part(name);
+  if (!slot && owned_.shelf) slot = owned_.shelf->owner_of(name, error.position());
   if (!slot || slot->partition().value() >= owned_.partitions.size()) return error;
   const PartitionId id = slot->partition();
   Partition* partition = owned_.partitions[id.value()].get();
-  const bool taken =
-      owned_.worker_of(id).try_post([partition, path = error.path(), what = error.message()] {
-        partition->met_damage(path, what);
+  const bool taken = owned_.worker_of(id).try_post(
+      [partition, what = error.message(), path = error.path(), position = error.position()] {
+        partition->met_damage(Error(Errc::corrupt, what, path, position));
       });
   ignore(taken, "when its worker has too much to do, the next reader tells it");
   return Error(Errc::busy, fmt::format("partition {}: what it has stored is damaged: {}",

@@ -172,10 +172,27 @@ Status Machine::open_partitions(std::shared_ptr<state::Store> state) {
   id_spaces_ = std::make_unique<dedup::IdSpaces>(*state_);
   images_ = std::make_unique<dedup::TableImages>(
       files_, dedup::TableImages::Options{paths.ids(), outside_.in_background});
+  open_shelf();
   closed_logs_ = 0;
   for (uint32_t i = 0; i < options_.partitions; ++i) TRY(open_partition(PartitionId(i)));
   if (peers_) TRY(open_ads());
   return {};
+}
+
+/// What any checkpoint needs is known before a file could go.
+void Machine::open_shelf() {
+  shelf_ = std::make_unique<store::Shelf>(files_, options_.paths.store());
+  for (uint32_t i = 0; i < options_.partitions; ++i)
+    stream::hold_named(PartitionId(i), *state_, *shelf_);
+  owned_.shelf = shelf_.get();
+  cluster::Shelving::Options of;
+  of.rules = options_.shelf_rules ? *options_.shelf_rules
+                                  : stream::ShelfRules::of_days(options_.store_days);
+  of.directory = options_.paths.store();
+  of.every_ms = options_.shelf_every_ms;
+  of.in_background = outside_.in_background;
+  shelving_ =
+      std::make_unique<cluster::Shelving>(std::move(of), owned_, files_, *shelf_, clock_.system());
 }
 
 void Machine::close_partitions() {
@@ -184,6 +201,9 @@ void Machine::close_partitions() {
   if (ads_desk_) ads_desk_->attach(nullptr);
   owned_.ads.reset();
   owned_.partitions.clear();
+  shelving_.reset();
+  owned_.shelf = nullptr;
+  shelf_.reset();
   images_.reset();
   id_spaces_.reset();
   state_.reset();
@@ -196,6 +216,7 @@ Status Machine::open_partition(PartitionId id) {
   of_pipeline.seed = seed_;
   of_pipeline.store_directory = options_.paths.store();
   of_pipeline.images = images_.get();
+  of_pipeline.shelf = shelf_.get();
   cluster::Partition::Options of_partition = options_.partition;
   of_partition.rebuilder =
       std::make_shared<stream::Rebuilder>(id, *state_, files_, std::move(of_pipeline));
@@ -369,6 +390,7 @@ bool Machine::step_worker(size_t worker) {
   forwarders_[worker]->forward();
   if (worker == 0) maintain_journal();
   if (worker == 0) maintain_ids();
+  if (worker == 0) shelving_->step();
   if (worker == 0 && peers_) keep_claims();
   for (int i = 0; i < kReplaySlices; ++i) {
     if (!replay(worker)) return false;

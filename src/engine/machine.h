@@ -17,6 +17,7 @@
 #include "cluster/owned.h"
 #include "cluster/partition_status.h"
 #include "cluster/peers.h"
+#include "cluster/shelving.h"
 #include "collector/forwarder.h"
 #include "collector/spool.h"
 #include "dedup/id_spaces.h"
@@ -26,6 +27,7 @@
 #include "log/upkeep.h"
 #include "state/store.h"
 #include "store/retention.h"
+#include "store/shelf.h"
 
 namespace clickmill::engine {
 
@@ -53,6 +55,9 @@ class Machine {
     uint64_t memory_limit_bytes = UINT64_MAX;  ///< the id tables give an alarm at half of it
     log::RetentionRules retention;
     store::Retention::Days store_days{1826, 1826, 1826};  ///< minute, hour, day
+    /// When parts of partitions go together. Nothing: as store_days say.
+    std::optional<stream::ShelfRules> shelf_rules = std::nullopt;
+    int64_t shelf_every_ms = 10'000;
     // Of the parts. What the machine itself knows (node_id, paths, seed, who is called
     // back) it fills in.
     log::Journal::Options journal;
@@ -143,12 +148,16 @@ class Machine {
   const state::Store& state() const { return *state_; }
   state::Store& state() { return *state_; }
   store::Retention& retention() { return *retention_; }
+  /// After open_partitions().
+  const store::Shelf& shelf() const { return *shelf_; }
+  const cluster::Shelving& shelving() const { return *shelving_; }
 
  private:
   Status open_partition(PartitionId id);
   Result<std::unique_ptr<stream::Pipeline>> open_stream(cluster::Partition::Options& of,
                                                         Offset log_first, Offset sealed);
   Status open_ads();
+  void open_shelf();
   void open_spool();
   void open_peers();
   void make_claim();
@@ -185,9 +194,11 @@ class Machine {
   /// Tasks in the outside's background point to these two: it ends before they go.
   std::unique_ptr<dedup::IdSpaces> id_spaces_;
   std::unique_ptr<dedup::TableImages> images_;
+  std::unique_ptr<store::Shelf> shelf_;
   /// Workers are there from the beginning; partitions from open_partitions() on, and not
   /// to be looked at by others before recover() has succeeded.
   cluster::Owned owned_;
+  std::unique_ptr<cluster::Shelving> shelving_;
   /// What the workers told last of their partitions; all zero before their first step,
   /// so that no journal file goes before every partition has said what it needs.
   cluster::PartitionStatus status_;

@@ -131,7 +131,8 @@ void add_upkeep_metrics(Metrics& metrics, const cluster::PartitionStatus& status
       [](const Share& share) { return static_cast<double>(share.upkeep.seals_failed); });
   for (size_t level = 0; level < stream::Parts::kLevels; ++level) {
     metrics.gauge_from(
-        "clickmill_parts", "Part files by size class; those of the last are not merged any more.",
+        "clickmill_parts",
+        "Parts by size class; those of the last are merged only together with other partitions'.",
         [&status, level] {
           return status.sum(
               [level](const Share& share) { return static_cast<double>(share.parts[level]); });
@@ -142,11 +143,26 @@ void add_upkeep_metrics(Metrics& metrics, const cluster::PartitionStatus& status
 
 }  // namespace
 
+void add_shelf_metrics(Metrics& metrics, const Machine& machine) {
+  metrics.gauge_from("clickmill_shelf_files", "Files that parts of several partitions share.",
+                     [&machine] { return static_cast<double>(machine.shelf().files()); });
+  metrics.counter_from("clickmill_shelf_steps_total",
+                       "Times that parts of partitions were put together since the start.",
+                       [&machine] { return static_cast<double>(machine.shelving().steps()); });
+  metrics.counter_from(
+      "clickmill_shelf_steps_failed_total", "Those that failed; they are tried again.",
+      [&machine] { return static_cast<double>(machine.shelving().steps_failed()); });
+  metrics.counter_from("clickmill_shelf_written_bytes_total", "Bytes written by them.", [&machine] {
+    return static_cast<double>(machine.shelving().bytes_written());
+  });
+}
+
 void add_stream_metrics(Metrics& metrics, const Machine& machine) {
   add_click_counters(metrics, machine.owned(), machine.status());
   add_stream_gauges(metrics, machine.status());
   add_checkpoint_metrics(metrics, machine.status(), machine.clock().system());
   add_upkeep_metrics(metrics, machine.status());
+  add_shelf_metrics(metrics, machine);
   metrics.gauge_from("clickmill_state_memory_bytes", "Memory of the state store.",
                      [&machine] { return static_cast<double>(machine.state().memory_bytes()); });
   metrics.gauge_from("clickmill_store_directory_bytes",

@@ -23,8 +23,11 @@ Status remove_orphaned_parts(const DataPaths& paths, FileSystem& files,
     return !partition.stands_in() && !partition.rebuilding() &&
            *slot <= partition.pipeline().slot();
   };
-  for (const std::string& name : TRY(files.list(paths.store()))) {
-    if (!may_go(name)) continue;
+  auto names = TRY(files.list(paths.store()));
+  const auto shared = owned.shelf->unneeded(names);
+  std::erase_if(names, [&](const std::string& name) { return !may_go(name); });
+  names.insert(names.end(), shared.begin(), shared.end());
+  for (const std::string& name : names) {
     log_info("store", fmt::format("removing {}, which no checkpoint names", name));
     // One that can't be removed costs only its space.
     if (auto gone = files.remove(paths.store() + "/" + name); !gone)

@@ -387,8 +387,7 @@ TEST_CASE("partition: whichever runs first, worker or background, and killed any
 
 Result<uint64_t> ask_and_report(PartitionFixture& fixture) {
   auto clicks = fixture.clicks();
-  if (!clicks && is_damage(clicks.error()))
-    fixture.partition_->met_damage(clicks.error().path(), clicks.error().message());
+  if (!clicks && is_damage(clicks.error())) fixture.partition_->met_damage(clicks.error());
   return clicks;
 }
 

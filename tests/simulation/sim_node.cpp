@@ -22,6 +22,10 @@ engine::Machine::Options SimNode::machine_options() {
   options.segments.segment_bytes = options_.segment_bytes;
   options.retention.age_ms = options_.log_age_ms;
   options.pipeline.flush_rows = 8;
+  options.shelf_rules.emplace();
+  options.shelf_rules->loose_most = 2;
+  options.shelf_rules->fan_in = 2;
+  options.shelf_every_ms = 2'000;
   options.partition.settings.nodes = options_.nodes;
   options.partition.checkpoint_interval_ms = 20'000;
   options.spool.memory_bytes = options_.spool_memory_bytes;
