@@ -18,7 +18,10 @@ constexpr uint64_t kStateCacheBytes = 16 << 20;
 Status add_named(state::Slot slot, state::Store& state, Named& named) {
   const auto checkpoint = TRY(stream::read_checkpoint(slot, state));
   if (!checkpoint) return {};
-  for (const auto& part : checkpoint->parts) named.parts.insert(part.name);
+  for (const auto& part : checkpoint->parts) {
+    named.parts.insert(part.name);
+    named.places.emplace(part.name, part.position);
+  }
   if (const auto image = TRY(dedup::read_image_record(slot, state)))
     named.tables.insert(dedup::image_file_name(slot, image->number));
   Offset& applied = named.applied[slot.partition().value()];

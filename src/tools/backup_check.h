@@ -2,6 +2,7 @@
 
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file_system.h"
@@ -12,7 +13,9 @@ namespace clickmill::tools {
 
 /// What the checkpoints in a state store name: what a start needs beside it.
 struct Named {
-  std::set<std::string> parts;   ///< in store/
+  std::set<std::string> parts;  ///< files in store/,
+  /// and the parts in them: file, and first byte in a file that parts share
+  std::set<std::pair<std::string, uint64_t>> places;
   std::set<std::string> tables;  ///< in ids/; without them a start takes longer, and that is all
   std::vector<Offset> applied;   ///< by partition
 };

@@ -5,6 +5,8 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "base/damage.h"
 #include "base/file_system.h"
@@ -15,7 +17,9 @@
 #include "engine/data_dir.h"
 #include "sketch/hll.h"
 #include "store/part.h"
+#include "store/shelf_file.h"
 #include "stream/parts.h"
+#include "tools/backup_check.h"
 
 namespace clickmill::tools {
 namespace {
@@ -120,13 +124,73 @@ class Reader {
   AdClicks clicks_;
 };
 
-Status read_part(FileSystem& files, const std::string& directory, const std::string& name,
-                 const Print* print, uint64_t& rows) {
-  const auto meta = TRY(store::Part::read_meta(files, directory, name));
-  const auto part = TRY(store::Part::open(files, directory, meta));
-  rows += meta.rows;
-  return Reader(*part, print).run();
-}
+/// All parts of a node, or those that count.
+class Folder {
+ public:
+  Folder(FileSystem& disk, std::string directory, const Print* dump)
+      : disk_(disk), directory_(std::move(directory)), dump_(dump) {}
+
+  /// Of files that partitions share, dump these parts alone: what else stands there counts no
+  /// more, or not yet.
+  void only(std::set<std::pair<std::string, uint64_t>> named) { named_ = std::move(named); }
+
+  /// An error that is no damage, where that keeps it from going on.
+  Status read(const Print& tell) {
+    for (const std::string& name : TRY(disk_.list(directory_))) {
+      if (stream::slot_of_part(name)) {
+        TRY(judge(read_file(name), tell));
+      } else if (store::ShelfName::parse(name)) {
+        TRY(read_shared(name, tell));
+      }
+    }
+    return {};
+  }
+
+  uint64_t files = 0;
+  uint64_t parts = 0;
+  uint64_t rows = 0;
+  uint64_t damaged = 0;
+
+ private:
+  Status judge(Status read, const Print& tell) {
+    if (read) return read;
+    if (!is_damage(read.error())) return read;
+    ++damaged;
+    tell("damage: " + read.error().text());
+    return {};
+  }
+  Status read_file(const std::string& name) {
+    ++files;
+    ++parts;
+    return read_part(TRY(store::Part::read_meta(disk_, directory_, name)));
+  }
+  Status read_part(const store::PartMeta& meta) {
+    const auto part = TRY(store::Part::open(disk_, directory_, meta));
+    rows += meta.rows;
+    return Reader(*part, dump_).run();
+  }
+  Status read_shared(const std::string& name, const Print& tell) {
+    ++files;
+    auto entries = store::read_shelf(disk_, directory_, name);
+    if (!entries) return judge(std::move(entries).error(), tell);
+    for (const auto& entry : *entries) {
+      if (dump_ != nullptr && named_ && named_->count({name, entry.meta.position}) == 0) continue;
+      ++parts;
+      auto read = read_part(entry.meta);
+      if (!read) {
+        read = std::move(read).error().with_context(
+            fmt::format("partition {}", entry.slot.partition().value()));
+      }
+      TRY(judge(std::move(read), tell));
+    }
+    return {};
+  }
+
+  FileSystem& disk_;
+  const std::string directory_;
+  const Print* const dump_;  // null: nothing is printed
+  std::optional<std::set<std::pair<std::string, uint64_t>>> named_;
+};
 
 }  // namespace
 
@@ -143,28 +207,25 @@ int store_command(const std::vector<std::string>& arguments, const Print& print,
   const std::string directory = (*data)->store();
   // A node that was never started to the end has none.
   if (!files.exists(directory)) {
-    if (!asked.dump) print("0 parts, 0 rows, no damage");
+    if (!asked.dump) print("0 files, 0 parts, 0 rows, no damage");
     return kOk;
   }
-  const auto names = files.list(directory);
-  if (!names) return fail(names.error());
-  uint64_t parts = 0;
-  uint64_t rows = 0;
-  uint64_t damaged = 0;
-  for (const std::string& name : *names) {
-    if (!stream::slot_of_part(name)) continue;
-    ++parts;
-    const auto read = read_part(files, directory, name, asked.dump ? &print : nullptr, rows);
-    if (read) continue;
-    if (!is_damage(read.error())) return fail(read.error());
-    ++damaged;
-    (asked.dump ? complain : print)("damage: " + read.error().text());
+  Folder folder(files, directory, asked.dump ? &print : nullptr);
+  if (asked.dump) {
+    if (auto named = read_named(files, asked.directory, (*data)->node().partitions)) {
+      folder.only(std::move(named->places));
+    } else {
+      complain("clickmill: what counts is not known, so that rows may be printed twice: " +
+               named.error().text());
+    }
   }
+  if (auto read = folder.read(asked.dump ? complain : print); !read) return fail(read.error());
   if (!asked.dump) {
-    print(fmt::format("{} parts, {} rows, {}", parts, rows,
-                      damaged == 0 ? "no damage" : fmt::format("{} damaged", damaged)));
+    print(
+        fmt::format("{} files, {} parts, {} rows, {}", folder.files, folder.parts, folder.rows,
+                    folder.damaged == 0 ? "no damage" : fmt::format("{} damaged", folder.damaged)));
   }
-  return damaged == 0 ? kOk : kFoundWrong;
+  return folder.damaged == 0 ? kOk : kFoundWrong;
 }
 
 }  // namespace clickmill::tools

@@ -55,3 +55,63 @@ def test_store_dump_and_verify(context):
         check(part.name in (found.stdout if command == "verify" else found.stderr), found)
     for wrong in (["store"], ["store", "mend"], ["store", "verify", "--partition", "1"], ["store", "dump", "a", "b"]):
         check_equal(" ".join(wrong), context.run(*wrong).returncode, 2)
+
+
+def test_shared_files(context):
+    """parts of all partitions come to stand in few files; a restart, a backup and damage leave all counts"""
+    node = context.node({"threads": 2, "log": {"partitions": 32}, "stream": {"checkpoint_interval_s": 1}})
+    node.upload_ads([{"ad_id": f"shared_{n}", "advertiser_id": f"adv_{n % 3}", "ad_format": "banner",
+                      "redirect_url": "https://example.com/"} for n in range(150)])
+    # Of a year that is over, so that the parts of every table are of a period that is.
+    begin = now_ms() // DAY_MS * DAY_MS - 400 * DAY_MS
+    sent = 60_000
+    for first in range(0, sent, 20_000):
+        answer = node.request("POST", "/v1/clicks?mode=backfill", "".join(
+            json.dumps({"click_id": f"s-{n}", "ad_id": f"shared_{n % 150}", "timestamp_ms": begin + n // 150 * MINUTE_MS,
+                        "user_id": f"u-{n % 999}"}) + "\n" for n in range(first, first + 20_000)))
+        check_equal("backfill", (answer.status, answer.json()["accepted"]), (202, 20_000))
+    node.wait_total(begin, begin + DAY_MS, sent)
+    wait_until("files that partitions share", lambda: node.metrics()["clickmill_shelf_files"] >= 3, 60)
+    day = {"advertiser_id": "adv_1", "from": begin, "to": begin + DAY_MS, "granularity": "1h"}
+
+    def answer():
+        return node.metrics_clicks(**day)["data"]
+    counted = answer()
+    check_equal("clicks", node.total(begin, begin + DAY_MS), sent)
+    folder = node.data_dir / "store"
+
+    def shared():
+        return sorted(folder.glob("shelf-*-whole.parts"))
+    check(len(shared()) >= 3, [path.name for path in folder.iterdir()])
+    # The parts that they were made of go with a checkpoint.
+    wait_until("few files", lambda: len(list(folder.iterdir())) < 96, 60)
+    backup = node.directory / "backup"
+    made = context.run("backup", str(backup), "--config", str(node.config_path), timeout_s=60)
+    check_equal(f"backup: {made.stderr}", made.returncode, 0)
+    check_equal("its check", context.run("backup", "verify", str(backup), timeout_s=60).returncode, 0)
+    node.kill()
+    node.start()
+    check_equal("after a kill", answer(), counted)
+    node.stop()
+    verified = context.run("store", "verify", str(node.data_dir))
+    check_equal(f"verify: {verified.stdout}{verified.stderr}", verified.returncode, 0)
+    dumped = [json.loads(line) for line in context.run("store", "dump", str(node.data_dir)).stdout.splitlines()]
+    for table in ("minute", "hour", "day"):
+        rows = [row for row in dumped if row["table"] == table]
+        check_equal(f"dumped {table} rows", len({(row["ad_id"], row["window_start"], row["part"]) for row in rows}), len(rows))
+        check(sum(row["click_count"] for row in rows) <= sent, table)
+
+    minutes = next(path for path in shared() if "-minute-" in path.name)
+    damaged = bytearray(minutes.read_bytes())
+    damaged[len(damaged) // 2] ^= 0x10
+    minutes.write_bytes(damaged)
+    found = context.run("store", "verify", str(node.data_dir))
+    check_equal(f"verify of damage: {found.stdout}", found.returncode, 1)
+    check(minutes.name in found.stdout and "partition " in found.stdout, found.stdout)
+    node.start()
+    # Whoever asks for the rows first meets it; that one partition is built anew from its log.
+    every = f"/v1/metrics/clicks?advertiser_id=*&from={begin}&to={begin + DAY_MS}&granularity=1m"
+    wait_until("every minute can be read", lambda: node.get(every).status == 200, 60)
+    check("it is rebuilt from the log" in node.log_since_start(), node.log_tail())
+    check_equal("after damage", answer(), counted)
+    check_equal("clicks", node.total(begin, begin + DAY_MS), sent)
