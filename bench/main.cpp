@@ -17,6 +17,7 @@
 #include "log_bench.h"
 #include "options.h"
 #include "questions.h"
+#include "store_bench.h"
 #include "stream_bench.h"
 #include "verify.h"
 
@@ -165,6 +166,19 @@ Status run_stream(int count, const char* const* arguments) {
   return run_stream_bench(options);
 }
 
+Status run_store(int count, const char* const* arguments) {
+  StoreBenchOptions options;
+  TRY(parse_directory_options("store", count, arguments, options.directory,
+                              {{"--partitions", 1, 1024, into(options.partitions)},
+                               {"--ads", 1, 1'000'000, into(options.ads)},
+                               {"--days", 1, 10'000, into(options.days)},
+                               {"--minutes", 1, 1440, into(options.minutes)},
+                               {"--flushes", 1, 24, into(options.flushes)},
+                               {"--late", 1, 1'000'000'000, into(options.late)},
+                               {"--kept-days", 1, 36'500, into(options.kept_days)}}));
+  return run_store_bench(options);
+}
+
 Status run_history(int count, const char* const* arguments) {
   HistoryOptions options;
   TRY(parse_directory_options("history", count, arguments, options.directory,
@@ -199,8 +213,9 @@ int main(int count, char** arguments) {
   using namespace clickmill::bench;
   using Benchmark = clickmill::Status (*)(int, const char* const*);
   const std::pair<std::string_view, Benchmark> benchmarks[] = {
-      {"dedup", run_dedup}, {"history", run_history},     {"lines", run_lines},
-      {"log", run_log},     {"questions", run_questions}, {"stream", run_stream}};
+      {"dedup", run_dedup},  {"history", run_history},     {"lines", run_lines},
+      {"log", run_log},      {"questions", run_questions}, {"store", run_store},
+      {"stream", run_stream}};
   for (const auto& [name, run_benchmark] : benchmarks) {
     if (count < 2 || name != arguments[1]) continue;
     auto done = run_benchmark(count - 2, arguments + 2);

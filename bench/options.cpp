@@ -146,6 +146,8 @@ std::string usage() {
       "clickmill-bench stream --directory DIR [--clicks N] [--ids N] [--ads N] [--rate R] [--batch "
       "N] "
       "[--checkpoint N]: the stream alone\n"
+      "clickmill-bench store --directory DIR [--ads N] [--days N] [--minutes N] [--flushes N]\n"
+      "    [--late N] [--partitions N] [--kept-days N]: the parts of N days, as they age\n"
       "clickmill-bench history --directory DIR [--rows N] [--ads N] [--clicks N] [--until S] "
       "[--seed N]:\n"
       "    a year of clicks into files for an import; questions --directory DIR [--port N]\n"
