@@ -18,10 +18,9 @@ using std::chrono::year_month_day;
 
 constexpr int64_t kEver = std::numeric_limits<int64_t>::max();
 constexpr int64_t kAlways = std::numeric_limits<int64_t>::min();
-// Of a closed period: so many files are one too many, and so small a share of the largest isn't
-// worth to write that once more.
+// Of a closed period so many files become one, if none is larger than the others together:
+// whatever is written once more, at least doubles.
 constexpr size_t kOfPeriodMost = 4;
-constexpr uint64_t kSmallShare = 8;
 // A part that spans more periods has rows of strange times, few in each.
 constexpr int64_t kPeriodsMost = 1200;
 constexpr uint32_t kLevelMost = 99;
@@ -247,29 +246,23 @@ class Planner {
       if (file.name.period_ms < open_ms_) periods[file.name.period_ms].push_back(&file);
     }
     for (auto& [period_ms, files] : periods) {
-      if (auto group = worth_merging(files); !group.empty()) {
-        ShelfPlan plan = plan_of(takes_files(group));
-        plan.files.push_back(name_of(period_ms, true));
-        const int64_t end_ms = period_end(period_, period_ms);
-        plan.pieces = {{{kAlways, period_ms}, 0}, {{period_ms, end_ms}, 0}, {{end_ms, kEver}, 0}};
-        return plan;
-      }
+      const Files group = worth_merging(files);
+      if (!group.empty()) return closing(period_ms, takes_files(group));
     }
     return std::nullopt;
   }
 
   Files worth_merging(Files files) const {
-    std::sort(files.begin(), files.end(),
-              [](const OnShelf* a, const OnShelf* b) { return a->bytes < b->bytes; });
+    std::stable_sort(files.begin(), files.end(),
+                     [](const OnShelf* a, const OnShelf* b) { return a->bytes < b->bytes; });
     uint64_t bytes = 0;
     for (const OnShelf* file : files) bytes += file->bytes;
-    while (files.size() > 1 && bytes > rules_.bytes_most) {
+    while (files.size() >= kOfPeriodMost &&
+           (files.back()->bytes > bytes / 2 || bytes > rules_.bytes_most)) {
       bytes -= files.back()->bytes;
       files.pop_back();
     }
-    if (files.size() < 2) return {};
-    const uint64_t small = bytes - files.back()->bytes;
-    if (files.size() < kOfPeriodMost && small * kSmallShare < files.back()->bytes) return {};
+    if (files.size() < kOfPeriodMost) return {};
     return files;
   }
 

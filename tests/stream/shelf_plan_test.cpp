@@ -164,25 +164,31 @@ TEST_CASE("shelf: many old parts that came late go to their periods at once", "[
   CHECK(plan->files.size() == 5);
 }
 
-TEST_CASE("shelf: a file of a period that is over is written again once that is worth it",
+TEST_CASE("shelf: files of a period that is over are merged where the result is twice the largest",
           "[stream]") {
   Views views;
-  views.add(0, part(shelf_name(1, kMay1, true), kMay1, kJune1 - 1, 9, 100'000, 16));
-  views.add(0, part(shelf_name(2, kMay1, true), kMay1, kJune1 - 1, 9, 5'000, 16));
+  const auto add = [&](uint64_t number, uint64_t bytes) {
+    views.add(number % 2, part(shelf_name(number, kMay1, true), kMay1, kJune1 - 1, 9, bytes, 16));
+  };
+  add(1, 100'000);
+  add(2, 5'000);
+  add(3, 8'000);
   CHECK_FALSE(views.plan());
-  SECTION("by what has come") {
-    views.add(1, part(shelf_name(3, kMay1, true), kMay1, kJune1 - 1, 9, 8'000, 16));
+  SECTION("the small ones by themselves") {
+    add(4, 6'000);
+    CHECK_FALSE(views.plan());
+    add(5, 7'000);
     const auto plan = views.plan();
     REQUIRE(plan);
     check_whole(*plan);
-    CHECK(parts_in(*plan) == 3);
+    CHECK(parts_in(*plan) == 4);
     CHECK(plan->files[0] == store::ShelfName{0, store::Table::minute, kMay1, true, 0});
   }
-  SECTION("by how many there are") {
-    views.add(1, part(shelf_name(3, kMay1, true), kMay1, kJune1 - 1, 9, 10, 16));
+  SECTION("all of them") {
+    add(4, 90'000);
+    CHECK(parts_in(views.plan().value()) == 4);
+    views.rules.bytes_most = 200'000;
     CHECK_FALSE(views.plan());
-    views.add(1, part(shelf_name(4, kMay1, true), kMay1, kJune1 - 1, 9, 10, 16));
-    CHECK(views.plan());
   }
 }
 
