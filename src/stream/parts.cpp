@@ -415,10 +415,12 @@ void Parts::merge_failed(const Merge& merge, const Error& error) {
   note_damage(merge.chosen_, error);
 }
 
+/// What stands in shared files waits for no merge, and may be small for good.
 bool Parts::pile_up() const {
   return std::any_of(current_->begin(), current_->end(), [](const store::PartList& parts) {
     const auto small = std::count_if(parts.begin(), parts.end(), [](const auto& part) {
-      return size_class(part->meta().rows) == 0;
+      const store::PartMeta& meta = part->meta();
+      return size_class(meta.rows) == 0 && !store::Shelf::is_shared(meta.name);
     });
     return static_cast<size_t>(small) >= kSmallMost;
   });

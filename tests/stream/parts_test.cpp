@@ -113,4 +113,20 @@ TEST_CASE("parts: a deletion beside a repair of the same part is tried again", "
   CHECK(rows_in(parts, store::Table::minute) == 24);
 }
 
+TEST_CASE("parts: small ones that wait for no merge, in shared files, don't pile up", "[stream]") {
+  simulation::SimFileSystem files(1);
+  REQUIRE(files.create_directories("/store"));
+  for (const bool shared : {true, false}) {
+    std::vector<store::PartMeta> metas;
+    for (uint64_t i = 1; i <= 30; ++i) {
+      const store::ShelfName name{i, store::Table::minute, 0, true, 0};
+      metas.push_back({shared ? name.text() : part_name_of(PartitionId(0), i, store::Table::minute),
+                       store::Table::minute, 0, 0, 1, 300, i, shared ? 16U : 0U});
+    }
+    Parts parts(PartitionId(0), files, "/store");
+    REQUIRE(parts.open(metas, 31, true));
+    CHECK(parts.pile_up() == !shared);
+  }
+}
+
 }  // namespace clickmill::stream
