@@ -12,6 +12,8 @@ namespace clickmill::cluster {
 std::optional<stream::ShelfView> Partition::shelf_view() const {
   owner_.check();
   if (failure_ || !caught_up_ || stands_in() || rebuilding() || stands_still()) return std::nullopt;
+  // Of one that is on other nodes there is nothing here, and no time by which others could go.
+  if (pipeline_->horizon().log_time() == LogMs(0)) return std::nullopt;
   return stream::ShelfView{id_, pipeline_->slot(), pipeline_->horizon().log_time(),
                            pipeline_->free_parts()};
 }
