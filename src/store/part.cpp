@@ -483,7 +483,6 @@ Result<std::shared_ptr<const Part>> Part::open(FileSystem& files, const std::str
                                                const PartMeta& meta) {
   return open(TRY(files.open(directory + "/" + meta.name, FileSystem::Open::read)), meta);
 }
-
 Result<std::shared_ptr<const Part>> Part::open(std::shared_ptr<File> file, const PartMeta& meta) {
   PartFile place = TRY(place_of(std::move(file), meta));
   const Ending ending = TRY(read_ending(place));
