@@ -42,9 +42,8 @@ Error error_of(const rocksdb::Status& status, std::string_view doing) {
   Errc code = Errc::io;
   if (status.IsNoSpace()) code = Errc::no_space;
   // A missing file is damage like a wrong one.
-  if (status.IsCorruption() || status.IsInvalidArgument() || status.IsPathNotFound()) {
+  if (status.IsCorruption() || status.IsInvalidArgument() || status.IsPathNotFound())
     code = Errc::corrupt;
-  }
   return Error(code, "state store: " + std::string(doing) + ": " + status.ToString());
 }
 

@@ -158,7 +158,6 @@ TEST_CASE("cluster: five nodes with three copies take clicks of everything at an
 TEST_CASE("cluster: lives of five nodes with three copies", "[simulation][cluster]") {
   uint64_t acknowledged = 0;
   uint64_t elections = 0;
-  uint64_t steps = 0;
   for (uint64_t seed = 0; seed < 30; ++seed) {
     Life life(seed, five());
     const auto problem = life.go(2000);
@@ -166,13 +165,9 @@ TEST_CASE("cluster: lives of five nodes with three copies", "[simulation][cluste
     REQUIRE_FALSE(problem);
     acknowledged += life.clients().acknowledged().size();
     elections += life.cluster().elections();
-    for (size_t i = 0; i < life.cluster().size(); ++i)
-      steps += life.cluster().node(i).machine().shelving().steps();
   }
   CHECK(acknowledged > 30 * 300);
   CHECK(elections > 30 * 8);
-  // That the time of partitions elsewhere stands still here holds no parts back.
-  CHECK(steps > 30);
 }
 
 TEST_CASE("cluster: what a node has let go of comes back to it whole", "[simulation][cluster]") {

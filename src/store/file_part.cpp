@@ -1,5 +1,3 @@
-#include "store/part.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 #include "store/block_cache.h"
 #include "store/key_dictionary.h"
 #include "store/lazy_part.h"
+#include "store/part.h"
 #include "store/part_ending.h"
 #include "store/part_format.h"
 
