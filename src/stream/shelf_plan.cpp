@@ -179,7 +179,10 @@ class Planner {
     }
     plan.files.push_back(name_of(period_ms, true));
     int64_t upto = kAlways;
+    // Periods overlap where files were begun under a rule with other ones.
     const auto add = [&](int64_t begin, int64_t end, size_t file) {
+      begin = std::max(begin, upto);
+      if (begin >= end) return;
       if (upto < begin) plan.pieces.push_back({{upto, begin}, 0});
       plan.pieces.push_back({{begin, end}, file});
       upto = end;
@@ -188,7 +191,8 @@ class Planner {
     for (const auto& [begin, count] : rows) {
       if (count < rules_.rows_apart || begin >= open_ms_) continue;
       if (begin != period_ms) plan.files.push_back(name_of(begin, true));
-      add(begin, period_end(period_, begin), begin == period_ms ? 0 : plan.files.size() - 1);
+      add(begin, std::min(period_end(period_, begin), open_ms_),
+          begin == period_ms ? 0 : plan.files.size() - 1);
     }
     plan.files.push_back(name_of(open_ms_, false, level));
     add(open_ms_, kEver, plan.files.size() - 1);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/assert.h"
@@ -14,6 +15,19 @@
 #include "stream/checkpoint.h"
 
 namespace clickmill::stream {
+namespace {
+
+Result<uint64_t> clicks_of(const store::PartList& parts) {
+  store::Scan all;
+  all.from_ms = std::numeric_limits<int64_t>::min();
+  all.to_ms = std::numeric_limits<int64_t>::max();
+  uint64_t clicks = 0;
+  for (const auto& part : parts)
+    TRY(part->sum(all, [&clicks](const store::AdSum& sum) { clicks += sum.clicks; }));
+  return clicks;
+}
+
+}  // namespace
 
 ShelfWork::ShelfWork(ShelfPlan plan, FileSystem& files, std::string directory, store::Shelf& shelf)
     : disk_(files),
@@ -24,6 +38,14 @@ ShelfWork::ShelfWork(ShelfPlan plan, FileSystem& files, std::string directory, s
   for (auto& share : plan.shares)
     shares_.push_back({share.id, share.slot, std::move(share.parts), {}, std::nullopt});
   for (const auto& name : plan.files) targets_.push_back({name, nullptr});
+  // Every row goes to one place, or it would be lost or counted twice.
+  int64_t upto = std::numeric_limits<int64_t>::min();
+  for (const auto& piece : pieces_) {
+    CM_ASSERT(piece.range.from_ms == upto && piece.range.to_ms > upto);
+    CM_ASSERT(piece.file < targets_.size());
+    upto = piece.range.to_ms;
+  }
+  CM_ASSERT(upto == std::numeric_limits<int64_t>::max());
 }
 
 ShelfWork::~ShelfWork() {
@@ -117,8 +139,19 @@ Status ShelfWork::open_written() {
   for (size_t i = 0; i < shares_.size(); ++i) {
     for (const store::PartMeta& meta : metas_[i])
       shares_[i].written.push_back(TRY(shelf_.open(meta)));
+    TRY(check_clicks(shares_[i]));
   }
   return {};
+}
+
+/// What nobody can make good later is looked at twice.
+Status ShelfWork::check_clicks(const Share& share) {
+  if (share.damage) return {};
+  const uint64_t before = TRY(clicks_of(*share.parts));
+  const uint64_t after = TRY(clicks_of(share.written));
+  if (before == after) return {};
+  return Error(Errc::corrupt, fmt::format("partition {}: {} clicks were written of {}",
+                                          share.id.value(), after, before));
 }
 
 void hold_named(PartitionId partition, state::View& store, store::Shelf& shelf) {

@@ -56,6 +56,7 @@ class ShelfWork {
   Result<store::ShelfWriter*> writer_of(Target& target);
   Status finish_files();
   Status open_written();
+  static Status check_clicks(const Share& share);
 
   FileSystem& disk_;
   const std::string directory_;

@@ -210,7 +210,8 @@ TEST_CASE("shelf: whatever parts there are, a plan is whole, and of what there i
                               : begin + static_cast<int64_t>(random.below(90)) * kDayMs / 2;
       std::string name = "p";
       if (random.one_in(2)) {
-        const int64_t period = period_begin(views.rules.periods[0], begin);
+        // Of this rule, or of one before it.
+        const int64_t period = period_begin(static_cast<Period>(random.below(3)), begin);
         name = shelf_name(random.below(9), period, random.one_in(2), 0);
       }
       auto made = part(name, begin, end, 1 + random.below(2'000), 1 + random.below(900), 16);
