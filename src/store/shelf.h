@@ -28,8 +28,7 @@ class Shelf {
  public:
   /// `files` is borrowed and outlives it.
   Shelf(FileSystem& files, std::string directory);
-  /// Of the file of a part. Whether any file is one of these, ShelfName::parse() says.
-  static bool is_shared(std::string_view name) { return name.starts_with("shelf-"); }
+  static bool is_shared(std::string_view name) { return ShelfName::parse(name).has_value(); }
 
   /// Of a file that may be open already: all parts in it read by one handle.
   Result<std::shared_ptr<const Part>> open(const PartMeta& meta);

@@ -8,8 +8,6 @@
 #include <set>
 #include <string>
 
-#include "store/shelf.h"
-
 namespace clickmill::stream {
 namespace {
 
@@ -45,6 +43,9 @@ struct OnShelf {
   int64_t max_ms = kAlways;
 };
 
+/// Quicker than to read the name, of which there may be thousands.
+bool is_shared(const store::PartMeta& meta) { return meta.name.starts_with("shelf-"); }
+
 using Takes = std::function<bool(const store::PartMeta&)>;
 
 /// Plans for one table.
@@ -59,7 +60,7 @@ class Planner {
         open_ms_(period_begin(period_, log_time.value() - rules.settled_after_ms)) {
     std::map<std::string, OnShelf> files;
     each_part([&](const store::PartMeta& meta) {
-      if (!store::Shelf::is_shared(meta.name)) {
+      if (!is_shared(meta)) {
         ++loose_;
         if (meta.max_bucket_ms < open_ms_) ++late_;
         return;
@@ -154,13 +155,12 @@ class Planner {
       if (group.size() == 1 && fits_its_period(*group.front())) continue;
       const auto among = takes_files(group);
       return closing(period_ms, [&, among](const store::PartMeta& meta) {
-        return among(meta) ||
-               (!store::Shelf::is_shared(meta.name) && meta.min_bucket_ms < open_ms_);
+        return among(meta) || (!is_shared(meta) && meta.min_bucket_ms < open_ms_);
       });
     }
     if (late_ < rules_.late_most) return std::nullopt;
     return closing(period_begin(period_, open_ms_ - 1), [&](const store::PartMeta& meta) {
-      return !store::Shelf::is_shared(meta.name) && meta.min_bucket_ms < open_ms_;
+      return !is_shared(meta) && meta.min_bucket_ms < open_ms_;
     });
   }
 
@@ -223,7 +223,7 @@ class Planner {
 
   std::optional<ShelfPlan> shelve_loose() const {
     if (loose_ < rules_.loose_most) return std::nullopt;
-    return as_one([](const store::PartMeta& meta) { return !store::Shelf::is_shared(meta.name); },
+    return as_one([](const store::PartMeta& meta) { return !is_shared(meta); },
                   name_of(open_ms_, false));
   }
 

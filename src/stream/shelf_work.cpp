@@ -27,6 +27,16 @@ Result<uint64_t> clicks_of(const store::PartList& parts) {
   return clicks;
 }
 
+/// What nobody can make good later is looked at twice.
+Status check_clicks(const ShelfWork::Share& share) {
+  if (share.damage) return {};
+  const uint64_t before = TRY(clicks_of(*share.parts));
+  const uint64_t after = TRY(clicks_of(share.written));
+  if (before == after) return {};
+  return Error(Errc::corrupt, fmt::format("partition {}: {} clicks were written of {}",
+                                          share.id.value(), after, before));
+}
+
 }  // namespace
 
 ShelfWork::ShelfWork(ShelfPlan plan, FileSystem& files, std::string directory, store::Shelf& shelf)
@@ -142,16 +152,6 @@ Status ShelfWork::open_written() {
     TRY(check_clicks(shares_[i]));
   }
   return {};
-}
-
-/// What nobody can make good later is looked at twice.
-Status ShelfWork::check_clicks(const Share& share) {
-  if (share.damage) return {};
-  const uint64_t before = TRY(clicks_of(*share.parts));
-  const uint64_t after = TRY(clicks_of(share.written));
-  if (before == after) return {};
-  return Error(Errc::corrupt, fmt::format("partition {}: {} clicks were written of {}",
-                                          share.id.value(), after, before));
 }
 
 void hold_named(PartitionId partition, state::View& store, store::Shelf& shelf) {

@@ -56,7 +56,6 @@ class ShelfWork {
   Result<store::ShelfWriter*> writer_of(Target& target);
   Status finish_files();
   Status open_written();
-  static Status check_clicks(const Share& share);
 
   FileSystem& disk_;
   const std::string directory_;
