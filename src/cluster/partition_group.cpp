@@ -339,6 +339,9 @@ void Partition::submit(Batch&& batch, Committed committed) {
   if (log_failed_ || log_closed()) return committed(Error(Errc::closed, failure_->message()));
   if (!replica_->leads()) return committed(Error(Errc::not_leader, "another node leads it"));
   if (!takes_clicks()) return committed(Error(Errc::busy, "still replaying the log"));
+  // Log time would follow it, and nobody would follow that.
+  if (options_.group && batch.newest.value() > clock_.now().value() + kClockAheadMs)
+    return committed(Error(Errc::busy, "the sender's clock is ahead"));
   if (auto appended = append_clicks(batch); !appended)
     return committed(std::move(appended).error());
   waiting_.push_back({log_->last(), replica_->core().term(), std::move(committed)});

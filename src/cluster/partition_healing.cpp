@@ -140,10 +140,10 @@ Status Partition::open_closed(log::Journal& journal, log::RecoveredLog&& recover
   opened_ns_ = clock_.system().monotonic_ns();
   log_->release_thread();
   publish_tally();
-  fail_for_good(Error(Errc::closed,
-                      "its log can't be used, and its clicks wait in the spool until "
-                      "a start finds it mended: " +
-                          log_trouble_));
+  const char* const clicks =
+      options_.group ? "go to other nodes" : "wait in the spool until a start finds it mended";
+  fail_for_good(Error(Errc::closed, fmt::format("its log can't be used, and its clicks {}: {}",
+                                                clicks, log_trouble_)));
   return {};
 }
 

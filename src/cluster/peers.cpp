@@ -48,6 +48,18 @@ Result<std::pair<uint64_t, Batch>> decode_batch(std::string_view bytes) {
   return std::pair(id, std::move(batch));
 }
 
+/// Whether enough others may lead to elect one of them. A leader whose disk hangs applies nothing
+/// and answers nobody, while its beats go on; it stays where they can't do without it.
+bool can_do_without(const std::string& node, const raft::Membership& members, const Sights& sights,
+                    int64_t now_ns) {
+  const auto all = members.all();
+  return raft::has_quorum(members, [&](raft::StorageId storage) {
+    const auto member = std::find_if(all.begin(), all.end(),
+                                     [&](const auto& one) { return one.storage == storage; });
+    return member->node != node && sights.fit(member->node, now_ns);
+  });
+}
+
 std::vector<std::string> without(std::vector<std::string> nodes, const std::string& self) {
   std::erase(nodes, self);
   return nodes;
@@ -169,7 +181,10 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
     const raft::Membership& now = owned_.group(id.value())->replica().core().membership();
     // Who decides alone, by force, has nobody to compare its clock with: as a node without peers.
     const bool decides_alone = now.voters.size() == 1 && !now.joint();
-    const bool well = (decides_alone || clock_is_fit_.load()) && options_.well();
+    const bool disk_may_lead =
+        this->disk_may_lead() ||
+        (options_.well() && !can_do_without(options_.node_id, now, sights_, now_ns()));
+    const bool well = (decides_alone || clock_is_fit_.load()) && disk_may_lead;
     return raft::Core::Permit{remembers, remembers && well};
   };
   group.rank = [this, id] { return rank_of(id); };
@@ -231,7 +246,7 @@ void Peers::beat() {
   for (const std::string& node : others_) {
     for (const Claims& claims : sights_.unechoed(node)) send_claims(node, claims);
     Beat beat = sights_.beat_to(node, now, clock_.now().value());
-    beat.fit = clock_is_fit_ && !stopping_ && !draining_ && !left_behind_ && options_.well();
+    beat.fit = clock_is_fit_ && !stopping_ && !draining_ && !left_behind_ && disk_may_lead();
     for (size_t i = 0; i < looped_ns_.size(); ++i) {
       const int64_t looped = looped_ns_[i];
       beat.workers[i].age_ms =

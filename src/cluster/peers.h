@@ -40,6 +40,8 @@ class Peers final : public peer::Receiver {
     std::function<bool(std::function<void()>)> in_background;
     /// Whether the disk lets this node lead.
     std::function<bool()> well;
+    /// Whether it is quick enough for others to wait for. If not, whoever is leads.
+    std::function<bool()> keeps_up = [] { return true; };
     /// Where the newest group begins that is durable since the start; 0: there is none.
     std::function<JournalPos()> durable;
     /// A seam for tests: without it an old image votes at once.
@@ -164,6 +166,7 @@ class Peers final : public peer::Receiver {
   Partition* partition(uint64_t id);
   GroupMember* group(uint64_t id) { return open_ ? owned_.group(id) : nullptr; }
   uint32_t rank_of(PartitionId id) const;
+  bool disk_may_lead() const;
 
   const Options options_;
   const std::shared_ptr<const Placement> placement_;

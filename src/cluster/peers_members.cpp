@@ -1,5 +1,5 @@
-// What a node does about the other nodes besides consensus: it compares its counts with theirs,
-// and does what an operator wants of its members.
+// What a node does about the other nodes besides consensus: who of them should lead, and does; it
+// compares its counts with theirs, and does what an operator wants of its members.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,7 +25,8 @@ uint32_t Peers::rank_of(PartitionId id) const {
 
 std::string Peers::leader_of(PartitionId id, const raft::Replica* replica) const {
   const raft::Member* own = replica != nullptr ? replica->leader() : nullptr;
-  // A member that hears its leader knows best.
+  // A member that hears its leader knows best. A group whose log can't be used here follows
+  // nobody, and its clicks count all the same.
   if (own != nullptr && replica->core().leader_is_live()) return own->node;
   if (const auto claimed = sights_.leader_of(id.value(), now_ns())) return claimed->first;
   return own != nullptr ? own->node : std::string();
@@ -130,5 +131,7 @@ bool Peers::remembers(PartitionId id) const {
   if (!options_.check_claims || clearing_.cleared()) return true;
   return clearing_.cleared_in(owned_.group(id.value())->replica().core().membership());
 }
+
+bool Peers::disk_may_lead() const { return options_.well() && options_.keeps_up(); }
 
 }  // namespace clickmill::cluster

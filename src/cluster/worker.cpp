@@ -30,7 +30,8 @@ void Worker::run(const std::function<bool()>& idle, std::chrono::milliseconds pe
 
 bool Worker::step(size_t most) {
   std::vector<Message> messages;
-  mailbox_.take(messages, std::chrono::steady_clock::time_point());
+  // Not even a wait for a moment that has passed: it would be a call to the kernel each time.
+  if (mailbox_.size() > 0) mailbox_.take(messages, Steady::time_point());
   for (Message& message : messages) stepping_.push_back(std::move(message));
   const bool any = !stepping_.empty();
   for (size_t i = 0; i < most && !stepping_.empty(); ++i) {

@@ -135,6 +135,7 @@ void Machine::open_peers() {
   of.durable = [this] { return journal_ ? journal_->last_durable() : JournalPos(0); };
   of.check_claims = options_.peering->check_claims;
   of.well = [this] { return journal_->health() == log::Journal::Health::ok; };
+  of.keeps_up = [this] { return journal_->keeps_up(); };
   of.synchronised = outside_.synchronised;
   of.keep_members = [this](PartitionId id, Offset offset, const raft::Membership& members) {
     return cluster::write_members(files_, options_.paths.members(id.value()), {offset, members});
@@ -158,7 +159,9 @@ void Machine::found(cluster::Founded founded) {
 
 Result<cluster::Partition::Group> Machine::group_of(PartitionId id) {
   auto kept = TRY(cluster::read_members(files_, options_.paths.members(id.value())));
-  return peers_->group_of(id, kept ? std::move(kept->members) : founded_.voters_of(id));
+  auto group = peers_->group_of(id, kept ? std::move(kept->members) : founded_.voters_of(id));
+  if (outside_.around_group) outside_.around_group(group);
+  return group;
 }
 
 Status Machine::open_partitions(std::shared_ptr<state::Store> state) {
@@ -328,6 +331,11 @@ Status Machine::recover(const std::atomic<bool>& stopping) {
   TRY(open_upkeep());
   journal_->end_replay();
   spool_->recover(std::move(spooled));
+  // The others' clicks can go on once their partitions have caught up.
+  for (const auto& partition : owned_.partitions) {
+    if (partition->log_closed())
+      forwarders_[partition->id().value() % forwarders_.size()]->ready(partition->id());
+  }
   if (peers_) peers_->open_groups();
   return {};
 }

@@ -95,6 +95,8 @@ class Machine {
     /// Brings batches to their leaders. Empty: as the peering says; without one this node
     /// leads every partition.
     std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
+    /// May change what a group is told of its node, and the other way round: for tests.
+    std::function<void(cluster::Partition::Group&)> around_group = nullptr;
     /// Whether the kernel calls the clock synchronised.
     std::function<bool()> synchronised = nullptr;
     /// Where this node keeps the cluster's ads; borrowed. Null: it keeps other ads, and only

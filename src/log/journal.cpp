@@ -18,6 +18,8 @@ namespace {
 constexpr auto kIdleBeforeNote = std::chrono::milliseconds(20);
 constexpr auto kRetryNoRoom = std::chrono::milliseconds(100);
 constexpr auto kRetryFailing = std::chrono::seconds(1);
+constexpr int64_t kSlowNs = 1'000'000'000;
+constexpr int64_t kSlowForNs = 10'000'000'000;
 
 // What a record takes in memory besides its payload: itself, its waiter, and the
 // answer that hangs on that.
@@ -120,6 +122,8 @@ Status Journal::append(Append&& record) {
     const uint64_t before = queued_total_.fetch_add(bytes, std::memory_order_relaxed);
     const bool enough = before < options_.linger_bytes && before + bytes >= options_.linger_bytes;
     const bool first_of_log = !holds_clicks(record.lane) && lanes_[lane].empty();
+    if (first_of_log && log_waits_since_ns_ == 0)
+      log_waits_since_ns_ = std::max<int64_t>(1, clock_.system().monotonic_ns());
     lanes_[lane].push_back(std::move(record));
     if (enough || first_of_log) enough_.notify_one();
     // Whoever found the lane empty has woken the thread, or the lane waits for room.
@@ -279,6 +283,7 @@ void Journal::look_for_room() {
 
 bool Journal::pump() {
   look_for_room();
+  const int64_t began_ns = clock_.system().monotonic_ns();
   std::vector<Append> records;
   if (!take_queued(records) && health() == Health::ok) {
     if (thread_.joinable() || noted_durable_ || abandon_file_) return false;
@@ -292,8 +297,27 @@ bool Journal::pump() {
     done = write_and_sync(records);
   }
   note_health(done);
-  if (!done) give_back(std::move(records));
+  if (done) {
+    note_log_durable(began_ns);
+  } else {
+    give_back(std::move(records));
+  }
   return done.has_value();
+}
+
+/// What waits now came since the round began.
+void Journal::note_log_durable(int64_t round_began_ns) {
+  std::lock_guard lock(mutex_);
+  const int64_t since_ns = log_waits_since_ns_;
+  const int64_t now_ns = clock_.system().monotonic_ns();
+  if (since_ns != 0 && now_ns - since_ns > kSlowNs) slow_until_ns_ = now_ns + kSlowForNs;
+  log_waits_since_ns_ = holds_log() ? std::max<int64_t>(1, round_began_ns) : 0;
+}
+
+bool Journal::keeps_up() const {
+  const int64_t since_ns = log_waits_since_ns_;
+  const int64_t now_ns = clock_.system().monotonic_ns();
+  return now_ns >= slow_until_ns_ && (since_ns == 0 || now_ns - since_ns <= kSlowNs);
 }
 
 void Journal::note_health(const Status& done) {

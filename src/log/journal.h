@@ -122,6 +122,9 @@ class Journal {
   bool pump();
 
   Health health() const { return health_.load(std::memory_order_relaxed); }
+  /// False while a vote or an entry waits for the disk for longer than a second, and for ten
+  /// seconds after that. Thread: any.
+  bool keeps_up() const;
   /// Whether clicks wait in memory because only the reserve is left.
   bool clicks_wait() const { return clicks_wait_.load(std::memory_order_relaxed); }
   /// Everything before it is durable, and stays as it is.
@@ -175,6 +178,7 @@ class Journal {
   void complete_unsynced();
   void set_durable(JournalPos position);
   void note_health(const Status& done);
+  void note_log_durable(int64_t round_began_ns);
   Status wait_if_passing(const Status& failed);
   void fail_queued(const Error& error);
   void note_durable_when_idle();
@@ -187,6 +191,9 @@ class Journal {
   std::atomic<Health> health_{Health::ok};
   std::atomic<bool> clicks_wait_{false};
   std::atomic<uint64_t> last_durable_{0};
+  /// Not after the oldest vote or entry came that is not durable; 0: none waits. Set under mutex_.
+  std::atomic<int64_t> log_waits_since_ns_{0};
+  std::atomic<int64_t> slow_until_ns_{INT64_MIN};
 
   // Journal thread only.
   std::vector<Group> unsynced_;

@@ -51,7 +51,8 @@ void Core::tick_election(uint32_t rank, uint32_t random) {
   }
   if (!permit_.lead || !may_campaign()) return;
   // Nobody else could win, so there is nobody to wait for.
-  const bool alone = membership().voters.size() == 1 && !membership().joint();
+  const bool alone = membership().voters.size() == 1 && !membership().joint() &&
+                     membership().is_voter(self_.storage);
   if (alone) return role_ == Role::follower ? campaign(true) : void();
   if (delay_ticks_ == 0) {
     // Ranks part the first tries, chance and doubling the later ones.

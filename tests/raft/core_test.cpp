@@ -574,6 +574,18 @@ TEST_CASE(
   CHECK(a.core.role() == Role::candidate);
 }
 
+TEST_CASE("raft core: who needs the vote of the only voter asks for it until it comes", "[raft]") {
+  EntryHead change = entry(2, 1);
+  change.membership = std::make_shared<Membership>(Membership{{kB}, {}, {}});
+  Bench a({entry(1, 1), change}, {Term(1), StorageId(0)});
+  a.tick();
+  CHECK(a.said_to<VoteRequest>(kB));
+  // Nobody heard it.
+  a.said.clear();
+  a.tick(200);
+  CHECK(a.said_to<VoteRequest>(kB));
+}
+
 TEST_CASE("raft core: learners come in one step, get everything and decide nothing", "[raft]") {
   Bench a;
   a.win();

@@ -78,6 +78,9 @@ struct Group::Node {
   Offset checked;              // of committed
   Role role = Role::follower;
   std::map<uint64_t, Offset> reads;  // what was committed when they were asked
+  bool answers_empty = false;        // an append without entries is at work
+  Offset told_committed;             // by an append, as far as the log went
+  Offset cleared_at;                 // may vote once it has so much
 
   void write(Write write) {
     write.apply(view);
@@ -122,6 +125,7 @@ void Group::start(Node& node) {
   node.news.clear();
   node.reads.clear();
   node.role = Role::follower;
+  node.told_committed = Offset(0);
   Core::Restored restored;
   restored.hard = node.disk.hard;
   if (options_.careless.forgets_hard_state) restored.hard = {};
@@ -149,8 +153,9 @@ void Group::wipe(Node& node) {
   const Membership membership = node.disk.membership;
   graves_[node.member.storage] = std::make_unique<Kept>(std::move(node.disk));
   node.disk = {};
-  if (options_.careless.keeps_storage_id) {
+  if (options_.careless.keeps_storage_id || options_.careless.cleared_by_entries) {
     node.disk.membership = membership;
+    if (!ledger_.empty()) node.cleared_at = ledger_.rbegin()->first;
   } else {
     node.member.storage = StorageId(next_storage_++);
   }
@@ -163,6 +168,7 @@ void Group::step() {
     if (random_.one_in(6)) start(node);
     return;
   }
+  node.slow = node.slow || options_.slow_disks;
   const uint64_t what = random_.below(100);
   if (what < 36) return deliver();
   if (what < 50) return tick(node);
@@ -209,7 +215,8 @@ Sight Group::sight_of(const Node& node, const Member& member) const {
 }
 
 void Group::tick(Node& node) {
-  node.core->tick([&](const Member& member) { return sight_of(node, member); }, {true, true},
+  const bool may = may_vote(node);
+  node.core->tick([&](const Member& member) { return sight_of(node, member); }, {may, may},
                   static_cast<uint32_t>(node.index), static_cast<uint32_t>(random_.next()));
   take(node);
 }
@@ -228,11 +235,42 @@ void Group::tell(Node& node) {
   const Write write = std::move(node.news.front());
   node.news.pop_front();
   if (write.hard) node.core->hard_state_durable(*write.hard);
-  if (write.entry) node.core->log_durable(write.entry->head.last(), write.life);
+  const bool any_life = options_.careless.news_without_life;
+  if (write.entry)
+    node.core->log_durable(write.entry->head.last(), any_life ? node.core->life() : write.life);
   take(node);
 }
 
+bool Group::may_vote(const Node& node) const {
+  return !options_.careless.cleared_by_entries || node.core->committed() >= node.cleared_at;
+}
+
+bool Group::durable_at_once(const Node& node, const HardState& hard) const {
+  const bool own = hard.vote == node.member.storage;
+  return own ? options_.careless.own_vote_before_sync : options_.careless.votes_before_sync;
+}
+
+/// What its owner makes of a message that a member wants to send.
+Message Group::as_sent(const Node& node, Message message) const {
+  const Careless& careless = options_.careless;
+  if (auto* append = std::get_if<Append>(&message.body)) {
+    if (careless.commits_past_verified) append->committed = node.core->committed();
+  }
+  if (auto* answer = std::get_if<AppendAnswer>(&message.body)) {
+    if (careless.acks_past_verified) answer->acked = node.core->durable();
+    if (careless.acks_all_to_empty && node.answers_empty) answer->acked = node.core->last();
+    if (careless.match_from_refusal && answer->refusal == Refusal::log)
+      answer->acked = std::max(answer->acked, answer->hint);
+  }
+  return message;
+}
+
 void Group::send(Message message) {
+  const auto* vote = std::get_if<VoteAnswer>(&message.body);
+  if (options_.careless.pre_votes_count && vote != nullptr && vote->pre && vote->granted) {
+    network_.push_back(message);
+    std::get<VoteAnswer>(message.body).pre = false;
+  }
   if (!calm_ && random_.one_in(25)) return;
   if (!calm_ && random_.one_in(25)) network_.push_back(message);
   network_.push_back(std::move(message));
@@ -247,11 +285,26 @@ void Group::deliver() {
   Node* to = node_of(message.to);
   const Node* from = node_of(message.from);
   if (to == nullptr || !to->core || from == nullptr || cut(*from, *to)) return;
+  deliver(*to, message);
+}
+
+void Group::deliver(Node& to, Message message) {
   Core::Room room;
   if (!calm_ && random_.one_in(30)) room.journal = false;
   if (!calm_ && random_.one_in(30)) room.append_ms_most = LogMs(0);
-  to->core->step(message, room);
-  take(*to);
+  if (options_.slow_clock && to.index == 0) room.append_ms_most = LogMs(0);
+  auto* const append = std::get_if<Append>(&message.body);
+  to.answers_empty = append != nullptr && append->entries.empty();
+  if (append != nullptr && options_.careless.refuses_committed) append->committed = Offset(0);
+  to.core->step(message, room);
+  if (append != nullptr && message.term == to.core->term()) {
+    if (options_.careless.commits_past_verified)
+      to.told_committed = std::max(to.told_committed, std::min(append->committed, to.core->last()));
+    const Offset end = append->entries.empty() ? append->prev : append->entries.back().last();
+    if (options_.careless.cuts_behind_append) to.core->cut(end + 1);
+  }
+  take(to);
+  to.answers_empty = false;
 }
 
 void Group::append(Node& node, EntryHead head) {
@@ -275,7 +328,7 @@ void Group::take(Node& node) {
     Write write;
     write.hard = *out.hard_state;
     node.write(std::move(write));
-    if (options_.careless.promises_before_sync) node.core->hard_state_durable(*out.hard_state);
+    if (durable_at_once(node, *out.hard_state)) node.core->hard_state_durable(*out.hard_state);
   }
   if (out.truncate_from) {
     ++truncations_;
@@ -284,19 +337,25 @@ void Group::take(Node& node) {
     node.write(std::move(write));
   }
   for (EntryHead& head : out.append) append(node, std::move(head));
-  for (Message& message : out.messages) send(std::move(message));
+  for (Message& message : out.messages) send(as_sent(node, std::move(message)));
   for (const auto& [id, offset] : out.reads) {
     ++reads_done_;
     if (offset < node.reads[id]) complain("a read misses what was committed before it");
   }
   check(node);
   if (out.behind) install(node, out.behind->at_least);
+  if (options_.careless.takes_older_state && random_.one_in(300)) install(node, Offset(0));
   if (!out.no_op && !out.membership) return;
   const auto place = node.core->place();
   if (!place || (!calm_ && random_.one_in(3))) return;
   EntryHead head{.first = place->first, .term = place->term, .bytes = 10};
   head.append_ms = LogMs(static_cast<int64_t>(next_payload_++));
   if (!out.no_op) head.membership = out.membership;
+  if (head.membership && options_.careless.changes_in_one_entry) {
+    auto at_once = std::make_shared<Membership>(*head.membership);
+    at_once->leaving.clear();
+    head.membership = std::move(at_once);
+  }
   node.core->appended(head);
   append(node, head);
   take(node);
@@ -319,7 +378,12 @@ void Group::install(Node& node, Offset at_least) {
       state.entries.pop_front();
     }
     state.entries.clear();
-    if (state.base <= node.core->committed()) return;
+    if (state.base <= node.core->committed()) {
+      if (!options_.careless.takes_older_state) return;
+      state.hard = node.disk.hard;
+      node.disk = state;
+      return start(node);
+    }
     ++installs_;
     // The log goes only where it doesn't lead up to the state (Core::installed's rule).
     if (node.view.hash_at(state.base) == state.base_hash) {
@@ -359,11 +423,24 @@ void Group::check_leader(Node& node) {
   }
 }
 
+/// As its owner sees it.
+Offset Group::committed_of(const Node& node) const {
+  const Core& core = *node.core;
+  Offset committed = std::max(core.committed(), node.told_committed);
+  if (!options_.careless.commits_by_count || core.role() != Role::leader) return committed;
+  return std::max(committed, agreed_offset(core.membership(), [&](StorageId storage) {
+                    if (storage == node.member.storage) return core.durable();
+                    const auto progress = core.progress().find(storage);
+                    return progress == core.progress().end() ? Offset(0) : progress->second.match;
+                  }));
+}
+
 void Group::check_committed(Node& node) {
+  const Offset committed = committed_of(node);
   for (const Logged& logged : node.view.entries) {
     const Offset end = logged.head.last();
     if (end <= node.checked) continue;
-    if (end > node.core->committed()) break;
+    if (end > committed) break;
     const Chained chain{logged.head.term, logged.hash};
     const auto [known, is_new] = ledger_.try_emplace(end, chain);
     if (!(known->second == chain))
@@ -396,6 +473,7 @@ void Group::propose(Node& node) {
 
 void Group::change_members(Node& node) {
   if (!options_.changes || !node.core->leads_surely()) return;
+  if (options_.careless.changes_over_changes) return change_at_once(node);
   const Membership now = node.core->membership();
   const bool newest = node.core->term() == leaders_.rbegin()->first;
   const bool all_live =
@@ -406,7 +484,8 @@ void Group::change_members(Node& node) {
         return logged.head.membership && logged.head.last() > node.core->committed();
       });
   // One disk at a time, and the next only when it has been replaced.
-  if (newest && all_live && settled && !now.joint() && now.learners.empty() && random_.one_in(3)) {
+  if (options_.members > 1 && newest && all_live && settled && !now.joint() &&
+      now.learners.empty() && random_.one_in(3)) {
     Node& victim = any_node();
     if (&victim != &node && now.is_voter(victim.member.storage)) return wipe(victim);
   }
@@ -425,6 +504,23 @@ void Group::change_members(Node& node) {
   if (voters.size() < options_.members) voters = now.voters;
   if (voters == now.voters && learners == now.learners) return;
   ignore(node.core->change(std::move(voters), std::move(learners)), "one may be under way");
+  take(node);
+}
+
+/// To members that come to mind, whatever is under way.
+void Group::change_at_once(Node& node) {
+  const auto place = node.core->place();
+  if (!place) return;
+  Membership wanted;
+  wanted.leaving = node.core->membership().voters;
+  for (const auto& other : nodes_) wanted.voters.push_back(other->member);
+  wanted.voters.erase(wanted.voters.begin() +
+                      static_cast<std::ptrdiff_t>(random_.below(wanted.voters.size())));
+  EntryHead head{.first = place->first, .term = place->term, .bytes = 10};
+  head.append_ms = LogMs(static_cast<int64_t>(next_payload_++));
+  head.membership = std::make_shared<Membership>(std::move(wanted));
+  node.core->appended(head);
+  append(node, head);
   take(node);
 }
 

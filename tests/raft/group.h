@@ -16,12 +16,26 @@
 namespace clickmill::raft {
 
 /// What a group's surroundings do otherwise than they should, so that the checks can be seen
-/// to notice.
+/// to notice: the disk, the network, or a member's owner, who changes what Core says or hears.
 struct Careless {
-  bool promises_before_sync = false;  ///< hard states are called durable at once
-  bool entries_before_sync = false;   ///< entries are called durable at once
+  bool votes_before_sync = false;     ///< a vote for another is called durable at once
+  bool own_vote_before_sync = false;  ///< a vote for itself is
+  bool entries_before_sync = false;   ///< entries are
+  bool news_without_life = false;     ///< what was synced before a cut vouches for what came behind
   bool forgets_hard_state = false;    ///< a restart begins with the term of its last entry
   bool keeps_storage_id = false;      ///< a wiped disk comes back as who it was
+  bool cleared_by_entries = false;    ///< it does, and votes once it has all entries again
+  bool acks_all_to_empty = false;     ///< an empty append is answered with the end of the log
+  bool acks_past_verified = false;    ///< an answer vouches for all that is durable
+  bool match_from_refusal = false;    ///< a refusal's hint is taken for an acknowledgement
+  bool commits_by_count = false;      ///< a leader's, whatever the entry's term is
+  bool commits_past_verified = false;  ///< a follower's, as far as its log goes
+  bool cuts_behind_append = false;     ///< what stands behind an append goes, conflict or not
+  bool changes_in_one_entry = false;   ///< the new members decide alone from their entry on
+  bool changes_over_changes = false;   ///< one more begins while one is open
+  bool pre_votes_count = false;        ///< their answers are taken for votes
+  bool takes_older_state = false;      ///< than what is committed here
+  bool refuses_committed = false;      ///< for the clock, as if it were not
 };
 
 /// A Raft group on simulated disks and a simulated network: one thread, one seed, no clock.
@@ -40,6 +54,10 @@ class Group {
   struct Options {
     size_t members = 3;
     bool changes = true;  ///< members come and go
+    /// The first member's: it refuses what isn't committed.
+    bool slow_clock = false;
+    /// All disks sync late, and members are killed more often for that.
+    bool slow_disks = false;
     Careless careless{};
   };
   Group(uint64_t seed, Options options);
@@ -76,9 +94,15 @@ class Group {
   void sync(Node& node, size_t most);
   void tell(Node& node);
   void deliver();
+  void deliver(Node& to, Message message);
   void send(Message message);
+  Message as_sent(const Node& node, Message message) const;
+  bool may_vote(const Node& node) const;
+  bool durable_at_once(const Node& node, const HardState& hard) const;
+  Offset committed_of(const Node& node) const;
   void propose(Node& node);
   void change_members(Node& node);
+  void change_at_once(Node& node);
   void hand_over(Node& node);
   void ask(Node& node);
   void cut_or_heal();

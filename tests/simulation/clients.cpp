@@ -81,6 +81,11 @@ void Fates::add(const click::ClickView& click, bool again) {
 }
 
 void Fates::add_verdict(const click::ClickView& click) {
+  // It agreed with a clock that stood behind the node's time.
+  if ((click.flags & click::kBackfill) != 0) {
+    ++tally_.counted;
+    return;
+  }
   const int64_t arrival = click.received_ms.value();
   const int64_t minute_end = click.timestamp_ms.value() / kMinuteMs * kMinuteMs + kMinuteMs;
   if (click.timestamp_ms.value() > arrival + 30'000) {

@@ -11,8 +11,10 @@ namespace {
 
 class ImageLife {
  public:
-  ImageLife(uint64_t seed, bool check_claims)
-      : clients_(seed), cluster_(seed, {.check_claims = check_claims}), random_(seed) {}
+  ImageLife(uint64_t seed, SimCluster::Options options)
+      : clients_(seed), cluster_(seed, options), random_(seed) {}
+  /// It runs by itself first, and its log ends elsewhere then.
+  void start_alone_first() { starts_alone_ = true; }
 
   /// What went wrong; the clicks that the image has forgotten may be.
   std::optional<std::string> go() {
@@ -31,6 +33,12 @@ class ImageLife {
     cluster_.die(2, true);
     cluster_.die(1, true);
     cluster_.put_back(2, image);
+    if (starts_alone_) {
+      cluster_.network().break_link(0, 2, 60'000);
+      if (auto problem = cluster_.open(2)) return problem;
+      if (auto problem = run(1'500)) return problem;
+      cluster_.die(2, false);
+    }
     cluster_.network().heal();
     if (auto problem = cluster_.open(2)) return problem;
     if (auto problem = run(800)) return problem;
@@ -64,16 +72,19 @@ class ImageLife {
   SimCluster cluster_;
   Random random_;
   uint64_t next_ = 0;
+  bool starts_alone_ = false;
   bool noticed_ = false;
   bool went_on_ = false;
 };
 
 TEST_CASE("cluster: an old image of a disk votes nothing away, and comes back as a new disk",
           "[simulation][cluster]") {
+  const bool alone_first = GENERATE(false, true);
   for (uint64_t seed = 0; seed < 8; ++seed) {
-    ImageLife life(seed, true);
+    ImageLife life(seed, {});
+    if (alone_first) life.start_alone_first();
     const auto problem = life.go();
-    CAPTURE(seed, problem.value_or(""));
+    CAPTURE(seed, alone_first, problem.value_or(""));
     REQUIRE_FALSE(problem);
     CHECK(life.noticed());
     // Of the three only one remembered all that it had promised.
@@ -81,11 +92,26 @@ TEST_CASE("cluster: an old image of a disk votes nothing away, and comes back as
   }
 }
 
+std::string first_problem(const SimCluster::Options& options, bool alone_first) {
+  std::string problem;
+  for (uint64_t seed = 0; seed < 8 && problem.empty(); ++seed) {
+    ImageLife life(seed, options);
+    if (alone_first) life.start_alone_first();
+    problem = life.go().value_or("");
+  }
+  return problem;
+}
+
 TEST_CASE("cluster: without claimed ends an old image votes away what was committed",
           "[simulation][cluster]") {
-  std::string problem;
-  for (uint64_t seed = 0; seed < 8 && problem.empty(); ++seed)
-    problem = ImageLife(seed, false).go().value_or("");
+  const std::string problem = first_problem({.check_claims = false}, false);
+  CAPTURE(problem);
+  CHECK(problem.find("another entry at offset") != std::string::npos);
+}
+
+TEST_CASE("cluster: if a second start forgets what the first claimed, it does so too",
+          "[simulation][cluster]") {
+  const std::string problem = first_problem({.careless = {.forgets_claim = true}}, true);
   CAPTURE(problem);
   CHECK(problem.find("another entry at offset") != std::string::npos);
 }

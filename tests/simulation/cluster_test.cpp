@@ -2,170 +2,15 @@
 // every click that one of them acknowledged ends exactly once in the log of every node, and
 // all of them agree on what it says. Method: random lives of the product's Machines, watched
 // from outside at every step (SimCluster), then healed and compared with the clients' record.
-// Fault model: SimNode's disk; SimNetwork's links.
+// Fault model: SimCluster's.
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
-#include "simulation/sim_cluster.h"
+#include "simulation/life.h"
 
 namespace clickmill::simulation {
 namespace {
-
-class Life {
- public:
-  Life(uint64_t seed, SimCluster::Options options)
-      : random_(seed),
-        clients_(seed),
-        cluster_(seed, options),
-        ad_clients_(seed + 2, cluster_.clock) {
-    if (options.answers_wait_for_commit) clients_.answer_when_committed(cluster_.clock);
-  }
-  /// A disk may be lost with clicks in its spool.
-  void lose_clicks() { loses_clicks_ = true; }
-  /// Nodes are away until the others' logs no longer reach back to where theirs end.
-  void stay_away() { stays_away_ = true; }
-
-  std::optional<std::string> go(int steps) {
-    for (size_t i = 0; i < cluster_.size(); ++i) {
-      if (auto problem = cluster_.open(i)) return problem;
-    }
-    calm_ = !random_.one_in(4) ? 1 + random_.below(40) : 200;
-    cluster_.network().slow_down(1 + static_cast<int64_t>(random_.below(60)));
-    if (random_.one_in(2)) cluster_.network().drop_one_in(20);
-    for (int step = 0; step < steps; ++step) {
-      if (stays_away_ && step % 700 == 500) {
-        if (auto problem = be_away()) return problem;
-      }
-      // Who comes back is in trouble again while it takes a state, or gives one.
-      if (random_.one_in(stays_away_ && step % 700 < 300 ? 10 : calm_)) {
-        if (auto problem = trouble()) return problem;
-      }
-      if (auto problem = go_on()) return problem;
-    }
-    if (auto problem = cluster_.settle()) return problem;
-    if (auto problem = cluster_.check(ad_clients_)) return problem;
-    return cluster_.check(clients_);
-  }
-  const Clients& clients() const { return clients_; }
-  /// Clicks in the spool of the disk that was lost.
-  uint64_t lost() const { return lost_; }
-  const AdClients& ad_clients() const { return ad_clients_; }
-  SimCluster& cluster() { return cluster_; }
-
- private:
-  std::optional<std::string> go_on() {
-    if (random_.one_in(4)) send();
-    if (random_.one_in(20)) change_ad();
-    if (auto problem = cluster_.step()) return problem;
-    return replace_failed();
-  }
-
-  /// Hours, in which the others seal what they have, save what it counts to, and drop it.
-  std::optional<std::string> be_away() {
-    cluster_.network().heal();
-    const size_t at = random_.below(cluster_.size());
-    for (size_t i = 0; i < cluster_.size(); ++i) {
-      if (cluster_.alive(i)) continue;
-      if (auto problem = cluster_.open(i)) return problem;
-    }
-    for (int step = 0; step < 100; ++step) {
-      if (auto problem = go_on()) return problem;
-    }
-    const bool empty = cluster_.node(at).machine().spool().held_clicks() == 0;
-    cluster_.die(at, random_.one_in(2));
-    if (!wiped_ && empty && random_.one_in(2)) {
-      wiped_ = true;
-      cluster_.wipe(at);
-    }
-    for (int hours = 0; hours < 4; ++hours) {
-      cluster_.clock.advance_ms(kHourMs);
-      for (int step = 0; step < 120; ++step) {
-        if (auto problem = go_on()) return problem;
-      }
-    }
-    return cluster_.open(at);
-  }
-
-  void send() {
-    const size_t at = random_.below(cluster_.size());
-    if (!cluster_.alive(at)) return;
-    const uint64_t count = random_.one_in(8) ? random_.below(20) : 1;
-    for (uint64_t i = 0; i < count; ++i) {
-      const uint64_t identity = next_ > 0 && random_.one_in(6)
-                                    ? next_ - 1 - random_.below(std::min<uint64_t>(next_, 20))
-                                    : next_++;
-      clients_.send(cluster_.node(at), identity, EventMs(cluster_.clock.wall_ms()),
-                    random_.one_in(3) ? log::Lane::bulk : log::Lane::redirects);
-    }
-  }
-
-  void change_ad() {
-    const size_t at = random_.below(cluster_.size());
-    if (cluster_.alive(at)) ad_clients_.change(cluster_.node(at));
-  }
-
-  std::optional<std::string> replace_failed() {
-    for (size_t i = 0; i < cluster_.size(); ++i) {
-      if (!cluster_.alive(i) || !cluster_.node(i).journal_fails()) continue;
-      cluster_.die(i, random_.one_in(2));
-      if (auto problem = cluster_.open(i)) return problem;
-    }
-    return std::nullopt;
-  }
-
-  std::optional<std::string> trouble() {
-    const size_t at = random_.below(cluster_.size());
-    const size_t other = (at + 1 + random_.below(cluster_.size() - 1)) % cluster_.size();
-    switch (random_.below(9)) {
-      case 8:
-        // Not another one before the last has its place again; and what was answered and only
-        // stands in this spool goes with its disk.
-        if (wiped_ || !random_.one_in(loses_clicks_ ? 1 : 3) || !cluster_.alive(at)) break;
-        lost_ = cluster_.node(at).machine().spool().held_clicks();
-        if (lost_ != 0 && !loses_clicks_) break;
-        wiped_ = true;
-        cluster_.wipe(at);
-        return cluster_.open(at);
-      case 0:
-      case 1:
-        if (!cluster_.alive(at)) return cluster_.open(at);
-        cluster_.die(at, random_.one_in(2));
-        if (random_.one_in(2)) return cluster_.open(at);
-        break;
-      case 2: cluster_.network().break_link(at, other, some_ms(5'000)); break;
-      case 3: cluster_.network().go_deaf(at, other); break;
-      case 4: cluster_.network().hear_again(); break;
-      case 5: cluster_.pause(at, some_ms(3'000)); break;
-      case 6: cluster_.stall_disk(at, some_ms(2'000)); break;
-      default:
-        if (cluster_.alive(at) && random_.one_in(3))
-          cluster_.node(at).files.fail_sync_after(1 + random_.below(4));
-        break;
-    }
-    return std::nullopt;
-  }
-  int64_t some_ms(uint64_t most) { return static_cast<int64_t>(1 + random_.below(most)); }
-
-  Random random_;
-  Clients clients_;
-  SimCluster cluster_;
-  AdClients ad_clients_;
-  uint64_t calm_ = 50;
-  bool loses_clicks_ = false;
-  bool stays_away_ = false;
-  bool wiped_ = false;
-  uint64_t lost_ = 0;
-  uint64_t next_ = 0;
-};
-
-/// A life in which one disk is lost at any moment, with what stands in its spool.
-SimCluster::Options waiting_for_commit(uint64_t seed) {
-  SimCluster::Options options;
-  options.answers_wait_for_commit = true;
-  if (seed % 3 == 0) options.spool_memory_bytes = 0;
-  return options;
-}
 
 TEST_CASE("cluster: three nodes elect, take clicks at any of them, and agree",
           "[simulation][cluster]") {
@@ -198,11 +43,18 @@ TEST_CASE("cluster: many lives", "[.soak]") {
   const uint64_t begin = first == nullptr ? 0 : std::stoull(first);
   const uint64_t end = begin + (count == nullptr ? 1000 : std::stoull(count));
   for (uint64_t seed = begin; seed < end; ++seed) {
-    for (const bool replicated : {false, true}) {
-      Life life(seed, replicated ? waiting_for_commit(seed) : SimCluster::Options());
-      if (replicated) life.lose_clicks();
+    for (const std::string kind :
+         {"plain", "disk lost", "clock wrong", "away", "away, clock wrong"}) {
+      const bool disk_lost = kind == "disk lost";
+      const bool away = kind.starts_with("away");
+      Life life(seed,
+                disk_lost ? waiting_for_commit(seed) : SimCluster::Options{.short_logs = away});
+      if (disk_lost) life.lose_clicks();
+      if (away) life.stay_away();
+      if (kind.ends_with("wrong")) life.tell_wrong_time();
+      if (seed % 2 == 0) life.start_again();
       const auto problem = life.go(2000);
-      CAPTURE(seed, replicated, problem.value_or(""));
+      CAPTURE(seed, kind, problem.value_or(""));
       CHECK_FALSE(problem);
     }
   }
@@ -277,7 +129,8 @@ TEST_CASE("cluster: with durability replicated an acknowledged click survives an
   uint64_t acknowledged = 0;
   uint64_t unreplicated = 0;
   uint64_t lost = 0;
-  for (uint64_t seed = 0; seed < 40; ++seed) {
+  constexpr uint64_t kLives = lives(200);
+  for (uint64_t seed = 0; seed < kLives; ++seed) {
     Life life(seed, waiting_for_commit(seed));
     life.lose_clicks();
     const auto problem = life.go(2000);
@@ -288,10 +141,10 @@ TEST_CASE("cluster: with durability replicated an acknowledged click survives an
     lost += life.lost();
   }
   CAPTURE(acknowledged, unreplicated, lost);
-  CHECK(acknowledged > 40 * 100);
+  CHECK(acknowledged > kLives * 100);
   // There was something to lose, and to wait for in vain.
-  CHECK(unreplicated > 40 * 10);
-  CHECK(lost > 40);
+  CHECK(unreplicated > kLives * 10);
+  CHECK(lost > kLives);
 }
 
 TEST_CASE("cluster: with durability synced what stood in the spool of a lost disk is lost",
@@ -316,8 +169,10 @@ TEST_CASE("cluster: lives of three nodes", "[simulation][cluster]") {
   uint64_t acknowledged = 0;
   uint64_t ads = 0;
   uint64_t elections = 0;
-  for (uint64_t seed = 0; seed < 60; ++seed) {
+  constexpr uint64_t kLives = lives(400);
+  for (uint64_t seed = 0; seed < kLives; ++seed) {
     Life life(seed, {});
+    if (seed % 4 == 0) life.start_again();
     const auto problem = life.go(2000);
     CAPTURE(seed, problem.value_or(""));
     REQUIRE_FALSE(problem);
@@ -325,9 +180,37 @@ TEST_CASE("cluster: lives of three nodes", "[simulation][cluster]") {
     ads += life.ad_clients().acknowledged();
     elections += life.cluster().elections();
   }
-  CHECK(acknowledged > 60 * 300);
-  CHECK(ads > 60 * 20);
-  CHECK(elections > 60 * 4);
+  CHECK(acknowledged > kLives * 300);
+  CHECK(ads > kLives * 20);
+  CHECK(elections > kLives * 4);
+}
+
+TEST_CASE("cluster: a seed repeats a life", "[simulation][cluster]") {
+  const auto trace = [](uint64_t seed) {
+    Life life(seed, {});
+    life.tell_wrong_time();
+    REQUIRE_FALSE(life.go(2000));
+    return life.cluster().trace();
+  };
+  for (uint64_t seed = 0; seed < lives(10); ++seed) CHECK(trace(seed) == trace(seed));
+}
+
+TEST_CASE("cluster: lives in which a clock is seconds, hours or a year off",
+          "[simulation][cluster]") {
+  uint64_t acknowledged = 0;
+  uint64_t wrong_times = 0;
+  constexpr uint64_t kLives = lives(40);
+  for (uint64_t seed = 0; seed < kLives; ++seed) {
+    Life life(seed, {});
+    life.tell_wrong_time();
+    const auto problem = life.go(2000);
+    CAPTURE(seed, problem.value_or(""));
+    REQUIRE_FALSE(problem);
+    acknowledged += life.clients().acknowledged().size();
+    wrong_times += life.wrong_times();
+  }
+  CHECK(acknowledged > kLives * 300);
+  CHECK(wrong_times > kLives * 5);
 }
 
 /// Everybody's log has lost its beginning, and nothing of what is sealed is older than two hours.
@@ -462,11 +345,11 @@ TEST_CASE("cluster: lives of nodes that are away for hours, while logs are short
   const char* const first = std::getenv("CLICKMILL_SEED");
   const char* const count = std::getenv("CLICKMILL_LIVES");
   const uint64_t begin = first == nullptr ? 0 : std::stoull(first);
-  const uint64_t lives = count == nullptr ? 20 : std::stoull(count);
+  const uint64_t end = begin + (count == nullptr ? lives(100) : std::stoull(count));
   uint64_t acknowledged = 0;
   uint64_t states = 0;
   uint64_t interrupted = 0;
-  for (uint64_t seed = begin; seed < begin + lives; ++seed) {
+  for (uint64_t seed = begin; seed < end; ++seed) {
     Life life(seed, {.short_logs = true});
     life.stay_away();
     const auto problem = life.go(2000);
@@ -477,9 +360,9 @@ TEST_CASE("cluster: lives of nodes that are away for hours, while logs are short
     interrupted += life.cluster().states_interrupted();
   }
   CAPTURE(acknowledged, states, interrupted);
-  CHECK(acknowledged > lives * 300);
-  CHECK(states > lives);
-  CHECK(interrupted > lives / 4);
+  CHECK(acknowledged > (end - begin) * 300);
+  CHECK(states > end - begin);
+  CHECK(interrupted > (end - begin) / 4);
 }
 
 }  // namespace

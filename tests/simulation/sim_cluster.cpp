@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
-#include <tuple>
+#include <iterator>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/checksum.h"
 #include "state/slots.h"
-#include "store/memory_rows.h"
-#include "store/merge.h"
 #include "stream/checkpoint.h"
 #include "tools/forced_epoch.h"
 
@@ -27,53 +25,6 @@ uint64_t hash_of(const log::Entry& entry) {
   return xxh64_of(bytes);
 }
 
-using Row = std::tuple<int64_t, std::string, std::string, bool>;
-using Rows = std::map<Row, std::pair<uint64_t, double>>;
-
-/// Clicks and visitors of every row of a table, head and parts together.
-Result<Rows> rows_of(const cluster::Partition& partition, store::Table table) {
-  store::Scan scan;
-  scan.from_ms = std::numeric_limits<int64_t>::min();
-  scan.to_ms = std::numeric_limits<int64_t>::max();
-  scan.countries = scan.visitors = true;
-  const auto version = partition.pipeline().version(scan);
-  auto all = TRY(store::read_merged((*version.parts)[static_cast<size_t>(table)],
-                                    std::numeric_limits<int64_t>::min()));
-  all.insert(all.end(), version.head.begin(), version.head.end());
-  store::copy_rows(version.frozen, scan, all);
-  std::map<Row, store::Row> sums;
-  for (const store::Row& row : all) {
-    const int64_t bucket = floor_to(row.bucket_ms, store::bucket_ms(table));
-    sums[{bucket, row.advertiser_id, row.ad_id, row.automated}].merge(row);
-  }
-  Rows rows;
-  for (const auto& [row, sum] : sums) rows[row] = {sum.counts.clicks, sum.visitors.estimate()};
-  return rows;
-}
-
-std::optional<std::string> counts_differ(const cluster::Partition& one,
-                                         const cluster::Partition& other) {
-  for (const auto table : {store::Table::minute, store::Table::hour, store::Table::day}) {
-    const auto rows = rows_of(one, table);
-    if (!rows) return rows.error().text();
-    const auto others = rows_of(other, table);
-    if (!others) return others.error().text();
-    if (*rows != *others)
-      return fmt::format("{} and {} other rows in table {}", rows->size(), others->size(),
-                         static_cast<int>(table));
-  }
-  if (!(one.pipeline().tally() == other.pipeline().tally())) return "another tally";
-  return std::nullopt;
-}
-
-void add(const stream::Tally& tally, stream::Tally& sum) {
-  sum.received += tally.received;
-  sum.counted += tally.counted;
-  sum.duplicate += tally.duplicate;
-  sum.resent += tally.resent;
-  for (size_t i = 0; i < sum.review.size(); ++i) sum.review[i] += tally.review[i];
-}
-
 }  // namespace
 
 SimCluster::SimCluster(uint64_t seed, Options options)
@@ -83,8 +34,12 @@ SimCluster::SimCluster(uint64_t seed, Options options)
   ledger_.resize(options.partitions + 1);
   clicks_.resize(options.partitions + 1);
   nodes_.resize(options.nodes);
+  network_.rot(options.rots_on_the_way);
   network_.set_left_behind([this](size_t at) { node(at).machine().peers()->leave_behind(); });
-  for (size_t i = 0; i < options.nodes; ++i) nodes_[i].sim = make(i, next_storage_++);
+  for (size_t i = 0; i < options.nodes; ++i) {
+    nodes_[i].clock = std::make_unique<SimClock>(clock);
+    nodes_[i].sim = make(i, next_storage_++);
+  }
 }
 
 std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
@@ -97,6 +52,7 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
   of.answers_wait_for_commit = options_.answers_wait_for_commit;
   of.storage = storage;
   of.check_claims = options_.check_claims;
+  of.careless = options_.careless;
   of.founders = founders_;
   of.copies = options_.copies;
   of.transport = &network_.transport(at);
@@ -106,7 +62,7 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
   }
   nodes_[at].storage = storage;
   nodes_[at].epoch = epoch_;
-  return std::make_unique<SimNode>(random_.next(), clock, of);
+  return std::make_unique<SimNode>(random_.next(), *nodes_[at].clock, of);
 }
 
 void SimCluster::wipe(size_t at) {
@@ -118,7 +74,7 @@ void SimCluster::wipe(size_t at) {
 std::optional<std::string> SimCluster::force(size_t at) {
   if (alive(at)) die(at, false);
   Node& node = nodes_[at];
-  NodeClock node_clock(clock);
+  NodeClock node_clock(*node.clock);
   tools::ForcedEpoch forced;
   forced.paths = SimNode::paths();
   forced.partitions = options_.partitions;
@@ -147,7 +103,7 @@ std::optional<std::string> SimCluster::force(size_t at) {
 
 std::optional<std::string> SimCluster::rejoin(size_t at, bool with_clicks) {
   if (alive(at)) die(at, false);
-  NodeClock node_clock(clock);
+  NodeClock node_clock(*nodes_[at].clock);
   const auto old = std::move(nodes_[at].sim);
   nodes_[at].seen.clear();
   nodes_[at].sim = make(at, next_storage_++);
@@ -283,6 +239,9 @@ std::optional<std::string> SimCluster::watch(size_t at) {
     }
     if (auto problem = watch_log(at, *group)) return problem;
   }
+  for (const auto& partition : node(at).partitions()) {
+    if (auto problem = watch_tally(at, *partition)) return problem;
+  }
   return watch_ads(at);
 }
 
@@ -300,13 +259,16 @@ std::optional<std::string> SimCluster::watch_log(size_t at, const cluster::Group
     for (const auto& entry : *entries) {
       if (entry->last() <= checked) continue;
       if (entry->last() > log.committed()) break;
-      const Told told{entry->term, hash_of(*entry)};
+      const Told told{entry->term, hash_of(*entry), entry->append_ms};
       const auto [known, is_new] = ledger_[id].try_emplace(entry->last(), told);
       if (!(known->second == told))
         return fmt::format(
             "n{}: group {} has another entry at offset {}, of term {}, than "
             "was committed in term {}",
             at + 1, id, entry->last().value(), entry->term.value(), known->second.term.value());
+      if (is_new && known != ledger_[id].begin() &&
+          std::prev(known)->second.append_ms > entry->append_ms)
+        return fmt::format("group {}: log time falls at offset {}", id, entry->last().value());
       if (is_new && id == ads()) note_ads(*entry);
       if (is_new && id != ads() && entry->kind == static_cast<uint8_t>(click::EntryKind::clicks))
         clicks_[id].emplace(entry->last(), *entry);
@@ -314,6 +276,14 @@ std::optional<std::string> SimCluster::watch_log(size_t at, const cluster::Group
     }
   }
   return std::nullopt;
+}
+
+std::optional<std::string> SimCluster::watch_tally(size_t at, const cluster::Partition& partition) {
+  const stream::Tally& tally = partition.pipeline().tally();
+  if (tally.received == tally.counted + tally.duplicate + tally.review_total()) return std::nullopt;
+  return fmt::format("n{}: partition {}: received {} is not counted {} + duplicate {} + review {}",
+                     at + 1, partition.id().value(), tally.received, tally.counted, tally.duplicate,
+                     tally.review_total());
 }
 
 void SimCluster::note_ads(const log::Entry& entry) {
@@ -357,160 +327,21 @@ uint64_t SimCluster::committed() const {
   return entries;
 }
 
-std::optional<std::string> SimCluster::why_not_settled() const {
-  for (uint32_t p = 0; p < options_.partitions; ++p) {
-    const auto leads = leader(p);
-    if (!leads) {
-      std::string why = fmt::format("nobody leads partition {}", p);
-      for (size_t i = 0; i < nodes_.size(); ++i) {
-        cluster::Peers& peers = *nodes_[i].sim->machine().peers();
-        const auto& core = nodes_[i].sim->partitions()[p]->replica().core();
-        why += fmt::format("; n{}: term {}, {} last, {} durable{}{}", i + 1, core.term().value(),
-                           core.last().value(), core.durable().value(),
-                           peers.forgot() ? ", forgot" : "",
-                           peers.clearing().cleared() ? "" : ", not cleared");
-      }
-      return why;
-    }
-    const Offset last = nodes_[*leads].sim->partitions()[p]->log().last();
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      const auto& partition = *nodes_[i].sim->partitions()[p];
-      if (!partition.here()) continue;
-      if (partition.failure()) return partition.failure()->text();
-      if (!partition.caught_up()) return fmt::format("n{}: partition {} replays", i + 1, p);
-      if (partition.pipeline().applied() != last)
-        return fmt::format("n{}: partition {} is at {}, its leader n{} at {}", i + 1, p,
-                           partition.pipeline().applied().value(), *leads + 1, last.value());
+uint64_t SimCluster::trace() const {
+  std::string bytes;
+  ByteWriter writer(bytes);
+  for (const auto& [when, node] : leaders_) {
+    writer.varint(when.first);
+    writer.varint(when.second.value());
+    writer.varint(node);
+  }
+  for (const auto& group : ledger_) {
+    for (const auto& [end, told] : group) {
+      writer.varint(end.value());
+      writer.varint(told.hash);
     }
   }
-  const auto leads = leader(ads());
-  if (!leads) return "nobody leads the ads";
-  const Offset last = nodes_[*leads].sim->machine().owned().ads->log().last();
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    const cluster::AdsGroup& group = *nodes_[i].sim->machine().owned().ads;
-    if (group.failure()) return group.failure()->text();
-    if (group.applied() != last)
-      return fmt::format("n{}: the ads are at {}, their leader n{} at {}", i + 1,
-                         group.applied().value(), *leads + 1, last.value());
-  }
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    if (const uint64_t held = nodes_[i].sim->machine().spool().held_clicks(); held != 0)
-      return fmt::format("n{}: {} clicks stay in its spool", i + 1, held);
-  }
-  return options_.copies == 0 ? std::nullopt : why_not_placed();
-}
-
-std::vector<size_t> SimCluster::holders(uint32_t partition) const {
-  std::vector<size_t> out;
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    if (nodes_[i].sim->partitions()[partition]->here()) out.push_back(i);
-  }
-  return out;
-}
-
-/// The members are those that the placement names, and nobody else holds anything.
-std::optional<std::string> SimCluster::why_not_placed() const {
-  for (uint32_t p = 0; p < options_.partitions; ++p) {
-    const size_t leads = *leader(p);
-    const auto& placement = nodes_[leads].sim->machine().peers()->placement();
-    const raft::Membership& members =
-        nodes_[leads].sim->partitions()[p]->replica().core().membership();
-    if (members.joint() || !members.learners.empty() || members.voters.size() != options_.copies)
-      return fmt::format("partition {} changes its members still", p);
-    for (const raft::Member& member : members.voters) {
-      if (!placement.holds(member.node, PartitionId(p)))
-        return fmt::format("partition {} is on {}", p, member.node);
-    }
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      const auto& partition = *nodes_[i].sim->partitions()[p];
-      if (placement.holds(SimNetwork::name_of(i), PartitionId(p))) continue;
-      if (partition.here()) return fmt::format("partition {} is on n{} too", p, i + 1);
-      if (partition.lingers() || partition.pipeline().tally().received != 0)
-        return fmt::format("n{} has some of partition {} still", i + 1, p);
-    }
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string> SimCluster::settle() {
-  network_.heal();
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    nodes_[i].paused_until_ms = nodes_[i].stalled_until_ms = 0;
-    if (alive(i)) {
-      nodes_[i].sim->files.fail_sync_after(0);
-    } else if (auto problem = open(i)) {
-      return problem;
-    }
-  }
-  std::optional<std::string> why = "it has not begun";
-  for (int64_t ms = 0; ms < 60'000 && why; ms += kStepMs) {
-    if (auto problem = step()) return problem;
-    for (size_t i = 0; i < nodes_.size(); ++i) {
-      if (!node(i).journal_fails()) continue;
-      die(i, false);
-      if (auto problem = open(i)) return problem;
-    }
-    why = why_not_settled();
-  }
-  return why;
-}
-
-std::optional<std::string> SimCluster::check_copies(const Clients& clients) const {
-  Fates fates;
-  stream::Tally sum;
-  for (uint32_t p = 0; p < options_.partitions; ++p) {
-    const auto nodes = holders(p);
-    if (nodes.size() != options_.copies)
-      return fmt::format("partition {} is on {} nodes", p, nodes.size());
-    const auto& first = *nodes_[nodes.front()].sim->partitions()[p];
-    const bool whole = first.log().first() == Offset(1);
-    if (auto problem = whole ? fates.read(first) : fates.read(clicks_[p]))
-      return fmt::format("n{}: {}", nodes.front() + 1, *problem);
-    add(first.pipeline().tally(), sum);
-    for (const size_t at : nodes) {
-      const auto& other = *nodes_[at].sim->partitions()[p];
-      if (auto problem = counts_differ(first, other))
-        return fmt::format("n{} and n{}: partition {}: {}", nodes.front() + 1, at + 1, p, *problem);
-      if (!(first.pipeline().digest() == other.pipeline().digest()))
-        return fmt::format("n{} and n{} have other digests of partition {}", nodes.front() + 1,
-                           at + 1, p);
-    }
-  }
-  return fates.check(clients, sum);
-}
-
-std::optional<std::string> SimCluster::check(const Clients& clients) const {
-  if (options_.copies != 0) return check_copies(clients);
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    Fates fates;
-    for (uint32_t p = 0; p < options_.partitions; ++p) {
-      const auto& partition = *nodes_[i].sim->partitions()[p];
-      const bool whole = partition.log().first() == Offset(1);
-      if (auto problem = whole ? fates.read(partition) : fates.read(clicks_[p]))
-        return fmt::format("n{}: {}", i + 1, *problem);
-      if (auto problem = counts_differ(partition, *nodes_[0].sim->partitions()[p]))
-        return fmt::format("n1 and n{}: partition {}: {}", i + 1, p, *problem);
-      const auto digest = partition.pipeline().digest();
-      const auto first = nodes_[0].sim->partitions()[p]->pipeline().digest();
-      if (!(digest == first))
-        return fmt::format("n1 and n{} have other digests of partition {}", i + 1, p);
-    }
-    if (auto problem = fates.check(clients, nodes_[i].sim->total()))
-      return fmt::format("n{}: {}", i + 1, *problem);
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string> SimCluster::check(const AdClients& clients) const {
-  if (clients.problem()) return clients.problem();
-  const auto first = nodes_[0].sim->own_ads().snapshot();
-  for (size_t i = 0; i < nodes_.size(); ++i) {
-    const auto ads = nodes_[i].sim->own_ads().snapshot();
-    if (ads->list({}, {}, SIZE_MAX) != first->list({}, {}, SIZE_MAX))
-      return fmt::format("n1 and n{} have other ads", i + 1);
-    if (auto problem = clients.check(*ads)) return fmt::format("n{}: {}", i + 1, *problem);
-  }
-  return std::nullopt;
+  return xxh64_of(bytes);
 }
 
 }  // namespace clickmill::simulation

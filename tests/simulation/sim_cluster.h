@@ -11,6 +11,7 @@
 #include "simulation/ad_clients.h"
 #include "simulation/clients.h"
 #include "simulation/quiet_log.h"
+#include "simulation/sim_clock.h"
 #include "simulation/sim_network.h"
 #include "simulation/sim_node.h"
 
@@ -19,9 +20,15 @@ namespace clickmill::simulation {
 /// A cluster as it runs, N of the product's Machines, on virtual time, disks and network; one
 /// thread, one seed.
 ///
+/// Fault model: SimNode's disk, SimNetwork's links, SimClock's clocks. A healthy cluster is owed
+/// that most clocks are right, give or take seconds, that none is believed (NodeClock) to be
+/// more than a day ahead, and that an empty disk's is right: what it stamps far in the past is
+/// stale.
+///
 /// Watched from outside at every step: an offset that is committed anywhere holds one entry
 /// everywhere and for ever (paper 5.4); a term of a group has one leader (5.2); what a node
-/// has committed or applied never falls while it runs; no reader of the ads sees one that was
+/// has committed or applied never falls while it runs; log time never falls; what a node has
+/// received is counted, a duplicate or in review; no reader of the ads sees one that was
 /// never committed, or an older one than before, be it over a restart.
 class SimCluster {
  public:
@@ -37,6 +44,8 @@ class SimCluster {
     /// Blocks are segments of their own, and go within two hours.
     bool short_logs = false;
     bool check_claims = true;
+    Careless careless{};
+    bool rots_on_the_way = false;  ///< what is large, on the network
   };
   SimCluster(uint64_t seed, Options options);
   ~SimCluster();
@@ -79,6 +88,7 @@ class SimCluster {
   size_t size() const { return nodes_.size(); }
   SimNode& node(size_t at) { return *nodes_[at].sim; }
   SimNetwork& network() { return network_; }
+  SimClock& clock_of(size_t at) { return *nodes_[at].clock; }
   /// And all nodes have the same ads, which are what their keepers were told.
   std::optional<std::string> check(const AdClients& clients) const;
   /// Of a group; nothing when nobody leads surely.
@@ -93,12 +103,16 @@ class SimCluster {
   uint64_t states_interrupted() const { return states_interrupted_; }
   uint64_t elections() const { return leaders_.size(); }
   uint64_t committed() const;
+  /// Of who led and what was committed: a seed gives the same each time.
+  uint64_t trace() const;
 
   const QuietLog quiet;
+  /// The world's; each node has its own beside it.
   ManualClock clock{1'782'295'200'000};
 
  private:
   struct Node {
+    std::unique_ptr<SimClock> clock;
     std::unique_ptr<SimNode> sim;
     uint64_t storage = 0;
     int64_t paused_until_ms = 0;
@@ -113,15 +127,19 @@ class SimCluster {
   struct Told {
     Term term;
     uint64_t hash;
+    LogMs append_ms;
     bool operator==(const Told&) const = default;
   };
   std::unique_ptr<SimNode> make(size_t at, uint64_t storage);
   std::optional<std::string> run(size_t at);
   std::optional<std::string> watch(size_t at);
   std::optional<std::string> watch_log(size_t at, const cluster::GroupMember& group);
+  std::optional<std::string> watch_tally(size_t at, const cluster::Partition& partition);
   std::optional<std::string> watch_ads(size_t at);
   void note_ads(const log::Entry& entry);
   void note_states(size_t at);
+  std::optional<std::string> wait_for_clocks();
+  std::optional<std::string> replace_failed();
   std::optional<std::string> why_not_settled() const;
   std::optional<std::string> why_not_placed() const;
   std::optional<std::string> check_copies(const Clients& clients) const;

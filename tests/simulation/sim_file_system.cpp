@@ -94,6 +94,7 @@ class SimFileSystem::Disk {
   std::set<std::string> locks;
   uint64_t life = 1;  ///< handles of an earlier one are dead
   bool down = false;
+  bool loses_syncs = false;
   uint64_t operations = 0;
   uint64_t capacity_bytes = kUnlimited;
   Countdown crash_at, fail_sync, fail_write, misdirect_write, flip_read;
@@ -189,6 +190,7 @@ class SimFileSystem::SimFile final : public File {
     const std::lock_guard lock(disk_->mutex);
     TRY(disk_->begin_operation(path()));
     TRY(check_alive());
+    if (disk_->loses_syncs) return {};
     if (disk_->fail_sync.hit()) {
       inode_->fail_sync(disk_->random);
       return Error(Errc::io, "fdatasync: simulated failure", path());
@@ -316,6 +318,7 @@ Status SimFileSystem::sync_directory(const std::string& directory) {
   if (!disk_->has_directory(folder)) {
     return Error(Errc::not_found, "open: no such directory", folder);
   }
+  if (disk_->loses_syncs) return {};
   if (disk_->fail_sync.hit()) return Error(Errc::io, "fsync: simulated failure", folder);
   disk_->sync_names(folder);
   return {};
@@ -378,6 +381,11 @@ void SimFileSystem::kill() {
 void SimFileSystem::fail_sync_after(uint64_t n) {
   const std::lock_guard lock(disk_->mutex);
   disk_->fail_sync.left = n;
+}
+
+void SimFileSystem::lose_syncs(bool on) {
+  const std::lock_guard lock(disk_->mutex);
+  disk_->loses_syncs = on;
 }
 
 void SimFileSystem::fail_write_after(uint64_t n) {

@@ -44,6 +44,8 @@ class SimFileSystem final : public FileSystem {
   void kill();
   /// Fails the n-th sync from now (1 = the next) once; 0 takes it back.
   void fail_sync_after(uint64_t n);
+  /// Syncs succeed from now on, and do nothing: a disk that lies, which nobody is owed to survive.
+  void lose_syncs(bool on);
   /// Fails the n-th write from now once, having written a random prefix.
   void fail_write_after(uint64_t n);
   void set_capacity_bytes(uint64_t bytes);

@@ -70,6 +70,11 @@ bool SimNetwork::send(size_t from, size_t to, peer::Lane lane, std::string&& byt
   if (from == to || !links_[pair_of(from, to)].up) return false;
   if (lane == peer::Lane::group && drop_one_in_ != 0 && random_.one_in(drop_one_in_)) return false;
   if (deaf_.count({from, to}) != 0) return true;
+  if (rots_ && lane == peer::Lane::bulk && bytes.size() > 400 && random_.one_in(2)) {
+    // Behind what says how long things are.
+    char& byte = bytes[bytes.size() - 1 - random_.below(bytes.size() / 4)];
+    byte = static_cast<char>(byte ^ (1 << random_.below(8)));
+  }
   const int64_t delay =
       1 + static_cast<int64_t>(random_.below(static_cast<uint64_t>(delay_ms_most_)));
   int64_t& last = last_[{Pair(from, to), lane}];

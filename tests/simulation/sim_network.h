@@ -41,6 +41,9 @@ class SimNetwork {
   void slow_down(int64_t delay_ms_most) { delay_ms_most_ = delay_ms_most; }
   void drop_one_in(uint64_t n) { drop_one_in_ = n; }
   void heal();
+  /// A bit of what is large flips on the way, now and then, and nobody notices: links check what
+  /// they bring, so this is nobody's fault but a careless sender's.
+  void rot(bool on) { rots_ = on; }
 
  private:
   class Port;
@@ -72,6 +75,7 @@ class SimNetwork {
   std::map<std::pair<Pair, peer::Lane>, int64_t> last_;
   int64_t delay_ms_most_ = 5;
   uint64_t drop_one_in_ = 0;
+  bool rots_ = false;
 };
 
 }  // namespace clickmill::simulation

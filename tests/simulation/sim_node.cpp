@@ -16,7 +16,7 @@ engine::Machine::Options SimNode::machine_options() {
   options.paths = paths();
   options.partitions = options_.partitions;
   options.workers = options_.workers;
-  options.seed = kSeed;
+  options.seed = seed();
   options.jitter_seed = random_.next();
   options.journal = journal_options();
   options.segments.segment_bytes = options_.segment_bytes;
@@ -58,7 +58,7 @@ log::Journal::Options SimNode::journal_options() const {
   return options;
 }
 
-std::optional<std::string> SimNode::begin() {
+engine::Machine::Outside SimNode::outside() {
   engine::Machine::Outside outside;
   outside.in_background = [this](std::function<void()> task) {
     background_.push_back(std::move(task));
@@ -66,17 +66,38 @@ std::optional<std::string> SimNode::begin() {
   };
   outside.in_commit = outside.in_background;
   outside.router = options_.router;
-  outside.synchronised = [] { return true; };
+  outside.synchronised = [this] { return clock_.synchronised(); };
+  if (options_.storage == 0) return outside;
+  outside.ads = own_ads_.get();
+  outside.router = [this](cluster::Owned& owned) {
+    auto router =
+        std::make_unique<CarelessRouter>(machine_->peers()->router(), owned, options_.careless);
+    careless_router_ = router.get();
+    return router;
+  };
+  outside.around_group = [this](cluster::Partition::Group& group) {
+    make_careless(group, clock_, options_.careless);
+  };
+  return outside;
+}
+
+uint64_t SimNode::seed() const {
+  return options_.careless.seed_of_its_own ? kSeed + options_.storage : kSeed;
+}
+
+std::optional<std::string> SimNode::begin() {
   if (options_.storage != 0) {
     if (auto problem = open_ads()) return problem;
-    outside.ads = own_ads_.get();
   }
-  machine_ = std::make_unique<engine::Machine>(files, clock_, machine_options(), outside);
+  files.lose_syncs(options_.careless.syncs_nothing);
+  if (options_.careless.forgets_claim && files.exists("/data/claim"))
+    ignore(files.remove("/data/claim"), "it is careless");
+  machine_ = std::make_unique<engine::Machine>(files, clock_, machine_options(), outside());
   if (cluster::Peers* peers = machine_->peers()) {
     ads_->connect(*machine_->ads_desk());
     peers->send_through(*options_.transport);
     cluster::Founded founded;
-    founded.seed = kSeed;
+    founded.seed = seed();
     founded.partitions = options_.partitions;
     founded.founders = options_.founders.voters;
     founded.copies = options_.copies;
@@ -97,7 +118,7 @@ std::optional<std::string> SimNode::open_ads() {
 
 std::optional<std::string> SimNode::recover() {
   // The state outlives the machine, as a disk does.
-  const std::shared_ptr<state::Store> borrowed(&state, [](state::Store*) {});
+  const auto borrowed = std::make_shared<CarelessStore>(state, options_.careless);
   const std::atomic<bool> stopping{false};
   auto opened = machine_->open_partitions(borrowed);
   if (opened) opened = machine_->recover(stopping);
@@ -118,6 +139,7 @@ void SimNode::die(bool power_loss) {
   background_.clear();
   // The journal tells what waits in it that it failed: nobody hears that any more.
   machine_.reset();
+  careless_router_ = nullptr;
   ads_.reset();
   own_ads_.reset();
 }
@@ -139,6 +161,7 @@ void SimNode::run_background(size_t most) {
 void SimNode::step() {
   for (unsigned i = 0; i < options_.workers; ++i) machine_->step_worker(i);
   machine_->upkeep().round();
+  if (careless_router_ != nullptr) careless_router_->look();
 }
 
 bool SimNode::caught_up() const {

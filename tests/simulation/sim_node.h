@@ -13,6 +13,7 @@
 #include "cluster/partition.h"
 #include "cluster/shared_catalog.h"
 #include "engine/machine.h"
+#include "simulation/careless.h"
 #include "simulation/sim_file_system.h"
 #include "state/memory_store.h"
 
@@ -26,8 +27,8 @@ namespace clickmill::simulation {
 ///
 /// Fault model: SimFileSystem's (unsynced writes are lost or torn, syncs fail, the
 /// disk fills) and state::MemoryStore's (unsynced commits are lost); work posted to
-/// the workers or the background is late, or lost with the process. The wall clock only
-/// goes forward.
+/// the workers or the background is late, or lost with the process. The clock is whoever's
+/// brings it.
 class SimNode {
  public:
   static constexpr uint64_t kFileBytes = 64 << 10;
@@ -51,6 +52,7 @@ class SimNode {
     peer::Transport* transport = nullptr;
     /// Empty: as the peering says, or it leads every partition.
     std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
+    Careless careless{};  ///< only with peers
   };
   /// `clock` is borrowed.
   SimNode(uint64_t seed, const Clock& clock, Options options);
@@ -106,6 +108,8 @@ class SimNode {
  private:
   engine::Machine::Options machine_options();
   std::optional<std::string> open_ads();
+  engine::Machine::Outside outside();
+  uint64_t seed() const;
 
   const Clock& clock_;
   Options options_;
@@ -113,6 +117,7 @@ class SimNode {
   std::deque<std::function<void()>> background_;  ///< its tasks point into the machine
   std::unique_ptr<catalog::Catalog> own_ads_;
   std::unique_ptr<cluster::SharedCatalog> ads_;
+  CarelessRouter* careless_router_ = nullptr;  ///< the machine's
   std::unique_ptr<engine::Machine> machine_;
 };
 

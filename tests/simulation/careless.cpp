@@ -1,0 +1,84 @@
+#include "simulation/careless.h"
+
+#include <algorithm>
+
+namespace clickmill::simulation {
+namespace {
+
+constexpr int64_t kPauseNs = 200'000'000;
+
+}  // namespace
+
+void CarelessRouter::send(PartitionId partition, cluster::Batch&& batch,
+                          cluster::Committed committed) {
+  if (careless_.never_again) batch.again = false;
+  cluster::Partition& own = *owned_.partitions[partition.value()];
+  if (careless_.trims_at_append) {
+    owned_.worker_of(partition).post([committed = std::move(committed)] { committed({}); });
+    return right_->send(partition, std::move(batch), [](const Status&) {});
+  }
+  if (!careless_.answers_by_offset || !own.replica().leads())
+    return right_->send(partition, std::move(batch), std::move(committed));
+  // Appended at once, or refused at once.
+  const auto refused = std::make_shared<Status>();
+  right_->send(partition, std::move(batch), [refused](Status status) {
+    if (!status) *refused = std::move(status);
+  });
+  if (!*refused) return committed(std::move(*refused));
+  waiting_.push_back({partition, own.log().last(), std::move(committed)});
+}
+
+void CarelessRouter::look() {
+  std::vector<Waiting> done;
+  std::erase_if(waiting_, [&](Waiting& waiting) {
+    const auto& own = *owned_.partitions[waiting.partition.value()];
+    if (own.log().committed() < waiting.last) return false;
+    done.push_back(std::move(waiting));
+    return true;
+  });
+  for (const Waiting& waiting : done) waiting.committed({});
+}
+
+Status CarelessStore::commit(const state::Batch& batch, bool sync) {
+  if (careless_.state_syncs_nothing) return right_.commit(batch, false);
+  if (!careless_.commits_in_two || batch.operations().size() < 2) return right_.commit(batch, sync);
+  state::Batch halves[2];
+  for (size_t i = 0; i < batch.operations().size(); ++i) {
+    const auto& operation = batch.operations()[i];
+    state::Batch& half = halves[i * 2 / batch.operations().size()];
+    switch (operation.kind) {
+      case state::Batch::Operation::Kind::put:
+        half.put(operation.space, operation.key, operation.value);
+        break;
+      case state::Batch::Operation::Kind::remove:
+        half.remove(operation.space, operation.key);
+        break;
+      case state::Batch::Operation::Kind::remove_range:
+        half.remove_range(operation.space, operation.key, operation.value);
+        break;
+    }
+  }
+  TRY(right_.commit(halves[0], sync));
+  return right_.commit(halves[1], false);
+}
+
+void make_careless(cluster::Partition::Group& group, const Clock& clock, const Careless& careless) {
+  if (careless.pause_is_silence) {
+    const auto last_ns = std::make_shared<int64_t>(clock.monotonic_ns());
+    const auto silent_ns = std::make_shared<int64_t>(INT64_MIN);
+    group.sight_of = [=, &clock, right = group.sight_of](const raft::Member& member) {
+      const int64_t now = clock.monotonic_ns();
+      if (now - *last_ns > kPauseNs) *silent_ns = now;
+      *last_ns = now;
+      return now - *silent_ns < kPauseNs ? raft::Sight() : right(member);
+    };
+  }
+  if (careless.disk_may_hang) {
+    group.permit = [right = group.permit] {
+      const bool remembers = right().vote;
+      return raft::Core::Permit{remembers, remembers};
+    };
+  }
+}
+
+}  // namespace clickmill::simulation

@@ -1,0 +1,153 @@
+// Goal: a node that is there, and is slow, stands still or tells the wrong time, holds up nobody
+// but itself. Method: one of three has one such trouble for long; the others must lead what it
+// led, and count what they are sent, within seconds.
+
+#include <catch2/catch.hpp>
+#include <functional>
+
+#include "simulation/sim_cluster.h"
+
+namespace clickmill::simulation {
+namespace {
+
+class SlowNode {
+ public:
+  explicit SlowNode(uint64_t seed, Careless careless = {})
+      : clients_(seed), cluster(seed, {.careless = careless}) {
+    for (size_t i = 0; i < 3; ++i) REQUIRE_FALSE(cluster.open(i));
+    REQUIRE(run(2'000, 3, [&] { return all_led_by_others_than(3); }));
+  }
+  /// Until that holds, or so many steps have passed; clicks come to all nodes but one.
+  bool run(int steps, size_t but, const std::function<bool()>& until = nullptr) {
+    for (int step = 0; step < steps; ++step) {
+      const size_t at = static_cast<size_t>(step) % 3;
+      if (at != but)
+        clients_.send(cluster.node(at), identity_++, EventMs(cluster.clock.wall_ms()),
+                      log::Lane::redirects);
+      const auto problem = cluster.step();
+      CAPTURE(problem.value_or(""));
+      REQUIRE_FALSE(problem);
+      if (until && until()) return true;
+    }
+    return false;
+  }
+  bool all_led_by_others_than(size_t at) {
+    for (uint32_t group = 0; group <= cluster.ads(); ++group) {
+      const auto leads = cluster.leader(group);
+      if (!leads || *leads == at) return false;
+    }
+    return true;
+  }
+  /// Nothing waits at the nodes but this one.
+  bool counted_but_at(size_t at) {
+    for (size_t i = 0; i < 3; ++i) {
+      if (i != at && cluster.node(i).machine().spool().held_clicks() > 6) return false;
+    }
+    return true;
+  }
+  void check() {
+    const auto problem = cluster.settle();
+    CAPTURE(problem.value_or(""));
+    REQUIRE_FALSE(problem);
+    const auto wrong = cluster.check(clients_);
+    CAPTURE(wrong.value_or(""));
+    REQUIRE_FALSE(wrong);
+  }
+
+ private:
+  Clients clients_;
+  uint64_t identity_ = 0;
+
+ public:
+  SimCluster cluster;
+};
+
+TEST_CASE("cluster: a node whose disk hangs leads nothing for long", "[simulation][cluster]") {
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    CAPTURE(seed);
+    SlowNode life(seed);
+    const size_t slow = *life.cluster.leader(0);
+    life.cluster.stall_disk(slow, 30'000);
+    CHECK(life.run(400, slow, [&] { return life.all_led_by_others_than(slow); }));
+    CHECK(life.run(500, slow, [&] { return life.counted_but_at(slow); }));
+    life.check();
+  }
+}
+
+TEST_CASE("cluster: where all disks hang, somebody leads when they don't any more",
+          "[simulation][cluster]") {
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    CAPTURE(seed);
+    SlowNode life(seed);
+    for (size_t i = 0; i < 3; ++i) life.cluster.stall_disk(i, 5'000);
+    life.run(500, 3);
+    CHECK(life.run(300, 3, [&] { return life.all_led_by_others_than(3); }));
+    CHECK(life.run(300, 3, [&] { return life.counted_but_at(3); }));
+    life.check();
+  }
+}
+
+TEST_CASE("cluster: what waits for a disk that hangs is noticed", "[simulation][cluster]") {
+  SlowNode life(1, {.disk_may_hang = true});
+  const size_t slow = *life.cluster.leader(0);
+  life.cluster.stall_disk(slow, 30'000);
+  life.run(400, slow);
+  CHECK_FALSE(life.run(500, slow, [&] { return life.counted_but_at(slow); }));
+}
+
+TEST_CASE("cluster: a node that stands still for less than a silence elects nobody",
+          "[simulation][cluster]") {
+  const auto elections = [](Careless careless) {
+    SlowNode life(1, careless);
+    const uint64_t before = life.cluster.elections();
+    for (int i = 0; i < 30; ++i) {
+      life.cluster.pause(static_cast<size_t>(i) % 3, 400);
+      life.run(100, 3);
+    }
+    return life.cluster.elections() - before;
+  };
+  CHECK(elections({}) == 0);
+  CHECK(elections({.pause_is_silence = true}) > 0);
+}
+
+TEST_CASE("cluster: a node whose clock is believed to be ahead holds nobody up",
+          "[simulation][cluster]") {
+  const int64_t off_ms = GENERATE(2 * kHourMs, 400 * kDayMs);
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    CAPTURE(seed, off_ms);
+    SlowNode life(seed);
+    const size_t ahead = *life.cluster.leader(0);
+    life.cluster.clock_of(ahead).set(off_ms, true);
+    CHECK(life.run(400, 3, [&] { return life.all_led_by_others_than(ahead); }));
+    const uint64_t elections = life.cluster.elections();
+    life.run(2'000, 3);
+    CHECK(life.cluster.elections() == elections);
+    CHECK(life.counted_but_at(ahead));
+    // Its own wait until time has caught up.
+    CHECK(life.cluster.node(ahead).machine().spool().held_clicks() > 500);
+    if (off_ms < kDayMs) life.check();
+  }
+}
+
+TEST_CASE("cluster: clicks for a partition whose log can't be used here go to who leads it",
+          "[simulation][cluster]") {
+  SlowNode life(1);
+  // Some stand in the spool of a node whose disk is slow, then it is killed.
+  life.cluster.network().break_link(0, 2, 2'000);
+  life.cluster.network().break_link(1, 2, 2'000);
+  life.run(100, 0);
+  life.cluster.die(2, false);
+  SimNode& node = life.cluster.node(2);
+  REQUIRE(write_file_atomically(node.files, SimNode::paths().members(0), "rotten"));
+  life.cluster.expect_damage(2);
+  REQUIRE_FALSE(life.cluster.open(2));
+  REQUIRE(node.partitions()[0]->log_closed());
+  CHECK(node.machine().spool().held_clicks() > 20);
+  CHECK(life.run(1'000, 2, [&] { return node.machine().spool().held_clicks() == 0; }));
+  life.run(100, 3);
+  CHECK(life.run(300, 2, [&] { return node.machine().spool().held_clicks() == 0; }));
+  CHECK(node.partitions()[0]->log_closed());
+}
+
+}  // namespace
+}  // namespace clickmill::simulation
