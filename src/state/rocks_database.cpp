@@ -34,7 +34,6 @@ namespace clickmill::state {
 namespace {
 
 constexpr uint64_t kMiB = 1 << 20;
-constexpr uint64_t kMemtablesLeast = 16 * kMiB;
 // Of a key in a space of ids, see stored_ids.cpp.
 constexpr size_t kIdsPrefix = 5;
 
@@ -458,7 +457,7 @@ Result<std::unique_ptr<Store>> open_families(const std::string& directory,
   const auto cache = rocksdb::NewLRUCache(memory_bytes);
   // Memtables are counted as if they stood in the cache: blocks make way for them.
   options.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(
-      std::max(memory_bytes / 3 * 2, kMemtablesLeast), cache);
+      std::max(memory_bytes / 3 * 2, 16 * kMiB), cache);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (const auto& name : names) families.emplace_back(name, space_options(name, cache));
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
