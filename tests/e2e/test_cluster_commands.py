@@ -41,7 +41,9 @@ def test_cluster_status(context):
     check_equal("json", (asked["well"], asked["problems"], asked["cluster"]["node_id"]), (True, [], "n2"))
     nodes[2].kill()
     wait_led(nodes[:2], by=nodes[:2])
-    shown = status(context, nodes[0])
+    # It may have led nothing, and then nobody has missed it yet.
+    shown = wait_until("n3 to be missed", lambda: (lambda shown: shown if shown.returncode != 0 else None)(
+        status(context, nodes[0])))
     check_equal(f"a dead node: {shown.stdout}", shown.returncode, 1)
     check("not well: n3 is down" in shown.stdout, shown.stdout)
     other = status(context, nodes[2])

@@ -65,7 +65,7 @@ Status CarelessStore::commit(const state::Batch& batch, bool sync) {
 void make_careless(cluster::Partition::Group& group, const Clock& clock, const Careless& careless) {
   if (careless.pause_is_silence) {
     const auto last_ns = std::make_shared<int64_t>(clock.monotonic_ns());
-    const auto silent_ns = std::make_shared<int64_t>(INT64_MIN);
+    const auto silent_ns = std::make_shared<int64_t>(*last_ns - kPauseNs);
     group.sight_of = [=, &clock, right = group.sight_of](const raft::Member& member) {
       const int64_t now = clock.monotonic_ns();
       if (now - *last_ns > kPauseNs) *silent_ns = now;
