@@ -6,6 +6,8 @@ namespace clickmill::simulation {
 namespace {
 
 constexpr int64_t kPauseNs = 200'000'000;
+// So long is nobody heard then, about as long as a beat's silence is waited for.
+constexpr int64_t kSilenceNs = 400'000'000;
 
 }  // namespace
 
@@ -65,12 +67,12 @@ Status CarelessStore::commit(const state::Batch& batch, bool sync) {
 void make_careless(cluster::Partition::Group& group, const Clock& clock, const Careless& careless) {
   if (careless.pause_is_silence) {
     const auto last_ns = std::make_shared<int64_t>(clock.monotonic_ns());
-    const auto silent_ns = std::make_shared<int64_t>(*last_ns - kPauseNs);
+    const auto silent_ns = std::make_shared<int64_t>(*last_ns - kSilenceNs);
     group.sight_of = [=, &clock, right = group.sight_of](const raft::Member& member) {
       const int64_t now = clock.monotonic_ns();
       if (now - *last_ns > kPauseNs) *silent_ns = now;
       *last_ns = now;
-      return now - *silent_ns < kPauseNs ? raft::Sight() : right(member);
+      return now - *silent_ns < kSilenceNs ? raft::Sight() : right(member);
     };
   }
   if (careless.disk_may_hang) {

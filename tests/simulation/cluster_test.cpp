@@ -141,7 +141,7 @@ TEST_CASE("cluster: with durability replicated an acknowledged click survives an
     lost += life.lost();
   }
   CAPTURE(acknowledged, unreplicated, lost);
-  CHECK(acknowledged > kLives * 100);
+  CHECK(acknowledged > kLives * 50);
   // There was something to lose, and to wait for in vain.
   CHECK(unreplicated > kLives * 10);
   CHECK(lost > kLives);
