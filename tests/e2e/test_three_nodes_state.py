@@ -60,6 +60,20 @@ def trim(context, nodes, clicks, beyond=(1, 1)):
         wait_until(f"{node.config['node_id']} to drop what is old", lambda: trimmed(node), 120, 0.3)
 
 
+def left_behind(context):
+    """Three nodes, of which the third is down and the others' logs begin behind where its own end."""
+    nodes = make(context, SHORT_LOG)
+    clicks = Clicks()
+    start(nodes)
+    wait_led(nodes)
+    clicks.send(nodes[0], 10_000)
+    clicks.wait(nodes)
+    known = ends(nodes[2])
+    nodes[2].kill()
+    trim(context, nodes[:2], clicks, known)
+    return nodes, clicks, known
+
+
 def states_taken(node):
     return node.metrics().get("clickmill_peer_states_taken_total", 0)
 
@@ -72,15 +86,7 @@ def wait_voting(nodes):
 
 def test_three_nodes_away_too_long(context):
     """who was away longer than the logs reach back takes states, killed meanwhile too, and knows every id"""
-    nodes = make(context, SHORT_LOG)
-    clicks = Clicks()
-    start(nodes)
-    wait_led(nodes)
-    clicks.send(nodes[0], 10_000)
-    clicks.wait(nodes)
-    known = ends(nodes[2])
-    nodes[2].kill()
-    trim(context, nodes[:2], clicks, known)
+    nodes, clicks, known = left_behind(context)
     for _ in range(3):
         nodes[2].start()
         nodes[2].kill()
@@ -165,15 +171,7 @@ def logs(node):
 
 def test_three_nodes_older_log(context):
     """who took a state gets the raw clicks of before it from the others, killed meanwhile too"""
-    nodes = make(context, SHORT_LOG)
-    clicks = Clicks()
-    start(nodes)
-    wait_led(nodes)
-    clicks.send(nodes[0], 10_000)
-    clicks.wait(nodes)
-    known = ends(nodes[2])
-    nodes[2].kill()
-    trim(context, nodes[:2], clicks, known)
+    nodes, clicks, _ = left_behind(context)
     nodes[2].start()
     clicks.wait(nodes)
     # What the others hold right before the state is sealed by that.

@@ -133,7 +133,7 @@ TEST_CASE("cluster: with durability replicated an acknowledged click survives an
   for (uint64_t seed = 0; seed < kLives; ++seed) {
     Life life(seed, waiting_for_commit(seed));
     life.lose_clicks();
-    const auto problem = life.go(2000);
+    const auto problem = life.go(2600);
     CAPTURE(seed, problem.value_or(""));
     REQUIRE_FALSE(problem);
     acknowledged += life.clients().acknowledged().size();
@@ -141,7 +141,7 @@ TEST_CASE("cluster: with durability replicated an acknowledged click survives an
     lost += life.lost();
   }
   CAPTURE(acknowledged, unreplicated, lost);
-  CHECK(acknowledged > kLives * 50);
+  CHECK(acknowledged > kLives * 100);
   // There was something to lose, and to wait for in vain.
   CHECK(unreplicated > kLives * 10);
   CHECK(lost > kLives);
