@@ -115,13 +115,19 @@ Result<std::vector<ShelfEntry>> entries_of(const PartFile& file, const std::stri
     if (!cursor.ok() || slot > std::numeric_limits<uint32_t>::max() ||
         bytes > list_begin - position)
       return corrupt(file, list_begin, "list of parts: format");
-    const auto ending = TRY(read_ending({file.file, position, bytes}));
-    if (ending.checksum != checksum) {
-      return corrupt(file, position + bytes - kFooterBytes,
-                     fmt::format("not the part that the file lists: footer {:016x}, listed {:016x}",
-                                 ending.checksum, checksum));
+    const auto of = state::Slot::of_number(static_cast<uint32_t>(slot));
+    auto ending = read_ending({file.file, position, bytes});
+    if (ending && ending->checksum != checksum) {
+      ending = corrupt(file, position + bytes - kFooterBytes,
+                       fmt::format("not the part that the file lists: footer {:016x}, "
+                                   "listed {:016x}",
+                                   ending->checksum, checksum));
     }
-    ShelfEntry entry{state::Slot::of_number(static_cast<uint32_t>(slot)), meta_of(ending, name)};
+    if (!ending) {
+      return std::move(ending).error().with_context(
+          fmt::format("partition {}", of.partition().value()));
+    }
+    ShelfEntry entry{of, meta_of(*ending, name)};
     entry.meta.position = position;
     entries.push_back(std::move(entry));
     position += bytes;
