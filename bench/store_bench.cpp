@@ -205,8 +205,8 @@ class Years {
         ++parts;
         bytes += meta.bytes;
         rows += meta.rows;
-        if (store::Shelf::is_shared(meta.name)) shared[table].insert(meta.name);
-        if (!store::Shelf::is_shared(meta.name)) ++loose[table];
+        if (store::Shelf::is_shelved(meta.name)) shared[table].insert(meta.name);
+        if (!store::Shelf::is_shelved(meta.name)) ++loose[table];
       }
     }
     fmt::print(

@@ -266,8 +266,7 @@ void Partition::begin_checkpoint() {
   pauses_.last_ns = clock_.system().monotonic_ns() - now;
   commit_ = *std::move(begun);
   if (!options_.in_commit) return end_checkpoint(commit_);
-  const bool taken = options_.in_commit([this, commit = commit_] {
-    ignore(commit->run(), "end_checkpoint() looks at the answer");
+  const bool taken = write_elsewhere(commit_, [this, commit = commit_] {
     options_.on_worker([this, commit] {
       end_checkpoint(commit);
       apply_rest();
@@ -276,6 +275,15 @@ void Partition::begin_checkpoint() {
   if (taken) return;
   pipeline_->give_up_checkpoint(*std::exchange(commit_, nullptr));
   checkpointing_.again.failed(now);
+}
+
+bool Partition::write_elsewhere(const std::shared_ptr<stream::Commit>& commit,
+                                std::function<void()> written) {
+  if (options_.commits != nullptr) return options_.commits->add(commit, std::move(written));
+  return options_.in_commit([commit, written] {
+    ignore(commit->run(), "end_checkpoint() looks at the answer");
+    written();
+  });
 }
 
 void Partition::end_checkpoint(const std::shared_ptr<stream::Commit>& commit) {

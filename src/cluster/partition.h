@@ -36,6 +36,7 @@
 #include "log/partition_log.h"
 #include "raft/replica.h"
 #include "store/retention.h"
+#include "stream/joint_commits.h"
 #include "stream/pipeline.h"
 #include "stream/rebuilder.h"
 #include "stream/settings.h"
@@ -113,6 +114,9 @@ class Partition final : public GroupMember {
     /// The same for what nothing long may hold up: seals and the writing of checkpoints. Null:
     /// these are written on the worker.
     std::function<bool(std::function<void()>)> in_commit;
+    /// Writes checkpoints, with those of other partitions; borrowed. Null: in_commit does, one
+    /// at a time.
+    stream::JointCommits* commits = nullptr;
     /// Runs a task on this partition's worker. Thread: any.
     std::function<void(std::function<void()>)> on_worker;
     /// Opened the stream, and does so again after an error; null: a restart must.
@@ -349,6 +353,8 @@ class Partition final : public GroupMember {
   bool holds_much() const;
   void checkpoint_if_due();
   void begin_checkpoint();
+  bool write_elsewhere(const std::shared_ptr<stream::Commit>& commit,
+                       std::function<void()> written);
   void end_checkpoint(const std::shared_ptr<stream::Commit>& commit);
   /// What has failed, may pass, and is tried again.
   struct Hurdle {

@@ -246,6 +246,9 @@ Status Machine::open_partition(PartitionId id) {
   of_partition.low_water = [this](PartitionId partition) { return spool_->low_water(partition); };
   of_partition.in_background = outside_.in_background;
   of_partition.in_commit = outside_.in_commit;
+  if (outside_.in_commit && !commits_)
+    commits_ = std::make_unique<stream::JointCommits>(outside_.in_commit);
+  of_partition.commits = commits_.get();
   of_partition.on_worker = [this, id](std::function<void()> task) {
     owned_.worker_of(id).post(std::move(task));
   };

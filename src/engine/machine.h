@@ -28,6 +28,7 @@
 #include "state/store.h"
 #include "store/retention.h"
 #include "store/shelf.h"
+#include "stream/joint_commits.h"
 
 namespace clickmill::engine {
 
@@ -197,6 +198,7 @@ class Machine {
   std::unique_ptr<dedup::IdSpaces> id_spaces_;
   std::unique_ptr<dedup::TableImages> images_;
   std::unique_ptr<store::Shelf> shelf_;
+  std::unique_ptr<stream::JointCommits> commits_;  // null where the worker writes them
   /// Workers are there from the beginning; partitions from open_partitions() on, and not
   /// to be looked at by others before recover() has succeeded.
   cluster::Owned owned_;

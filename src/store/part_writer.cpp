@@ -46,21 +46,30 @@ std::vector<size_t> block_bounds(const std::vector<uint32_t>& keys) {
   return bounds;
 }
 
-/// Writes pieces one after the other.
+/// Writes pieces one after the other, small ones together: most parts are one write.
 class Appender {
  public:
   Appender(File& file, uint64_t begin) : file_(file), begin_(begin) {}
   Status append(std::string_view bytes) {
-    TRY(file_.write_at(begin_ + position_, bytes));
+    if (held_.size() + bytes.size() > kHeldMost) TRY(flush());
     position_ += bytes.size();
+    if (bytes.size() > kHeldMost) return file_.write_at(begin_ + position_ - bytes.size(), bytes);
+    held_ += bytes;
+    return {};
+  }
+  Status flush() {
+    if (!held_.empty()) TRY(file_.write_at(begin_ + position_ - held_.size(), held_));
+    held_.clear();
     return {};
   }
   uint64_t position() const { return position_; }
 
  private:
+  static constexpr size_t kHeldMost = 256 << 10;
   File& file_;
   const uint64_t begin_;
   uint64_t position_ = 0;
+  std::string held_;  // not written yet; ends at position_
 };
 
 Status append_piece(Appender& out, std::string_view bytes, Piece& piece) {
@@ -176,6 +185,7 @@ Result<PartMeta> PartWriter::write_to(File& file, uint64_t begin, const std::str
   TRY(append_piece(out, directory, footer.directory));
   const std::string end = encode_footer(footer);
   TRY(out.append(end));
+  TRY(out.flush());
   return PartMeta{name,
                   table_,
                   footer.min_bucket * bucket_ms(table_),
@@ -194,10 +204,15 @@ Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
 
 Result<PartMeta> write_part(FileSystem& files, const std::string& directory,
                             const std::string& name, Table table, std::span<const RowView> rows) {
+  PartWriter writer = TRY(writer_of(table, rows));
+  return writer.write(files, directory, name);
+}
+
+Result<PartWriter> writer_of(Table table, std::span<const RowView> rows) {
   std::vector<uint32_t> keys;
   PartWriter writer(table, KeyDictionary::of_rows(rows, keys), CountryOrder::of_rows(rows));
   TRY(writer.add(rows));
-  return writer.write(files, directory, name);
+  return writer;
 }
 
 }  // namespace clickmill::store

@@ -45,6 +45,9 @@ class PartWriter {
   std::array<std::string, kRegions> sections_;
 };
 
+/// All of a part's rows, as write_part() takes them.
+Result<PartWriter> writer_of(Table table, std::span<const RowView> rows);
+
 /// Writes and syncs a part file (not the directory; the caller syncs it once for several).
 /// `rows` are sorted by key_less with distinct keys, their buckets whole and not before 1970
 /// (else Errc::invalid). A file of that name is replaced: one can only be left over

@@ -116,7 +116,7 @@ std::optional<state::Slot> Shelf::owner_of(std::string_view name, uint64_t posit
 size_t Shelf::files() const {
   const std::lock_guard lock(mutex_);
   return static_cast<size_t>(std::count_if(shared_.begin(), shared_.end(), [](const auto& shared) {
-    return !shared.second.places.empty();
+    return is_shelved(shared.first) && !shared.second.places.empty();
   }));
 }
 

@@ -29,6 +29,8 @@ class Shelf {
   /// `files` is borrowed and outlives it.
   Shelf(FileSystem& files, std::string directory);
   static bool is_shared(std::string_view name) { return ShelfName::parse(name).has_value(); }
+  /// Whether the parts in it wait for no merge of their partition any more.
+  static bool is_shelved(std::string_view name) { return ShelfName::shelved(name); }
 
   /// Of a file that may be open already: all parts in it read by one handle.
   Result<std::shared_ptr<const Part>> open(const PartMeta& meta);
@@ -49,6 +51,7 @@ class Shelf {
 
   /// Whose bytes stand there; none: nobody's.
   std::optional<state::Slot> owner_of(std::string_view name, uint64_t position) const;
+  /// How many there are on the shelf; those that checkpoints have flushed together aren't yet.
   size_t files() const;
 
  private:

@@ -30,7 +30,7 @@ namespace {
 constexpr FileFormat kFormat{"shared part file", "clkmshlf", 1};
 constexpr uint64_t kHeadBytes = 16;
 constexpr uint64_t kTailBytes = 48;
-constexpr uint32_t kLevels = 100;
+constexpr uint32_t kLevels = ShelfName::kFlushed + 1;
 constexpr int64_t kDay = 86'400'000;
 // Else a file goes to the disk as a whole, and a journal's sync waits for that.
 constexpr uint64_t kSyncEvery = 4 << 20;
@@ -142,6 +142,10 @@ Result<std::vector<ShelfEntry>> entries_of(const PartFile& file, const std::stri
 std::string ShelfName::text() const {
   return fmt::format("shelf-{}-{}-{}-{}.parts", number, to_string(table), day_text(period_ms),
                      closed ? std::string("whole") : std::to_string(level));
+}
+
+bool ShelfName::shelved(std::string_view text) {
+  return text.starts_with("shelf-") && !text.ends_with("-99.parts");
 }
 
 std::optional<ShelfName> ShelfName::parse(std::string_view text) {

@@ -18,13 +18,18 @@ namespace clickmill::store {
 /// What the name of a file says that parts of all partitions share: the rows of one table, of a
 /// period that is over (`closed`), or of one that may not be, merged `level` times.
 struct ShelfName {
+  /// The level of what checkpoints have flushed together, rows of all tables: not shelved yet.
+  /// It goes as a level does, so that a binary that knows no such files reads and removes them.
+  static constexpr uint32_t kFlushed = 99;
   uint64_t number = 0;
   Table table = Table::minute;
   int64_t period_ms = 0;  ///< begin of the period's first day, ms since 1970
   bool closed = false;
-  uint32_t level = 0;  ///< below 100
+  uint32_t level = 0;  ///< below kFlushed
   std::string text() const;
   static std::optional<ShelfName> parse(std::string_view text);
+  /// Of a text that parse() takes: whether the file is one of a shelf. Cheap.
+  static bool shelved(std::string_view text);
   friend bool operator==(const ShelfName&, const ShelfName&) = default;
 };
 

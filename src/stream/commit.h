@@ -15,8 +15,8 @@ namespace clickmill::stream {
 
 /// A checkpoint on its way to the disk: made by Pipeline::begin_checkpoint() with all
 /// it needs, so that the stream goes on meanwhile, and handed back to
-/// Pipeline::end_checkpoint(). The pipeline may be gone by then; `store` and `files`
-/// are borrowed and outlive it.
+/// Pipeline::end_checkpoint(). The pipeline may be gone by then; `store`, `files` and
+/// `shelf` are borrowed and outlive it.
 class Commit {
  public:
   struct Work {
@@ -27,7 +27,7 @@ class Commit {
     state::Batch batch;                   ///< all but the record
     std::shared_ptr<Parts::Flush> flush;  ///< null: none
     std::vector<std::string> replaced;    ///< files to unlink, or release, once it is durable
-    store::Shelf* shelf = nullptr;        ///< borrowed, null: none is shared
+    store::Shelf* shelf = nullptr;        ///< borrowed; null: each part has a file of its own
   };
   explicit Commit(Work work) : work_(std::move(work)) {}
 
@@ -36,10 +36,14 @@ class Commit {
   /// error it isn't known whether the commit will be found after a crash.
   /// Thread: any. Cost: milliseconds to seconds.
   Status run();
+  /// The same for several of one node, whose parts go into one file, with one sync for all the
+  /// parts and one for all the batches. What hinders one alone doesn't hinder the others. Those
+  /// that somebody runs meanwhile, or has run, are left out: run() has each one's answer.
+  static void run_together(const std::vector<std::shared_ptr<Commit>>& commits);
 
  private:
   friend class Pipeline;
-  Status write();
+  friend class JointWrite;
   void unlink_replaced();
 
   Work work_;

@@ -159,6 +159,7 @@ std::shared_ptr<Parts::Flush> Parts::begin_flush(Head::Frozen frozen) {
   auto flush = std::make_shared<Flush>();
   flush->disk_ = &disk_;
   flush->directory_ = directory_;
+  flush->slot_ = slot_;
   for (size_t table = 0; table < store::kTables; ++table) {
     flush->names_[table] = next_name(static_cast<store::Table>(table));
   }
@@ -171,33 +172,53 @@ void Parts::forget_flush(const Flush& flush) {
 }
 
 Status Parts::Flush::run() {
-  if (!parts_.empty()) return {};
-  auto done = write();
+  if (written()) return {};
+  auto done =
+      each_table([this](store::Table table, std::span<const store::RowView> rows) -> Status {
+        const std::string& name = names_[static_cast<size_t>(table)];
+        metas_.push_back(TRY(store::write_part(*disk_, directory_, name, table, rows)));
+        parts_.push_back(TRY(store::Part::open(*disk_, directory_, metas_.back())));
+        return {};
+      });
+  if (done) done = disk_->sync_directory(directory_);
   if (done) return done;
-  parts_.clear();
-  metas_.clear();
+  write_again();
   for (const std::string& name : names_)
     ignore(disk_->remove(directory_ + "/" + name), "the next start removes it, or it is replaced");
   return done;
 }
 
-Status Parts::Flush::write() {
-  store::RowViews rows = TRY(sorted_rows(frozen_));
-  TRY(add(store::Table::minute, rows));
-  fail_point("flush.minutes_written");
-  rows = TRY(store::summed_to(rows, store::Table::hour));
-  TRY(add(store::Table::hour, rows));
-  fail_point("flush.hours_written");
-  rows = TRY(store::summed_to(rows, store::Table::day));
-  TRY(add(store::Table::day, rows));
-  fail_point("flush.days_written");
-  return disk_->sync_directory(directory_);
+Status Parts::Flush::write_to(store::ShelfWriter& file) {
+  CM_ASSERT(metas_.empty());
+  return each_table([&](store::Table table, std::span<const store::RowView> rows) -> Status {
+    const auto part = TRY(store::writer_of(table, rows));
+    metas_.push_back(TRY(file.add(slot_, part)));
+    return {};
+  });
 }
 
-Status Parts::Flush::add(store::Table table, std::span<const store::RowView> rows) {
-  const std::string& name = names_[static_cast<size_t>(table)];
-  metas_.push_back(TRY(store::write_part(*disk_, directory_, name, table, rows)));
-  parts_.push_back(TRY(store::Part::open(*disk_, directory_, metas_.back())));
+Status Parts::Flush::open(store::Shelf& shelf) {
+  store::PartList opened;
+  for (const store::PartMeta& meta : metas_) opened.push_back(TRY(shelf.open(meta)));
+  parts_ = std::move(opened);
+  return {};
+}
+
+void Parts::Flush::write_again() {
+  parts_.clear();
+  metas_.clear();
+}
+
+Status Parts::Flush::each_table(const Put& put) const {
+  store::RowViews rows = TRY(sorted_rows(frozen_));
+  TRY(put(store::Table::minute, rows));
+  fail_point("flush.minutes_written");
+  rows = TRY(store::summed_to(rows, store::Table::hour));
+  TRY(put(store::Table::hour, rows));
+  fail_point("flush.hours_written");
+  rows = TRY(store::summed_to(rows, store::Table::day));
+  TRY(put(store::Table::day, rows));
+  fail_point("flush.days_written");
   return {};
 }
 
@@ -289,7 +310,7 @@ store::PartList Parts::choose(const store::PartList& parts, size_t level) const 
   for (const auto& part : parts) {
     const store::PartMeta& meta = part->meta();
     if (size_class(meta.rows) != level || is_damaged(meta) || is_busy(part)) continue;
-    if (!store::Shelf::is_shared(meta.name)) chosen.push_back(part);
+    if (!store::Shelf::is_shelved(meta.name)) chosen.push_back(part);
   }
   if (chosen.size() < kFanIn) return {};
   chosen.resize(kFanIn);
@@ -347,8 +368,8 @@ std::shared_ptr<Parts::Merge> Parts::due_deletion() {
       const store::Table table = part->meta().table;
       const int64_t oldest_ms = oldest_ms_[static_cast<size_t>(table)];
       if (part->meta().min_bucket_ms >= oldest_ms || is_busy(part)) continue;
-      // Files that are shared go as a whole.
-      const bool shared = store::Shelf::is_shared(part->meta().name);
+      // Files of a shelf go as a whole.
+      const bool shared = store::Shelf::is_shelved(part->meta().name);
       if (shared && part->meta().max_bucket_ms >= oldest_ms) continue;
       auto merge = begin_merge(table, {part});
       merge->oldest_ms_ = oldest_ms;
@@ -415,12 +436,12 @@ void Parts::merge_failed(const Merge& merge, const Error& error) {
   note_damage(merge.chosen_, error);
 }
 
-/// What stands in shared files waits for no merge, and may be small for good.
+/// What stands on a shelf waits for no merge, and may be small for good.
 bool Parts::pile_up() const {
   return std::any_of(current_->begin(), current_->end(), [](const store::PartList& parts) {
     const auto small = std::count_if(parts.begin(), parts.end(), [](const auto& part) {
       const store::PartMeta& meta = part->meta();
-      return size_class(meta.rows) == 0 && !store::Shelf::is_shared(meta.name);
+      return size_class(meta.rows) == 0 && !store::Shelf::is_shelved(meta.name);
     });
     return static_cast<size_t>(small) >= kSmallMost;
   });

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -59,9 +60,16 @@ class Parts {
   /// Closed rows that are to become a part of each table. Thread: run by any one thread.
   class Flush {
    public:
-    /// Writes and syncs the parts, files and folder, unless an earlier call has. An
+    /// Writes and syncs the parts, files of their own and folder, unless they are written. An
     /// error leaves no file.
     Status run();
+    /// Writes them into a file with others instead, which the caller ends and syncs, holds for
+    /// its slot and lets open() then; or says that nothing came of it.
+    Status write_to(store::ShelfWriter& file);
+    Status open(store::Shelf& shelf);
+    void write_again();
+    bool written() const { return !parts_.empty(); }
+    const std::string& directory() const { return directory_; }
     /// How many of the head's frozen rows, from the first on, it takes.
     size_t frozen() const { return frozen_.size(); }
     /// Of what run() has written.
@@ -69,10 +77,11 @@ class Parts {
 
    private:
     friend class Parts;
-    Status write();
-    Status add(store::Table table, std::span<const store::RowView> rows);
+    using Put = std::function<Status(store::Table, std::span<const store::RowView>)>;
+    Status each_table(const Put& put) const;
     FileSystem* disk_ = nullptr;
     std::string directory_;
+    state::Slot slot_{PartitionId(0)};
     std::array<std::string, store::kTables> names_;
     Head::Frozen frozen_;
     std::vector<store::PartMeta> metas_;

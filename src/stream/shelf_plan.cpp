@@ -21,7 +21,7 @@ constexpr int64_t kAlways = std::numeric_limits<int64_t>::min();
 constexpr size_t kOfPeriodMost = 4;
 // A part that spans more periods has rows of strange times, few in each.
 constexpr int64_t kPeriodsMost = 1200;
-constexpr uint32_t kLevelMost = 99;
+constexpr uint32_t kLevelMost = store::ShelfName::kFlushed - 1;
 
 year_month_day day_of(int64_t at_ms) {
   return sys_days{std::chrono::days{floor_to(at_ms, kDayMs) / kDayMs}};
@@ -43,8 +43,7 @@ struct OnShelf {
   int64_t max_ms = kAlways;
 };
 
-/// Quicker than to read the name, of which there may be thousands.
-bool is_shared(const store::PartMeta& meta) { return meta.name.starts_with("shelf-"); }
+bool is_shelved(const store::PartMeta& meta) { return store::ShelfName::shelved(meta.name); }
 
 using Takes = std::function<bool(const store::PartMeta&)>;
 
@@ -60,7 +59,7 @@ class Planner {
         open_ms_(period_begin(period_, log_time.value() - rules.settled_after_ms)) {
     std::map<std::string, OnShelf> files;
     each_part([&](const store::PartMeta& meta) {
-      if (!is_shared(meta)) {
+      if (!is_shelved(meta)) {
         ++loose_;
         if (meta.max_bucket_ms < open_ms_) ++late_;
         return;
@@ -155,12 +154,12 @@ class Planner {
       if (group.size() == 1 && fits_its_period(*group.front())) continue;
       const auto among = takes_files(group);
       return closing(period_ms, [&, among](const store::PartMeta& meta) {
-        return among(meta) || (!is_shared(meta) && meta.min_bucket_ms < open_ms_);
+        return among(meta) || (!is_shelved(meta) && meta.min_bucket_ms < open_ms_);
       });
     }
     if (late_ < rules_.late_most) return std::nullopt;
     return closing(period_begin(period_, open_ms_ - 1), [&](const store::PartMeta& meta) {
-      return !is_shared(meta) && meta.min_bucket_ms < open_ms_;
+      return !is_shelved(meta) && meta.min_bucket_ms < open_ms_;
     });
   }
 
@@ -223,7 +222,7 @@ class Planner {
 
   std::optional<ShelfPlan> shelve_loose() const {
     if (loose_ < rules_.loose_most) return std::nullopt;
-    return as_one([](const store::PartMeta& meta) { return !is_shared(meta); },
+    return as_one([](const store::PartMeta& meta) { return !is_shelved(meta); },
                   name_of(open_ms_, false));
   }
 

@@ -24,10 +24,11 @@ int64_t period_end(Period period, int64_t at_ms);
 
 /// When parts go together.
 ///
-/// What partitions write is loose at first: a file per part. Once there are `loose_most` of a
-/// table, all of them become one shared file; `fan_in` of those become one of the next level, and
-/// when the period is over, what is left of it becomes one file for good. So a row is
-/// written once when it is flushed, once when it is shelved, once a level, and once at the end.
+/// What partitions write is loose at first: in a file of its own, or of a few checkpoints. Once
+/// there are `loose_most` of a table, all of them become one shared file; `fan_in` of those become
+/// one of the next level, and when the period is over, what is left of it becomes one file for
+/// good. So a row is written once when it is flushed, once when it is shelved, once a level, and
+/// once at the end.
 struct ShelfRules {
   std::array<Period, store::kTables> periods{Period::month, Period::year, Period::year};
   size_t loose_most = 128;

@@ -15,7 +15,8 @@ import subprocess
 
 import mmdb
 import three_nodes
-from harness import ROOT, NoAnswer, Skipped, check, check_equal, free_ports, now_ms, wait_until
+from harness import (ROOT, NoAnswer, Skipped, check, check_equal, free_ports, now_ms, stored_parts,
+                     wait_until)
 
 ADS = [{"ad_id": f"ad_{number}", "advertiser_id": "adv_1", "ad_format": "banner",
         "redirect_url": "https://example.com/"} for number in range(200)]
@@ -82,9 +83,9 @@ DAMAGES = [
     ("log/0/SEGMENT", flip, ALL, ""),
     ("log/0/SEGMENT", remove, ALL, ""),
     ("log/0/SEGMENT", lock_up, ALL, ""),
-    ("store/MINUTE", make_folder, ONE, "minute.part"),
-    ("store/MINUTE", lock_up, ONE, "minute.part"),
-    ("store/MINUTE", cut, ALL, ""),
+    ("store/PART", make_folder, ONE, ".part"),
+    ("store/PART", lock_up, ONE, ".part"),
+    ("store/PART", cut, ALL, ""),
     ("store", make_file, NONE, "store"),
     ("ids", lock_up, NONE, "ids"),
     ("state/CURRENT", lock_up, NONE, "CURRENT"),
@@ -96,6 +97,14 @@ DAMAGES = [
     ("LOCK", remove, ALL, ""),
     ("catalog", remove, ALL, "catalog"),
 ]
+
+
+def of_one_partition(store, partition):
+    """Files that hold parts of that partition and of no other."""
+    owners = {}
+    for part in stored_parts(store):
+        owners.setdefault(part.path, set()).add(part.partition)
+    return [path for path, found in sorted(owners.items()) if found == {partition}]
 
 
 def bulk(node, name, ads, count, mode=""):
@@ -127,7 +136,7 @@ def prepared(context):
         node.wait_total(now_ms() - 6 * DAY_MS, now_ms() + DAY_MS, (part + 1) * CLICKS // 4)
         if hours > 0:
             node.stop()
-    wait_until("parts", lambda: any(path.name.startswith("p0-") for path in (node.data_dir / "store").iterdir()))
+    wait_until("parts", lambda: of_one_partition(node.data_dir / "store", 0))
     wait_until("segments", lambda: len(list((node.data_dir / "log/0").glob("*.segment"))) > 2)
     first = node.get("/v1/log/raw-clicks/0?limit=1").json()["ad_id"]
     other = node.get("/v1/log/raw-clicks/1?limit=1").json()["ad_id"]
@@ -162,8 +171,8 @@ class Trial:
         self.path = data / name
         if name.endswith("SEGMENT"):
             self.path = sorted((data / "log/0").glob("*.segment"))[-1]
-        elif name.endswith("MINUTE"):
-            self.path = sorted((data / "store").glob("p0-*-minute.part"))[0]
+        elif name.endswith("PART"):
+            self.path = of_one_partition(data / "store", 0)[0]
         elif name.endswith("SPARE"):
             self.path = sorted((data / "journal").glob("spare-*"))[0]
         self.kept = data.parent / "kept"

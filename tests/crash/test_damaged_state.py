@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 
-from harness import check, check_equal, now_ms, wait_until
+from harness import check, check_equal, now_ms, stored_parts, wait_until
 
 ADS = [{"ad_id": f"state_{number}", "advertiser_id": f"adv_{number % 7}", "ad_format": "banner",
         "redirect_url": "https://example.com/"} for number in range(1500)]
@@ -18,8 +18,11 @@ MINUTE_MS, DAY_MS = 60_000, 86_400_000
 
 def flip(path, share):
     """Turns one byte over, a share of the way into the file."""
+    flip_byte(path, int(os.path.getsize(path) * share))
+
+
+def flip_byte(path, at):
     with open(path, "r+b") as file:
-        at = int(os.path.getsize(path) * share)
         file.seek(at)
         byte = file.read(1)[0]
         file.seek(at)
@@ -38,6 +41,11 @@ def files_of(folder, suffix="", prefix=""):
     return found
 
 
+def flip_footer_of_a_part(store):
+    part = stored_parts(store)[0]
+    flip_byte(part.path, part.begin + part.size - 3)
+
+
 def largest(paths):
     return max(paths, key=os.path.getsize)
 
@@ -52,8 +60,8 @@ DAMAGES = [
     ("a table file's footer", True, lambda data: flip_magic(largest(files_of(data / "state", ".sst")))),
     ("a bit of every table file", True, lambda data: [flip(path, 0.3) for path in files_of(data / "state", ".sst")]),
     ("a bit of the write-ahead log", False, lambda data: flip(largest(files_of(data / "state", ".log")), 0.5)),
-    ("a part's footer", True, lambda data: flip(files_of(data / "store", ".part")[0], 0.999)),
-    ("a part gone", True, lambda data: files_of(data / "store", ".part")[-1].unlink()),
+    ("a part's footer", True, lambda data: flip_footer_of_a_part(data / "store")),
+    ("a part gone", True, lambda data: stored_parts(data / "store")[-1].path.unlink()),
     ("state/ gone", False, lambda data: shutil.rmtree(data / "state")),
     ("state/ and store/ gone", False, lambda data: [shutil.rmtree(data / name) for name in ("state", "store")]),
 ]
@@ -141,17 +149,18 @@ def test_part_damaged_while_running(context):
     send(node, past, "?mode=backfill")
     node.wait_total(begin_ms, end_ms, len(past))
     store = node.data_dir / "store"
-    wait_until("parts", lambda: any(path.name.startswith("p0-") and path.name.endswith("-hour.part")
-                                    for path in store.iterdir()))
+    wait_until("parts", lambda: any(part.partition == 0 for part in stored_parts(store)))
     before = answers(node, begin_ms, end_ms)
     # What has been read is kept in memory, and would not be read again.
     node.stop()
     node.start()
-    damaged = files_of(store, "-minute.part", "p0-") + files_of(store, "-hour.part", "p0-")
-    for path in damaged:
+    damaged = [part for part in stored_parts(store) if part.partition == 0]
+    check(damaged, "partition 0 has no part")
+    for part in damaged:
         # All of its blocks; what is read when it is opened stands behind them.
-        for at in range(16, int(os.path.getsize(path) * 0.6), 40):
-            flip(path, at / os.path.getsize(path))
+        for at in range(16, int(part.size * 0.6), 40):
+            flip_byte(part.path, part.begin + at)
+    places = {(part.path, part.partition) for part in damaged}
     refused, right = 0, 0
 
     def all_answer():
@@ -184,7 +193,9 @@ def test_part_damaged_while_running(context):
     node.start()
     node.wait_total(begin_ms, end_ms, len(past) + len(live))
     check(not any("damaged" in name for name in os.listdir(node.data_dir)), "it set the state aside")
-    check(not any(path in damaged for path in store.iterdir()), "the damaged parts are still there")
+    ours = [part for part in stored_parts(store) if (part.path, part.partition) in places]
+    alone = [part.path for part in ours if part.path.suffix == ".part"]
+    check(not alone, f"damaged parts are still there: {alone}")
     context.say(f"{refused} answers refused, {right} right ones beside them")
 
 

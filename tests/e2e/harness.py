@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -60,6 +61,50 @@ def wait_until(what, condition, timeout_s=30.0, interval_s=0.02):
         if time.monotonic() > deadline:
             raise Failure(f"{what}: not within {timeout_s:g} s")
         pause(interval_s)
+
+
+class StoredPart:
+    """A part of the store: which bytes of which file are which partition's."""
+
+    def __init__(self, path, partition, begin, size):
+        self.path, self.partition, self.begin, self.size = path, partition, begin, size
+
+
+def stored_parts(store):
+    """All parts in the folder; formats: src/store/shelf_file.cpp and part_format.cpp."""
+    found = []
+    for path in sorted(store.iterdir()):
+        if path.suffix == ".part":
+            found.append(StoredPart(path, int(path.name[1:].split("-")[0]) % 65_536, 0, path.stat().st_size))
+        elif path.suffix == ".parts":
+            found += _shared_parts(path)
+    return found
+
+
+def _shared_parts(path):
+    data = path.read_bytes() if path.exists() else b""
+    if len(data) < 64 or data[-16:-8] != b"clkmshlf":
+        return []  # being written
+    count, list_bytes = struct.unpack("<QQ", data[-48:-32])
+    at = len(data) - 48 - list_bytes
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            at += 1
+            value |= (data[at - 1] & 0x7F) << shift
+            shift += 7
+            if data[at - 1] < 0x80:
+                return value
+
+    found, begin = [], 16
+    for _ in range(count):
+        slot, size = varint(), varint()
+        at += 8
+        found.append(StoredPart(path, slot % 65_536, begin, size))
+        begin += size
+    return found
 
 
 def free_ports(count):

@@ -2,7 +2,7 @@
 
 import json
 
-from harness import check, check_equal, now_ms, wait_until
+from harness import check, check_equal, now_ms, stored_parts, wait_until
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -45,9 +45,10 @@ def test_store_dump_and_verify(context):
     check_equal("tables", sorted(clicks), ["day", "hour", "minute"])
     check(0 < clicks["day"] <= sent, clicks)
 
-    part = max((path for path in files if path.suffix == ".part"), key=lambda path: len(files[path]))
+    largest = max(stored_parts(node.data_dir / "store"), key=lambda stored: stored.size)
+    part = largest.path
     damaged = bytearray(files[part])
-    damaged[len(damaged) // 3] ^= 0x10
+    damaged[largest.begin + largest.size // 3] ^= 0x10
     part.write_bytes(damaged)
     for command in ("verify", "dump"):
         found = context.run("store", command, str(node.data_dir))
@@ -84,6 +85,8 @@ def test_shared_files(context):
         return sorted(folder.glob("shelf-*-whole.parts"))
     check(len(shared()) >= 3, [path.name for path in folder.iterdir()])
     # The parts that they were made of go with a checkpoint.
+    loose = [path for path in folder.iterdir() if path not in shared()]
+    wait_until("a checkpoint that names them", lambda: not all(path.exists() for path in loose), 60)
     wait_until("few files", lambda: len(list(folder.iterdir())) < 96, 60)
     backup = node.directory / "backup"
     made = context.run("backup", str(backup), "--config", str(node.config_path), timeout_s=60)

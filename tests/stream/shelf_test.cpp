@@ -58,7 +58,7 @@ class Node {
     if (!done && !files_.crashed()) FAIL(done.error().text());
     die();
   }
-  void die_soon() { files_.crash_at_operation(1 + random_.below(300)); }
+  void die_soon() { files_.crash_at_operation(1 + random_.below(150)); }
   void die() {
     work_.reset();
     finished_ = false;
@@ -153,8 +153,8 @@ class Node {
     switch (random_.below(12)) {
       case 0:
       case 1:
-      case 2:
-      case 3: return flush(partition);
+      case 2: return flush(partition);
+      case 3: return flush_together();
       case 4: return commit(partition);
       case 5: return merge(partition);
       case 6: return random_.one_in(5) ? repair(partition) : Status();
@@ -192,6 +192,15 @@ class Node {
 
   /// Flushed and committed at once, as nobody may see rows that are in no checkpoint.
   Status flush(Partition& partition) {
+    auto begun = begin_flush(partition);
+    return end(partition, *begun.commit, begun.flush);
+  }
+
+  struct Begun {
+    std::shared_ptr<Parts::Flush> flush;
+    std::shared_ptr<Commit> commit;
+  };
+  Begun begin_flush(Partition& partition) {
     Head head{partition.id};
     Model model = partition.model;
     for (const auto& click : clicks()) {
@@ -199,11 +208,35 @@ class Node {
       count(click, 1, model);
     }
     head.freeze_before(INT64_MAX);
-    return commit(partition, partition.parts->begin_flush(head.frozen()), &model);
+    const auto flush = partition.parts->begin_flush(head.frozen());
+    return {flush, begin(partition, flush, &model)};
   }
 
-  Status commit(Partition& partition, std::shared_ptr<Parts::Flush> flush = nullptr,
+  /// All partitions at once, whose parts go into one file.
+  Status flush_together() {
+    std::vector<Begun> begun;
+    std::vector<std::shared_ptr<Commit>> commits;
+    for (Partition& partition : partitions_) {
+      begun.push_back(random_.one_in(4) ? Begun{nullptr, begin(partition, nullptr, nullptr)}
+                                        : begin_flush(partition));
+      commits.push_back(begun.back().commit);
+    }
+    Commit::run_together(commits);
+    Status all;
+    for (size_t i = 0; i < begun.size(); ++i) {
+      auto done = end(partitions_[i], *begun[i].commit, begun[i].flush);
+      if (all) all = std::move(done);
+    }
+    return all;
+  }
+
+  Status commit(Partition& partition, const std::shared_ptr<Parts::Flush>& flush = nullptr,
                 const Model* model = nullptr) {
+    return end(partition, *begin(partition, flush, model), flush);
+  }
+
+  std::shared_ptr<Commit> begin(Partition& partition, const std::shared_ptr<Parts::Flush>& flush,
+                                const Model* model) {
     Commit::Work work{
         partition.slot, store_, files_, {}, {}, flush, partition.parts->take_replaced(),
         shelf_.get()};
@@ -213,7 +246,11 @@ class Node {
     if (model != nullptr) partition.model = *model;
     partition.at[partition.version] = partition.model;
     lives_[partition.id.value()] = partition.at;
-    Commit commit(std::move(work));
+    return std::make_shared<Commit>(std::move(work));
+  }
+
+  static Status end(Partition& partition, Commit& commit,
+                    const std::shared_ptr<Parts::Flush>& flush) {
     TRY(commit.run());
     if (flush) partition.parts->take_flush(*flush);
     return {};

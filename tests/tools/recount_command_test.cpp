@@ -19,6 +19,7 @@
 #include "store/part_writer.h"
 #include "store/row.h"
 #include "stream/checkpoint.h"
+#include "stream/parts.h"
 
 namespace clickmill::tools {
 namespace {
@@ -83,6 +84,7 @@ struct Fixture {
     PosixFileSystem files;
     const std::string folder = config.data_dir + "/store";
     auto state = state::open_rocks_store(config.data_dir + "/state", 1 << 20).value();
+    uint64_t number = 0;
     state::Batch batch;
     for (uint32_t i = 0; i < config.log.partitions; ++i) {
       auto checkpoint = stream::read_checkpoint(PartitionId(i), *state).value().value();
@@ -90,7 +92,8 @@ struct Fixture {
         auto rows = store::read_merged({store::Part::open(files, folder, meta).value()}, 0).value();
         REQUIRE(rows.size() == 1);
         change(rows.front());
-        meta = store::write_part(files, folder, meta.name, meta.table, rows).value();
+        const auto name = stream::part_name_of(PartitionId(i), 1000 + number++, meta.table);
+        meta = store::write_part(files, folder, name, meta.table, rows).value();
       }
       stream::put_checkpoint(PartitionId(i), checkpoint, batch);
     }
