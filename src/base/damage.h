@@ -4,6 +4,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -13,6 +15,14 @@ namespace clickmill {
 /// fails, or is full).
 inline bool is_damage(const Error& error) {
   return error.code() == Errc::corrupt || error.code() == Errc::not_found;
+}
+
+/// A later version of this program wrote it. No damage: nothing is made anew in its place, or a
+/// node that goes back to an earlier version would lose what it has.
+inline Error of_later_version(std::string_view what, unsigned version, unsigned known) {
+  return Error(Errc::invalid, std::string(what) + " is of version " + std::to_string(version) +
+                                  ", and this program reads " + std::to_string(known) +
+                                  " at most: it needs the later one that wrote it");
 }
 
 /// Whether it says that something else stands where a file should be, or that this process

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/damage.h"
 #include "state/slots.h"
 
 namespace clickmill::stream {
@@ -53,7 +54,8 @@ Result<Checkpoint> decode_checkpoint(std::string_view bytes) {
   if (!body) return Error(Errc::corrupt, "checkpoint fails its checksum");
   ByteCursor cursor(*body);
   const uint8_t version = cursor.u8();
-  if (version < kVersionOfFourReasons || version > kVersion)
+  if (version > kVersion) return of_later_version("the checkpoint", version, kVersion);
+  if (version < kVersionOfFourReasons)
     return Error(Errc::corrupt, "checkpoint is of another version");
   Checkpoint checkpoint;
   checkpoint.applied = Offset(cursor.varint());

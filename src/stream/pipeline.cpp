@@ -88,8 +88,11 @@ Status Pipeline::apply(const log::Entry& entry) {
     case click::EntryKind::decision: TRY(apply_decision(entry)); break;
     case click::EntryKind::repair: return apply_repair(entry);
     default:
-      return Error(Errc::corrupt, fmt::format("partition {}: offset {}: entry of unknown kind {}",
-                                              partition_.value(), entry.first.value(), entry.kind));
+      // Not damage: what is stored is fine, and a later version goes on from it.
+      return Error(Errc::invalid,
+                   fmt::format("partition {}: offset {}: an entry of kind {}, which this version "
+                               "doesn't know: it needs the later one that wrote it",
+                               partition_.value(), entry.first.value(), entry.kind));
   }
   end_entry(entry);
   freeze_many();

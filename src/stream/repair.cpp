@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/damage.h"
 #include "base/strong.h"
 
 namespace clickmill::stream {
@@ -52,7 +53,9 @@ std::vector<std::string> encode_repair(const Repair& repair) {
 
 Result<Repair> decode_repair(std::string_view bytes) {
   ByteCursor cursor(bytes);
-  if (cursor.u8() != kVersion) return malformed("unknown version");
+  const uint8_t version = cursor.u8();
+  if (version > kVersion) return of_later_version("a repair entry", version, kVersion);
+  if (version != kVersion) return malformed("unknown version");
   Repair repair;
   repair.by = cursor.bytes();
   const uint64_t items = cursor.varint();

@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/damage.h"
 
 namespace clickmill::stream {
 namespace {
@@ -137,6 +138,7 @@ void encode_decision(const Decision& decision, std::string& out) {
 Result<Decision> decode_decision(std::string_view bytes) {
   ByteCursor cursor(bytes);
   const uint8_t version = cursor.u8();
+  if (version > kVersion) return of_later_version("a decision entry", version, kVersion);
   const uint8_t verdict = cursor.u8();
   Decision decision;
   decision.by = cursor.bytes();

@@ -7,6 +7,7 @@
 #include "stream/settings.h"
 
 #include "base/bytes.h"
+#include "base/damage.h"
 
 namespace clickmill::stream {
 namespace {
@@ -33,6 +34,8 @@ void encode_settings(const Settings& settings, std::string& out) {
 Result<Settings> decode_settings(std::string_view bytes) {
   ByteCursor cursor(bytes);
   const uint8_t version = cursor.u8();
+  if (version > kSettingsVersion)
+    return of_later_version("a settings entry", version, kSettingsVersion);
   Settings settings;
   settings.dedup_hours = static_cast<int64_t>(cursor.varint());
   settings.window_grace_ms = static_cast<int64_t>(cursor.varint());
@@ -42,9 +45,8 @@ Result<Settings> decode_settings(std::string_view bytes) {
   const uint64_t nodes = cursor.varint();
   if (nodes > kNodesMost) return Error(Errc::corrupt, "settings name too many nodes");
   for (uint64_t i = 0; i < nodes; ++i) settings.nodes.emplace_back(cursor.bytes());
-  if (!cursor.done() || version < kSettingsWithoutDoubleClicks || version > kSettingsVersion) {
-    return Error(Errc::corrupt, "settings entry is malformed or of a newer version");
-  }
+  if (!cursor.done() || version < kSettingsWithoutDoubleClicks)
+    return Error(Errc::corrupt, "settings entry is malformed");
   return settings;
 }
 

@@ -5,6 +5,7 @@
 #include "stream/tick.h"
 
 #include "base/bytes.h"
+#include "base/damage.h"
 
 namespace clickmill::stream {
 namespace {
@@ -58,6 +59,7 @@ void encode_tick(const std::vector<LowWater>& low_waters, const Footing* footing
 Result<Tick> decode_tick(std::string_view bytes) {
   ByteCursor cursor(bytes);
   const uint8_t version = cursor.u8();
+  if (version > kFullVersion) return of_later_version("a tick entry", version, kFullVersion);
   const uint64_t nodes = cursor.varint();
   if (nodes > kNodesMost) return Error(Errc::corrupt, "tick names too many nodes");
   Tick tick;
@@ -70,8 +72,8 @@ Result<Tick> decode_tick(std::string_view bytes) {
     tick.footing = Footing{TRY(decode_settings(settings)), {}};
     tick.footing->horizon = TRY(Horizon::decode(cursor));
   }
-  if (!cursor.done() || version < kPlainVersion || version > kFullVersion)
-    return Error(Errc::corrupt, "tick entry is malformed or of a newer version");
+  if (!cursor.done() || version < kPlainVersion)
+    return Error(Errc::corrupt, "tick entry is malformed");
   return tick;
 }
 

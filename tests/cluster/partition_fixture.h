@@ -126,7 +126,7 @@ class PartitionFixture {
   }
   /// An entry that no stream can apply.
   void stop_the_stream() {
-    partition_->propose(click::EntryKind::settings, "malformed", [](const Result<Offset>&) {});
+    partition_->propose(click::EntryKind::settings, "\1malformed", [](const Result<Offset>&) {});
     settle();
     REQUIRE(partition_->failure());
   }

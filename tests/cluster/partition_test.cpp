@@ -57,7 +57,7 @@ TEST_CASE("partition: a proposal that stops the stream, and all after it, hear s
   PartitionFixture fixture;
   fixture.replay();
   Told told;
-  fixture.partition_->propose(click::EntryKind::settings, "malformed", told.hear());
+  fixture.partition_->propose(click::EntryKind::settings, "\1malformed", told.hear());
   fixture.partition_->propose(click::EntryKind::settings, grace_of(1000), told.hear());
   fixture.settle();
   CHECK(told.errors == std::vector<Errc>{Errc::closed, Errc::closed});

@@ -363,7 +363,6 @@ TEST_CASE("pipeline: an entry that is not what it says is refused as damage", "[
   SECTION("fewer clicks than its count") { encoded.count = 3; }
   SECTION("more clicks than its count") { encoded.count = 1; }
   SECTION("cut short") { encoded.payload.pop_back(); }
-  SECTION("unknown kind") { encoded.kind = 77; }
   SECTION("no header") { encoded.payload.clear(); }
   const auto done = stream.pipeline().apply(encoded);
   REQUIRE(!done);
