@@ -88,16 +88,40 @@ std::string number_or_null(const std::optional<int64_t>& number) {
   return number ? fmt::format("{}", *number) : "null";
 }
 
-std::string peer_json(const Context& context, const cluster::Sights::PeerView& peer) {
+/// Of a node: what it said that it runs; null before it was linked.
+std::string levels_json(const cluster::LevelWatch::View& view, const std::string& node) {
+  const auto of = view.nodes.find(node);
+  if (of == view.nodes.end() || !of->second.levels) return "null";
+  return fmt::format(
+      "{{\"lowest\":{},\"highest\":{},\"held_at\":{}}}", of->second.levels->lowest,
+      of->second.levels->highest,
+      of->second.most < of->second.levels->highest ? fmt::format("{}", of->second.most) : "null");
+}
+
+/// What the cluster is at, and who keeps it from rising.
+std::string level_json(const cluster::LevelWatch::View& view) {
+  std::string out = fmt::format(",\"feature_level\":{{\"level\":{},\"next\":{},\"waits_for\":[",
+                                view.level, view.next ? fmt::format("{}", *view.next) : "null");
+  for (const auto& [node, of] : view.nodes) {
+    if (of.waits.empty()) continue;
+    if (out.back() != '[') out += ',';
+    out += fmt::format("{{\"node_id\":{},\"why\":{}}}", json_quoted(node), json_quoted(of.waits));
+  }
+  return out + "]}";
+}
+
+std::string peer_json(const Context& context, const cluster::LevelWatch::View& levels,
+                      const cluster::Sights::PeerView& peer) {
   const int64_t now = context.clock.wall_ms();
   std::optional<int64_t> offset;
   if (peer.clock) offset = peer.clock->offset_ms;
   return fmt::format(
-      ",{{\"node_id\":{},\"state\":\"{}\",\"last_seen\":{},\"version\":{},\"linked\":{},"
-      "\"rtt_us\":{},\"clock_offset_ms\":{}}}",
+      ",{{\"node_id\":{},\"state\":\"{}\",\"last_seen\":{},\"version\":{},\"feature_levels\":{},"
+      "\"linked\":{},\"rtt_us\":{},\"clock_offset_ms\":{}}}",
       json_quoted(peer.node), peer.heard ? "up" : "down",
       peer.age_ms ? '"' + format_time_ms(now - *peer.age_ms) + '"' : "null",
-      json_quoted(peer.version), peer.up, number_or_null(peer.rtt_us), number_or_null(offset));
+      json_quoted(peer.version), levels_json(levels, peer.node), peer.up,
+      number_or_null(peer.rtt_us), number_or_null(offset));
 }
 
 /// What a node that was left behind needs to come back.
@@ -127,16 +151,20 @@ http::Response describe(Context& context) {
   const auto states = context.reader.states();
   if (!states) return problem_of(states.error());
   const std::string node = json_quoted(context.node_id);
+  cluster::LevelWatch::View levels;
+  if (context.peers != nullptr) levels = context.peers->levels().view(context.peers->now_ns());
   std::string body = fmt::format(
       "{{\"node_id\":{},\"nodes\":[{{\"node_id\":{},\"state\":\"up\",\"last_seen\":\"{}\","
-      "\"version\":\"{}\",\"tzdata\":\"{}\"}}",
+      "\"version\":\"{}\",\"feature_levels\":{},\"tzdata\":\"{}\"}}",
       node, node, format_time_ms(context.clock.wall_ms()), CLICKMILL_VERSION,
-      query::ZoneFiles::system().version());
+      levels_json(levels, context.node_id), query::ZoneFiles::system().version());
   if (context.peers != nullptr) {
     for (const auto& peer : context.peers->sights().view(context.peers->now_ns()))
-      body += peer_json(context, peer);
+      body += peer_json(context, levels, peer);
   }
-  body += ']' + lineage_json(context) + ",\"partitions\":[";
+  body += ']' + lineage_json(context);
+  if (context.peers != nullptr) body += level_json(levels);
+  body += ",\"partitions\":[";
   for (const auto& state : *states) {
     if (state.id != states->front().id) body += ',';
     body += partition_json(context, state);

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/assert.h"
 #include "base/damage.h"
 #include "base/logging.h"
 
@@ -35,6 +36,7 @@ AdsGroup::AdsGroup(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segmen
       segments_(std::move(segments)),
       sealing_(*segments_, clock_.system(), sealing_options()),
       random_(options_.random_seed + id_.value()),
+      history_(options_.levels),
       difference_(std::in_place) {}
 
 Sealing::Options AdsGroup::sealing_options() {
@@ -91,6 +93,7 @@ Status AdsGroup::open(log::Journal& journal, log::RecoveredLog&& recovered) {
   had_upto_ = log_->last();
   // The clicks must not wait for it.
   if (auto read = read_sealed(); !read) fail(std::move(read).error());
+  tell_level();
   log_->release_thread();
   return {};
 }
@@ -174,11 +177,35 @@ void AdsGroup::moved() {
   if (replica_->forgot()) options_.group.forgot();
   answer_reads();
   apply_committed();
+  tell_level();
+}
+
+void AdsGroup::tell_level() {
+  if (history_.level() == level_told_) return;
+  level_told_ = history_.level();
+  if (options_.on_level) options_.on_level(level_told_);
+}
+
+void AdsGroup::record_level(FeatureLevel level) {
+  owner_.check();
+  if (failure_ || log_failed_ || !replica_->leads_surely() || !caught_up()) return;
+  if (level <= history_.level() || level_at_ > read_upto_) return;
+  // Who can't read the entry is at the first level.
+  CM_ASSERT(level >= kLevelIsRecorded);
+  log::Entry entry;
+  entry.kind = kLevelKind;
+  entry.count = 1;
+  entry.append_ms = std::max(LogMs(clock_.now().value()), log_->last_append_ms());
+  entry.payload = encode_level(level);
+  // One that the journal has no room for now is asked for again.
+  if (replica_->append(std::move(entry))) level_at_ = log_->last();
+  moved();
 }
 
 /// Another may order the log from here on: what has been proposed and is not committed may
 /// come to be, or never.
 void AdsGroup::lost_lead() {
+  level_at_ = Offset(0);
   std::deque<Waiting> stay;
   std::vector<Applied> unknown;
   for (Waiting& waiting : waiting_) {

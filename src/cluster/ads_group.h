@@ -49,6 +49,9 @@ class AdsGroup final : public GroupMember {
     std::function<void(std::function<void()>)> on_worker;
     /// After a start: ads of the catalog that no entry speaks of, as a node has that was alone.
     std::function<void(std::vector<catalog::Ad>)> found_own = nullptr;
+    FeatureLevels levels = kFeatureLevels;
+    /// The cluster is known to be at a higher level than before.
+    std::function<void(FeatureLevel)> on_level = nullptr;
   };
   AdsGroup(PartitionId id, NodeClock& clock, std::unique_ptr<log::Segments> segments,
            Options options);
@@ -81,6 +84,10 @@ class AdsGroup final : public GroupMember {
   void how_far(std::function<void(Result<Offset>)> told);
   /// Calls back once so much is applied here. Errc::closed: it won't be.
   void when_applied(Offset offset, std::function<void(Status)> applied);
+
+  /// Records, as leader, that the cluster is at a level; nothing where that is under way, or it
+  /// doesn't lead. Who asks does so again until it is known.
+  void record_level(FeatureLevel level);
 
   /// Ticks, seals, and goes on where something has held it up. Call a few times a second.
   void maintain();
@@ -123,6 +130,7 @@ class AdsGroup final : public GroupMember {
   void told_failed(const std::string& why);
   Status append(AdsProposal&& proposal);
   void answer_reads();
+  void tell_level();
   bool knows_enough() const;
   Status fold(const log::Entry& entry);
   Result<std::shared_ptr<Batch>> next_batch();
@@ -147,7 +155,9 @@ class AdsGroup final : public GroupMember {
   bool log_failed_ = false;
   std::optional<Error> failure_;
   int64_t next_tick_ns_ = 0;
-  Term led_;  ///< the term in which it led last; 0: it doesn't
+  Term led_;         ///< the term in which it led last; 0: it doesn't
+  Offset level_at_;  ///< of the entry of a level that it appended last in that term
+  FeatureLevel level_told_ = 0;
 
   AdsHistory history_;
   Offset read_upto_;  ///< by history_

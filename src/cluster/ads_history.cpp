@@ -1,11 +1,14 @@
 // Entries of the ads' log:
 //   changes, own: changes as in the catalog file (top of catalog/ads_file.cpp)
 //   of_file:      u64 low | u64 high of the file's checksum | changes
-// An entry takes as many offsets as it has changes.
+//   level (4):    u16 feature level; no change of any ad. Only where the whole cluster knows
+//                 level 2: a program of before stops applying at it
+// An entry takes as many offsets as it has changes, and one of a level one.
 #include "cluster/ads_history.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/bytes.h"
@@ -66,6 +69,12 @@ Result<AdsProposal> decode_ads(uint8_t kind, std::string_view payload) {
   return proposal;
 }
 
+std::string encode_level(FeatureLevel level) {
+  std::string payload;
+  ByteWriter(payload).u16(level);
+  return payload;
+}
+
 Status check_proposal(const AdsProposal& proposal) {
   if (proposal.changes.empty()) return Error(Errc::invalid, "no change of any ad");
   for (const AdsChange& change : proposal.changes) TRY(check_change(proposal, change));
@@ -90,6 +99,10 @@ std::vector<AdsProposal> split_proposal(AdsProposal&& proposal, size_t bytes_mos
 Result<std::vector<AdsChange>> AdsHistory::take(const log::Entry& entry) {
   std::vector<AdsChange> changes;
   if (entry.kind == raft::kNoOpKind || entry.kind == raft::kMembershipKind) return changes;
+  if (entry.kind == kLevelKind) {
+    TRY(take_level(entry.payload));
+    return changes;
+  }
   AdsProposal proposal = TRY(decode_ads(entry.kind, entry.payload));
   const bool is_of_file = proposal.kind == AdsProposal::Kind::of_file;
   for (AdsChange& change : proposal.changes) {
@@ -104,6 +117,18 @@ Result<std::vector<AdsChange>> AdsHistory::take(const log::Entry& entry) {
     changes.push_back(std::move(change));
   }
   return changes;
+}
+
+/// It never falls, whatever an entry says.
+Status AdsHistory::take_level(std::string_view payload) {
+  ByteCursor cursor(payload);
+  const FeatureLevel level = cursor.u16();
+  if (!cursor.done()) return Error(Errc::corrupt, "a feature level is malformed");
+  level_ = std::max(level_, level);
+  if (level <= levels_.highest) return {};
+  return Error(Errc::invalid, fmt::format("the cluster is at feature level {}, and this version "
+                                          "runs {} at most",
+                                          level, levels_.highest));
 }
 
 bool AdsHistory::holds(const AdsProposal& proposal, const AdsChange& change) {

@@ -77,6 +77,12 @@ Sights::Options sights_options(const Peers::Options& options, size_t workers) {
   return of;
 }
 
+LevelWatch::Options level_options(const Peers::Options& options) {
+  LevelWatch::Options of = options.levels;
+  of.node = options.node_id;
+  return of;
+}
+
 StateSource::Options source_options(const Peers::Options& options) {
   StateSource::Options of;
   of.life = options.life;
@@ -122,6 +128,7 @@ Peers::Peers(Options options, Owned& owned, NodeClock& clock)
       sights_(sights_options(options_, owned.workers.size())),
       agreement_(options_.node_id, options_.partitions),
       clearing_(options_.storage),
+      levels_(level_options(options_), clock.system().monotonic_ns()),
       calls_(clock.system(), options_.life),
       states_(source_options(options_), owned, clock.system()),
       others_(without(options_.nodes, options_.node_id)),
@@ -177,7 +184,7 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
     return sights_.sight_of(member, id.value(), now_ns());
   };
   group.permit = [this, id] {
-    const bool remembers = !left_behind_ && !forgot_ && this->remembers(id);
+    const bool remembers = !left_behind_ && !forgot_ && fits_ && this->remembers(id);
     const raft::Membership& now = owned_.group(id.value())->replica().core().membership();
     // Who decides alone, by force, has nobody to compare its clock with: as a node without peers.
     const bool decides_alone = now.voters.size() == 1 && !now.joint();
@@ -246,7 +253,8 @@ void Peers::beat() {
   for (const std::string& node : others_) {
     for (const Claims& claims : sights_.unechoed(node)) send_claims(node, claims);
     Beat beat = sights_.beat_to(node, now, clock_.now().value());
-    beat.fit = clock_is_fit_ && !stopping_ && !draining_ && !left_behind_ && disk_may_lead();
+    beat.fit =
+        clock_is_fit_ && !stopping_ && !draining_ && !left_behind_ && fits_ && disk_may_lead();
     for (size_t i = 0; i < looped_ns_.size(); ++i) {
       const int64_t looped = looped_ns_[i];
       beat.workers[i].age_ms =
@@ -370,6 +378,7 @@ void Peers::on_group_frame(const std::string& from, std::string_view frame) {
 
 void Peers::on_link_up(const peer::Hello& hello) {
   sights_.link_up(hello.node_id, hello.version);
+  link_levels(hello);
   log_info("peer", fmt::format("linked with node {}", hello.node_id));
   {
     const std::lock_guard lock(storages_mutex_);
@@ -385,6 +394,7 @@ void Peers::on_link_up(const peer::Hello& hello) {
 
 void Peers::on_link_down(const std::string& peer, bool refused, const std::string& why) {
   sights_.link_down(peer, refused, now_ns());
+  levels_.parted(peer, now_ns());
   {
     const std::lock_guard lock(storages_mutex_);
     placements_.erase(peer);

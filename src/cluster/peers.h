@@ -15,6 +15,7 @@
 #include "cluster/calls.h"
 #include "cluster/caretaker.h"
 #include "cluster/clearing.h"
+#include "cluster/level_watch.h"
 #include "cluster/owned.h"
 #include "cluster/sights.h"
 #include "cluster/state_source.h"
@@ -58,6 +59,7 @@ class Peers final : public peer::Receiver {
     int64_t log_kept_ms = 0;
     /// Rows of earlier buckets may be missing here.
     std::function<store::TableTimes()> deleted_before;
+    LevelWatch::Options levels{};  ///< node is filled in
   };
   /// `owned` and `clock` are borrowed; workers are there, partitions come later.
   Peers(Options options, Owned& owned, NodeClock& clock);
@@ -77,6 +79,21 @@ class Peers final : public peer::Receiver {
   /// Who leads the group, as far as is known here, member or not; empty: nobody. Thread: any, but
   /// with `replica` that of its worker.
   std::string leader_of(PartitionId id, const raft::Replica* replica = nullptr) const;
+
+  // peers_levels.cpp
+  /// Of this node, for a hello.
+  void tell_levels(peer::Hello& hello) const;
+  /// The operator lets the cluster rise no further; 0: as far as it can. The others hear of it.
+  void hold_level(FeatureLevel most);
+  /// What the ads' log says of it. Thread: the ads' worker.
+  void know_level(FeatureLevel level);
+  /// Has the level recorded that is due, if this node leads the ads. Thread: their worker.
+  void raise_level(AdsGroup& ads);
+  const LevelWatch& levels() const { return levels_; }
+  /// Why this node can't be in its cluster, by its level; empty: it can.
+  std::string misfit() const;
+  /// Other nodes that can't, a line for each.
+  std::vector<std::string> misfits() const;
 
   /// What a group needs; `members`: in force at the end of what is sealed.
   Partition::Group group_of(PartitionId id, raft::Membership members);
@@ -127,6 +144,7 @@ class Peers final : public peer::Receiver {
   void on_frame(const std::string& from, peer::Lane lane, std::string&& frame) override;
   void on_link_up(const peer::Hello& peer) override;
   void on_link_down(const std::string& peer, bool refused, const std::string& why) override;
+  void on_misfit(const peer::Hello& peer, peer::Refusal why) override;
 
  private:
   class Router;
@@ -167,6 +185,10 @@ class Peers final : public peer::Receiver {
   GroupMember* group(uint64_t id) { return open_ ? owned_.group(id) : nullptr; }
   uint32_t rank_of(PartitionId id) const;
   bool disk_may_lead() const;
+  void link_levels(const peer::Hello& hello);
+  void part_from_misfits();
+  void become_misfit(std::string why);
+  peer::Hello own_hello() const;
 
   const Options options_;
   const std::shared_ptr<const Placement> placement_;
@@ -175,6 +197,7 @@ class Peers final : public peer::Receiver {
   Sights sights_;
   Agreement agreement_;
   Clearing clearing_;
+  LevelWatch levels_;
   Calls calls_;
   StateSource states_;
   StateTurns state_turns_{1};
@@ -202,6 +225,12 @@ class Peers final : public peer::Receiver {
   std::map<std::string, uint64_t> placements_;       ///< what they want, by its digest
   mutable std::mutex leaving_mutex_;  ///< guards the set between who asks and the workers
   std::set<std::string> leaving_;
+  mutable std::mutex levels_mutex_;            ///< guards the next three between links and who asks
+  std::map<std::string, peer::Hello> linked_;  ///< what those said of themselves
+  std::map<std::string, std::string> misfits_;  ///< other nodes that are refused, and why
+  std::string misfit_;                          ///< why this node is
+  std::atomic<bool> fits_{true};
+  std::vector<std::string> nodes_in_;  ///< of the ads' worker
   std::atomic<bool> clock_is_fit_{false};
   uint64_t beats_ = 0;  ///< of who calls beat()
 };

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <set>
 
+#include "base/feature_level.h"
 #include "base/result.h"
 #include "base/text.h"
 #include "engine/config_error.h"
@@ -163,6 +164,8 @@ std::optional<ClusterConfig> read_cluster(ConfigReader& in, const std::string& f
   ClusterConfig cluster;
   read_peers(in, own_node_id, cluster.peers);
   read_replication(in, cluster.peers.size(), cluster.replication);
+  // A higher one would hold nothing.
+  in.number("cluster.hold_feature_level", cluster.hold_feature_level, 0, kFeatureLevels.highest);
   read_path(in, "cluster.secret_file", folder, cluster.secret_file);
   if (cluster.secret_file.empty()) {
     in.problem("cluster.secret_file",

@@ -23,6 +23,8 @@ struct ClusterConfig {
   };
   std::vector<Peer> peers;  ///< every node, this one included
   uint32_t replication = 3;
+  /// The cluster's feature level rises no further while this node is in; 0: as far as it can.
+  uint16_t hold_feature_level = 0;
   std::string secret_file;  ///< absolute
   struct Tls {
     // Absolute; all three or none.

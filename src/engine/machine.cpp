@@ -144,6 +144,7 @@ void Machine::open_peers() {
     return stream::FrozenState::freeze(id, *state_, files_, options_.paths.store());
   };
   of.deleted_before = [this] { return retention_->deleted_before(); };
+  of.levels = options_.peering->levels;
   of.log_kept_ms = options_.retention.bytes == 0 ? options_.retention.age_ms : 0;
   peers_ = std::make_unique<cluster::Peers>(std::move(of), owned_, clock_);
   cluster::AdsDesk::Options of_desk;
@@ -293,6 +294,8 @@ Status Machine::open_ads() {
       own.changes.push_back({catalog::AdsChange::Kind::upsert, ad, {}});
     ads_desk_->bring(std::move(own), nullptr);
   };
+  of.levels = options_.peering->levels.levels;
+  of.on_level = [this](FeatureLevel level) { peers_->know_level(level); };
   owned_.ads =
       std::make_unique<cluster::AdsGroup>(ads_id(), clock_, std::move(segments), std::move(of));
   return {};
@@ -411,6 +414,7 @@ bool Machine::step_worker(size_t worker) {
 
 void Machine::maintain_ads(JournalPos current, JournalPos leave) {
   owned_.ads->maintain();
+  peers_->raise_level(*owned_.ads);
   ads_desk_->tick();
   owned_.ads->release_soon(leave, copied_at_once() / options_.partitions);
   ads_need_ = std::min(current, owned_.ads->oldest_needed()).value();

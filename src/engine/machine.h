@@ -77,6 +77,7 @@ class Machine {
       bool check_claims = true;                 ///< see cluster::Peers::Options
       cluster::Caretaker::Options caretaker{};  ///< node and nodes are filled in
       size_t state_piece_bytes = 1 << 20;
+      cluster::LevelWatch::Options levels{.node = {}, .levels = kFeatureLevels};
     };
     std::optional<Peering> peering;
     /// What still holds a file back that is older than so many is copied forward, so

@@ -38,6 +38,9 @@ void Peering::add_metrics(Metrics& metrics) const {
                        "Handshakes with other nodes that ended with a refusal, by either side.",
                        [&counts] { return static_cast<double>(counts.refusals.value()); });
   const cluster::Peers& peers = *machine_->peers();
+  metrics.gauge_from("clickmill_feature_level",
+                     "That the cluster is at, as far as this node knows.",
+                     [&peers] { return static_cast<double>(peers.levels().level()); });
   for (const std::string& node : nodes_) {
     if (node == config_.node_id) continue;
     using Read = std::function<double(const Sights::PeerView&)>;

@@ -88,6 +88,7 @@ void Peering::complete(Machine::Options& options) const {
   peering.storage = storage_;
   peering.life = life_;
   peering.caretaker.replication = config_.cluster->replicas();
+  peering.levels.most = config_.cluster->hold_feature_level;
   options.peering = std::move(peering);
 }
 
@@ -104,6 +105,7 @@ peer::Hello Peering::hello() const {
     hello.epoch = founded->epoch;
     hello.epoch_random = founded->epoch_random;
   }
+  machine_->peers()->tell_levels(hello);
   return hello;
 }
 
@@ -232,6 +234,7 @@ std::optional<cluster::Lineage> Peering::lineage() const {
 
 /// The other one has proved that it knows the secret.
 void Peering::on_misfit(const peer::Hello& peer, peer::Refusal why) {
+  machine_->peers()->on_misfit(peer, why);
   const std::lock_guard lock(mutex_);
   const auto& founded = founding_.founded();
   if (why != peer::Refusal::epoch || !founded || peer.cluster_id != founded->cluster_id) return;

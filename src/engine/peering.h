@@ -30,9 +30,9 @@ bool kernel_clock_is_synchronised();
 /// Thread: the owner's, except as noted.
 class Peering final : public peer::Receiver {
  public:
-  /// All are borrowed and outlive it. Reads the secret; without one the node redirects, and no
-  /// other believes it: reasons() says why. An error says what is wrong with the data
-  /// directory's cluster file.
+  /// Files and directory are borrowed and outlive it. Reads the secret; without one the node
+  /// redirects, and no other believes it: reasons() says why. An error says what is wrong with the
+  /// data directory's cluster file.
   static Result<std::unique_ptr<Peering>> open(const Config& config, FileSystem& files,
                                                DataDir& dir);
   ~Peering() override;
@@ -68,7 +68,7 @@ class Peering final : public peer::Receiver {
   void give_up_storage();
   void send(cluster::Founding::Output&& output);
 
-  const Config& config_;
+  const Config config_;  ///< as it was at the start
   FileSystem& files_;
   DataDir& dir_;
   const bool holds_data_;

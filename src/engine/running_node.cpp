@@ -164,11 +164,14 @@ void RunningNode::reload(const Config& next) {
   changed.catalog.file = next.catalog.file;
   changed.collector.rate_limit = next.collector.rate_limit;
   if (!config_.tls.cert.empty() && !next.tls.cert.empty()) changed.tls = next.tls;
+  if (changed.cluster && next.cluster)
+    changed.cluster->hold_feature_level = next.cluster->hold_feature_level;
   check_config(changed);
   config_ = std::move(changed);
   set_logging(config_.log_level, config_.log_format);
   auth_.replace(config_.keys);
   edge_.reload(config_, *server_);
+  if (peering_) machine_->peers()->hold_level(config_.cluster->hold_feature_level);
   ignore(background_->submit([this] { edge_.look_again(true); }),
          "made up for by the next look, if the file is another one");
   {

@@ -134,8 +134,10 @@ std::vector<std::string> RunningNode::warnings() {
   std::vector<std::string> warnings;
   if (counting_) warnings = machine_->upkeep().warnings();
   for (std::string& damage : machine_->status().warnings()) warnings.push_back(std::move(damage));
-  if (const cluster::Peers* peers = machine_->peers())
+  if (const cluster::Peers* peers = machine_->peers()) {
     std::ranges::move(peers->agreement().warnings(), std::back_inserter(warnings));
+    std::ranges::move(peers->misfits(), std::back_inserter(warnings));
+  }
   if (std::string damage = catalog_->damage(); !damage.empty())
     warnings.push_back("catalog: " + damage);
   if (sinks_) std::ranges::move(sinks_->warnings(), std::back_inserter(warnings));
@@ -158,6 +160,8 @@ std::vector<std::string> RunningNode::not_ready() {
   }
   if (machine_->peers() != nullptr && machine_->peers()->draining())
     reasons.emplace_back("cluster: this node is being drained");
+  if (machine_->peers() != nullptr && !machine_->peers()->misfit().empty())
+    reasons.push_back(machine_->peers()->misfit());
   for (std::string& reason : waits_of(*machine_)) reasons.push_back(std::move(reason));
   return reasons;
 }

@@ -6,7 +6,9 @@
 //      1 hello:   8 bytes magic | u16 lowest, u16 highest protocol | text node_id
 //                 | u8 channel | u64 link | 32 bytes nonce | u64 cluster id | u64 epoch
 //                 | u64 its random | u64 storage id | u32 partitions | u32 replication
-//                 | text version | what later versions add
+//                 | text version | u16 lowest, u16 highest feature level
+//                 | u16 what its operator lets it rise to | u16 its cluster's, 0: not known
+//                 | what later versions add
 //      2 proof:   u8 refusal, 0 for none | text why | 32 bytes HMAC-SHA256
 //      3 refusal: u8 refusal | text why; nothing follows
 //
@@ -25,11 +27,13 @@
 // within the proofs: so both know that it comes from who it seems to, and the one that was left
 // behind can believe it. What stands before the channel, and the frames of messages, are the
 // same in all protocols. A reader ignores what follows the fields it knows; the binding covers it.
+// A hello that ends behind the version is of a node that knows no feature level: it runs the first.
 #include "peer/handshake.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <tuple>
 #include <utility>
 
@@ -66,7 +70,7 @@ bool is_name(std::string_view text) {
 }
 
 Refusal refusal_of(uint8_t code) {
-  return code <= static_cast<uint8_t>(Refusal::replication) ? Refusal{code} : Refusal::other;
+  return code <= static_cast<uint8_t>(Refusal::feature_level) ? Refusal{code} : Refusal::other;
 }
 
 /// What a stranger's first bytes are, where they are well known.
@@ -78,7 +82,26 @@ std::string guessed(std::string_view first) {
   return "its first bytes are no hello";
 }
 
+std::string runs_text(const Hello& node) {
+  return fmt::format("{} (version {}) runs feature level{}", node.node_id, node.version,
+                     node.levels.lowest == node.levels.highest
+                         ? fmt::format(" {}", node.levels.highest)
+                         : fmt::format("s {} to {}", node.levels.lowest, node.levels.highest));
+}
+
 }  // namespace
+
+/// A level that one of them knows is the cluster's or was: it only rises.
+std::string misfit_of_levels(const Hello& a, const Hello& b) {
+  const FeatureLevel level = std::max(a.level, b.level);
+  for (const Hello& node : {std::cref(a), std::cref(b)}) {
+    if (level != 0 && !node.levels.has(level))
+      return fmt::format("{}, and the cluster is at {}", runs_text(node), level);
+  }
+  if (a.levels.highest < b.levels.lowest || b.levels.highest < a.levels.lowest)
+    return fmt::format("{}, {}: none in common", runs_text(a), runs_text(b));
+  return {};
+}
 
 Handshake::Handshake(Options options) : options_(std::move(options)) {
   CM_ASSERT(!options_.secret.empty() && options_.nonce.size() == kNonceBytes);
@@ -132,6 +155,10 @@ std::string Handshake::hello() const {
   writer.u32(self.partitions);
   writer.u32(self.replication);
   writer.bytes(std::string_view(self.version).substr(0, kNameBytesMost));
+  writer.u16(self.levels.lowest);
+  writer.u16(self.levels.highest);
+  writer.u16(self.level_most);
+  writer.u16(self.level);
   return message_of(Type::hello, body);
 }
 
@@ -168,6 +195,12 @@ Status Handshake::take_hello(std::string_view message) {
   peer_.partitions = cursor.u32();
   peer_.replication = cursor.u32();
   peer_.version = cursor.bytes().substr(0, kNameBytesMost);
+  if (cursor.ok() && !cursor.done()) {
+    peer_.levels.lowest = cursor.u16();
+    peer_.levels.highest = cursor.u16();
+    peer_.level_most = cursor.u16();
+    peer_.level = cursor.u16();
+  }
   if (!cursor.ok() || channel > static_cast<uint8_t>(Channel::bulk))
     return strange("its hello is cut short");
   stage_ = Stage::proof;
@@ -318,6 +351,8 @@ Handshake::Verdict Handshake::judge_cluster() const {
             fmt::format("{} has cluster.replication {}, {} has {}", self.node_id, self.replication,
                         peer.node_id, peer.replication)};
   }
+  if (auto why = misfit_of_levels(self, peer); !why.empty())
+    return {Refusal::feature_level, std::move(why)};
   return {};
 }
 

@@ -104,6 +104,14 @@ class Links::Impl final : public Connection::Owner {
     return pushed != Outbox::Pushed::refused;
   }
 
+  void meet_again(const std::string& node) {
+    const auto found = links_.find(node);
+    if (found == links_.end()) return;
+    sockets_.post([this, &link = found->second] {
+      if (link.up) fail(link, {"it is to be made anew", Failure::broken, {}});
+    });
+  }
+
   const std::string& address() const { return address_; }
   const Counts& counts() const { return counts_; }
 
@@ -406,6 +414,7 @@ const std::string& Links::address() const { return impl_->address(); }
 bool Links::send(const std::string& to, Lane lane, std::string frame) {
   return impl_->send(to, lane, std::move(frame));
 }
+void Links::meet_again(const std::string& node) { impl_->meet_again(node); }
 const Counts& Links::counts() const { return impl_->counts(); }
 
 }  // namespace clickmill::peer

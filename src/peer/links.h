@@ -68,6 +68,7 @@ class Links final : public Transport {
   /// As bound, once started.
   const std::string& address() const;
   bool send(const std::string& to, Lane lane, std::string frame) override;
+  void meet_again(const std::string& node) override;
   const Counts& counts() const;
 
  private:

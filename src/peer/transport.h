@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <string>
 
+#include "base/feature_level.h"
+
 namespace clickmill::peer {
 
 /// Messages that must not wait for each other. A link keeps them apart: `beat` to `call` share
@@ -33,8 +35,14 @@ struct Hello {
   uint64_t storage_id = 0;    ///< of the data directory's life
   uint32_t partitions = 0;
   uint32_t replication = 0;
-  std::string version;  ///< of the program, for people
+  std::string version;          ///< of the program, for people
+  FeatureLevels levels;         ///< that its program can run
+  FeatureLevel level_most = 1;  ///< of those, what its operator lets the cluster rise to
+  FeatureLevel level = 0;       ///< that it knows its cluster to be at; 0: it knows none
 };
+
+/// Why the two can't be in one cluster, by their feature levels; empty: they can.
+std::string misfit_of_levels(const Hello& a, const Hello& b);
 
 /// Why two nodes make no link. Numbers are on the wire and keep their meaning.
 enum class Refusal : uint8_t {
@@ -48,7 +56,8 @@ enum class Refusal : uint8_t {
   epoch = 7,         ///< one was left behind by a forced recovery, or both had one
   partitions = 8,
   replication = 9,
-  other = 255,  ///< a reason that this version does not know
+  feature_level = 10,  ///< one can't run the level that the other's cluster is at
+  other = 255,         ///< a reason that this version does not know
 };
 
 /// Told by a Transport. Thread: the transport's; must not block, nor end the transport.
@@ -73,6 +82,9 @@ class Transport {
   virtual ~Transport() = default;
   /// False: no link, the frame is too large, or too much waits; never blocks.
   virtual bool send(const std::string& to, Lane lane, std::string frame) = 0;
+  /// Ends the link with a node, if there is one; it is made anew, and the two judge each other
+  /// by what they say of themselves then.
+  virtual void meet_again(const std::string& /*node*/) {}
 };
 
 }  // namespace clickmill::peer

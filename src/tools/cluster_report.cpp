@@ -59,6 +59,7 @@ class Report {
     std::sort(names_.begin(), names_.end());
     for (const json& partition : cluster_.at("partitions")) take(partition);
     say_nodes();
+    say_level();
     say_partitions();
     say_readiness();
     out_.lines.push_back(out_.problems.empty()
@@ -120,20 +121,47 @@ class Report {
     return fmt::format("{:.1f} ms", told.at(field).get<double>() / divisor);
   }
 
+  static std::string levels(const json& told) {
+    // An earlier version says nothing of them.
+    const json of = told.value("feature_levels", json());
+    if (!of.is_object()) return "-";
+    const auto lowest = of.at("lowest").get<uint64_t>();
+    const auto highest = of.at("highest").get<uint64_t>();
+    return lowest == highest ? fmt::format("{}", highest) : fmt::format("{}-{}", lowest, highest);
+  }
+
   void say_nodes() {
     out_.lines.push_back(names_.size() == 1
                              ? fmt::format("{}, a node alone", self_)
                              : fmt::format("{} nodes, as {} sees them", names_.size(), self_));
-    out_.lines.push_back(fmt::format("  {:<12} {:<16} {:>6} {:>10} {:>9} {:>11}  {}", "node",
-                                     "state", "leads", "behind", "rtt", "clock", "version"));
+    out_.lines.push_back(fmt::format("  {:<12} {:<16} {:>6} {:>10} {:>9} {:>11} {:>7}  {}", "node",
+                                     "state", "leads", "behind", "rtt", "clock", "levels",
+                                     "version"));
     for (const std::string& name : names_) {
       const Node& node = nodes_.at(name);
-      out_.lines.push_back(
-          fmt::format("  {:<12} {:<16} {:>6} {:>10} {:>9} {:>11}  {}", name, state_of(name),
-                      node.leads, node.behind, measured(node.told, "rtt_us", 1e3),
-                      measured(node.told, "clock_offset_ms", 1), node.told.value("version", "")));
+      out_.lines.push_back(fmt::format("  {:<12} {:<16} {:>6} {:>10} {:>9} {:>11} {:>7}  {}", name,
+                                       state_of(name), node.leads, node.behind,
+                                       measured(node.told, "rtt_us", 1e3),
+                                       measured(node.told, "clock_offset_ms", 1), levels(node.told),
+                                       node.told.value("version", "")));
       if (node.told.at("state") != "up") problem(fmt::format("{} is {}", name, state_of(name)));
     }
+  }
+
+  /// In an upgrade it waits, which is no trouble.
+  void say_level() {
+    const json of = cluster_.value("feature_level", json());
+    if (!of.is_object()) return;
+    std::string line = fmt::format("feature level {}", of.at("level").get<uint64_t>());
+    if (of.at("next").is_number())
+      line += fmt::format("; waiting to go to {}", of.at("next").get<uint64_t>());
+    const char* before = ": ";
+    for (const json& node : of.at("waits_for")) {
+      line +=
+          before + node.at("node_id").get<std::string>() + " " + node.at("why").get<std::string>();
+      before = "; ";
+    }
+    out_.lines.push_back(std::move(line));
   }
 
   void say_partitions() {

@@ -166,8 +166,8 @@ const std::vector<Command>& commands() {
        "say how a cluster is: nodes, leaders, lag, what is wrong",
        {"(--config FILE | --node URL) [--key-file FILE] [--json]"},
        "Asks one node how it sees the others: who is there, who leads how many partitions, how\n"
-       "many entries each has yet to apply, clocks, disks that don't vote yet, counts that "
-       "differ.\n"
+       "many entries each has yet to apply, clocks, versions and what the feature level waits\n"
+       "for, disks that don't vote yet, counts that differ.\n"
        "With --config it asks that node, or another of its cluster if that one does not answer.",
        {{"--config FILE", "the config of a node"},
         kNode,

@@ -1,5 +1,6 @@
 #include "cluster/ads_history.h"
 
+#include <array>
 #include <catch2/catch.hpp>
 
 namespace clickmill::cluster {
@@ -91,11 +92,35 @@ TEST_CASE("ads history: Raft's own entries change nothing, and an unknown kind i
   CHECK(history.take(entry)->empty());
   entry.kind = 6;
   CHECK(history.take(entry)->empty());
-  entry.kind = 4;
+  entry.kind = 5;
   CHECK(history.take(entry).error().code() == Errc::invalid);
   entry.kind = 1;
   entry.payload = "\x09";
   CHECK(history.take(entry).error().code() == Errc::corrupt);
+}
+
+TEST_CASE("ads history: a recorded level holds, never falls, and is not passed by unread",
+          "[cluster][ads]") {
+  AdsHistory history({1, 3});
+  log::Entry entry;
+  entry.kind = kLevelKind;
+  CHECK(history.level() == 0);
+  for (const FeatureLevel level : std::array<FeatureLevel, 3>{2, 3, 2}) {
+    entry.payload = encode_level(level);
+    CHECK(history.take(entry)->empty());
+  }
+  CHECK(history.level() == 3);
+  entry.payload = "x";
+  CHECK(history.take(entry).error().code() == Errc::corrupt);
+  entry.payload = encode_level(4);
+  const auto taken = history.take(entry);
+  CHECK(taken.error().code() == Errc::invalid);
+  CHECK(taken.error().message() ==
+        "the cluster is at feature level 4, and this version runs 3 at most");
+  // So that it can be said.
+  CHECK(history.level() == 4);
+  // No node asks another one for it.
+  CHECK_FALSE(decode_ads(kLevelKind, encode_level(2)));
 }
 
 TEST_CASE("ads history: a proposal is split by bytes, and nothing of it is lost",

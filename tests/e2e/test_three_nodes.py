@@ -1,6 +1,7 @@
 """A cluster of three: what any node answers counts once on all of them, whichever is killed."""
 
 import json
+import os
 import signal
 
 from harness import check, check_equal, now_ms, pause, wait_until
@@ -283,3 +284,93 @@ def test_three_nodes_position(context):
     nodes[0].kill()
     nodes[1].kill()
     wait_until("the last one says that it may be behind", lambda: nodes[2].get(path).json().get("stale"))
+
+
+def level(node):
+    return cluster(node)["feature_level"]
+
+
+def test_three_nodes_upgraded(context):
+    """nodes started again one after the other under load; the level is held, is let go, rises after a minute, and stays"""
+    nodes = make(context, {"log": {"partitions": 4}, "cluster": {"hold_feature_level": 1}})
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "upgraded", pause_s=0.02)
+    for at, node in enumerate(nodes):
+        crowd.wait_for(50)
+        crowd.away.add(at)
+        node.stop()
+        node.start()
+        crowd.away.discard(at)
+        wait_led(nodes)
+    held = wait_until("each to be seen to hold it", lambda: (lambda seen: seen if len(seen["waits_for"]) == 3 and all(
+        "holds it at 1 (cluster.hold_feature_level)" == each["why"] for each in seen["waits_for"]) else None)(
+            level(nodes[0])))
+    check_equal("level", (held["level"], held["next"]), (1, 2))
+    check_equal("levels", [node["feature_levels"] for node in cluster(nodes[1])["nodes"]],
+                [{"lowest": 1, "highest": 2, "held_at": 1}] * 3)
+    for node in nodes:
+        node.config["cluster"] = {**node.config["cluster"], "hold_feature_level": 0}
+        node.write_config()
+        node.process.send_signal(signal.SIGHUP)
+    wait_until("a level that rises", lambda: all(level(node)["level"] == 2 for node in nodes), timeout_s=120)
+    check_equal("nothing to wait for", level(nodes[2]), {"level": 2, "next": None, "waits_for": []})
+    crowd.wait_for(50)
+    crowd.end()
+    wait_counted(nodes, crowd, begin)
+    wait_equal(nodes)
+    for node in nodes:
+        node.kill()
+    start(nodes)
+    wait_until("the level again", lambda: all(level(node)["level"] == 2 for node in nodes))
+
+
+def test_three_nodes_earlier_version(context):
+    """from the version in CLICKMILL_EARLIER to this one, back, and on again, a node at a time under load"""
+    earlier = os.environ.get("CLICKMILL_EARLIER")
+    if not earlier:
+        return context.say("CLICKMILL_EARLIER names no binary: left out")
+    nodes = make(context, {"log": {"partitions": 4}})
+    now = nodes[0].binary
+
+    def install(at, binary):
+        crowd.wait_for(30)
+        crowd.away.add(at)
+        nodes[at].stop()
+        nodes[at].binary = binary
+        nodes[at].start()
+        crowd.away.discard(at)
+        wait_led(nodes)
+
+    for node in nodes:
+        node.binary = earlier
+    begin = minute_begin()
+    start(nodes)
+    wait_led(nodes)
+    crowd = Crowd(nodes, "earlier", pause_s=0.02)
+    install(0, now)
+    install(1, now)
+    waits = wait_until("n3 to be waited for", lambda: level(nodes[0])["waits_for"])
+    check({"node_id": "n3", "why": "runs 1 at most"} in waits, waits)
+    install(0, earlier)
+    install(1, earlier)
+    for at in range(3):
+        install(at, now)
+    wait_until("a level that rises", lambda: all(level(node)["level"] == 2 for node in nodes), timeout_s=120)
+    # Now it can't go back: it says so, keeps what it answers, and counts it when it is right again.
+    crowd.away.add(2)
+    nodes[2].stop()
+    nodes[2].binary = earlier
+    nodes[2].spawn()
+    line = "runs feature level 1, and the cluster is at 2"
+    for at in (0, 2):
+        wait_until("a line about the level", lambda: line in nodes[at].log_since_start())
+    check(any(line in warning for warning in nodes[0].get("/readyz").json()["warnings"]), nodes[0].get("/readyz").json())
+    wait_led(nodes[:2], by=nodes[:2])
+    crowd.away.discard(2)
+    crowd.wait_for(200)
+    install(2, now)
+    crowd.end()
+    wait_counted(nodes, crowd, begin)
+    wait_equal(nodes)

@@ -71,6 +71,20 @@ TEST_CASE("config: a cluster arrives", "[engine]") {
   CHECK_NOTHROW(check_config(config));
 }
 
+TEST_CASE("config: a level to hold is one that this version runs", "[engine]") {
+  const auto with_hold = [](const std::string& level) {
+    return with_cluster(R"("peers":[)" + kThree + R"(],"hold_feature_level":)" + level +
+                        R"(,"secret_file":"/etc/secret")");
+  };
+  CHECK(parse_config(with_peers(kThree), kPath).cluster->hold_feature_level == 0);
+  CHECK(parse_config(with_hold("0"), kPath).cluster->hold_feature_level == 0);
+  CHECK(parse_config(with_hold("2"), kPath).cluster->hold_feature_level == 2);
+  for (const char* wrong : {"3", "-1", "1.5", "\"2\""}) {
+    CHECK(problems_of(with_hold(wrong)) == std::string("cluster.hold_feature_level: ") + wrong +
+                                               " is not a whole number from 0 to 2");
+  }
+}
+
 TEST_CASE("config: a cluster of any number of nodes is one", "[engine]") {
   std::string peers;
   for (int i = 1; i <= 64; ++i) {

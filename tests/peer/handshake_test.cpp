@@ -189,6 +189,26 @@ TEST_CASE("handshake: what the two differ in is told on both sides in the same w
     caller.self.replication = 5;
     want = {Refusal::replication, "n1 has cluster.replication 5, n2 has 3"};
   }
+  SECTION("a caller of an earlier version than the cluster") {
+    called.self.levels = {1, 3};
+    called.self.level = 2;
+    want = {Refusal::feature_level,
+            "n1 (version 1.2.3) runs feature level 1, and the cluster is at 2"};
+  }
+  SECTION("a called of a later version than the cluster") {
+    called.self.levels = {3, 4};
+    caller.self.levels = {1, 3};
+    caller.self.level = 2;
+    want = {Refusal::feature_level,
+            "n2 (version 1.2.3) runs feature levels 3 to 4, and the cluster is at 2"};
+  }
+  SECTION("levels that don't overlap") {
+    caller.self.levels = {1, 2};
+    called.self.levels = {3, 4};
+    want = {Refusal::feature_level,
+            "n1 (version 1.2.3) runs feature levels 1 to 2, n2 (version 1.2.3) runs feature levels "
+            "3 to 4: none in common"};
+  }
   SECTION("own name") {
     called.self.node_id = "n1";
     want = {Refusal::own_name, "two nodes are called n1"};
@@ -269,6 +289,54 @@ TEST_CASE("handshake: what a later version appends to its hello is ignored", "[p
   hello.replace(0, 4, longer);
   give(server, hello);
   CHECK(server.peer().node_id == "n1");
+  CHECK_FALSE(server.take_output().empty());
+}
+
+TEST_CASE("handshake: each learns which feature levels the other runs", "[peer]") {
+  auto caller = client_options();
+  caller.self.levels = {2, 4};
+  caller.self.level_most = 3;
+  auto called = server_options();
+  called.self.levels = {1, 3};
+  called.self.level_most = 3;
+  called.self.level = 2;
+  Handshake client(caller);
+  Handshake server(called);
+  run(client, server);
+  REQUIRE((client.done() && server.done()));
+  CHECK(server.peer().levels == FeatureLevels{2, 4});
+  CHECK(server.peer().level_most == 3);
+  CHECK(server.peer().level == 0);
+  CHECK(client.peer().level == 2);
+}
+
+TEST_CASE("handshake: a level that one knew may have risen since", "[peer]") {
+  auto caller = client_options();
+  caller.self.levels = {3, 4};
+  caller.self.level = 3;
+  auto called = server_options();
+  called.self.levels = {2, 3};
+  called.self.level = 2;
+  Handshake client(caller);
+  Handshake server(called);
+  run(client, server);
+  CHECK((client.done() && server.done()));
+}
+
+TEST_CASE("handshake: a hello without feature levels is of the first", "[peer]") {
+  auto caller = client_options();
+  caller.self.levels = {5, 6};
+  Handshake client(caller);
+  Handshake server(server_options());
+  std::string hello = client.take_output();
+  hello.resize(hello.size() - 4 * sizeof(uint16_t));
+  std::string shorter;
+  ByteWriter(shorter).u32(static_cast<uint32_t>(hello.size() - 4));
+  hello.replace(0, 4, shorter);
+  give(server, hello);
+  CHECK(server.peer().version == "1.2.3");
+  CHECK(server.peer().levels == FeatureLevels{1, 1});
+  CHECK(server.peer().level == 0);
   CHECK_FALSE(server.take_output().empty());
 }
 

@@ -117,6 +117,18 @@ TEST_CASE("links: a node that starts again is linked again, and its absence was 
   CHECK(pair.n2.diary.now(&Diary::frames)[0].frame == "again");
 }
 
+TEST_CASE("links: a link is made anew when either side wants the two to meet again", "[peer]") {
+  Pair pair;
+  Node& wants = GENERATE(true, false) ? pair.n1 : pair.n2;
+  wants.links->meet_again("nobody");
+  wants.links->meet_again(&wants == &pair.n1 ? "n2" : "n1");
+  pair.n1.diary.wait_up(2);
+  pair.n2.diary.wait_up(2);
+  wants.diary.wait_down("it is to be made anew");
+  CHECK(pair.n1.send("n2", Lane::call, "again"));
+  pair.n2.diary.wait_frames(1);
+}
+
 TEST_CASE("links: who waits to be called learns, too, that nobody listens there", "[peer]") {
   Node n1("n1");
   n1.knows("n2").start();

@@ -35,6 +35,8 @@ SimCluster::SimCluster(uint64_t seed, Options options)
   clicks_.resize(options.partitions + 1);
   nodes_.resize(options.nodes);
   network_.rot(options.rots_on_the_way);
+  network_.set_introduce(
+      [this](size_t at, peer::Hello& hello) { node(at).machine().peers()->tell_levels(hello); });
   network_.set_left_behind([this](size_t at) { node(at).machine().peers()->leave_behind(); });
   for (size_t i = 0; i < options.nodes; ++i) {
     nodes_[i].clock = std::make_unique<SimClock>(clock);
@@ -56,6 +58,9 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
   of.founders = founders_;
   of.copies = options_.copies;
   of.transport = &network_.transport(at);
+  of.levels.levels = nodes_[at].sim ? nodes_[at].sim->levels() : options_.levels;
+  of.levels.steady_ms = 3'000;
+  nodes_[at].level = 0;
   if (options_.short_logs) {
     of.segment_bytes = 1 << 10;
     of.log_age_ms = kHourMs / 2;
@@ -176,8 +181,17 @@ std::optional<std::string> SimCluster::open(size_t at) {
   if (auto problem = node.sim->open()) return fmt::format("n{}: {}", at + 1, *problem);
   node.paused_until_ms = node.stalled_until_ms = 0;
   node.checked.assign(options_.partitions + 1, Offset(0));
+  node.level = 0;
   network_.attach(at, node.sim->machine().peers(), node.storage, node.epoch);
   return std::nullopt;
+}
+
+std::optional<std::string> SimCluster::restart_with(size_t at, FeatureLevels levels,
+                                                    FeatureLevel hold) {
+  if (alive(at)) die(at, false);
+  nodes_[at].sim->install(levels, hold);
+  nodes_[at].level = 0;
+  return open(at);
 }
 
 void SimCluster::note_states(size_t at) {
@@ -242,7 +256,17 @@ std::optional<std::string> SimCluster::watch(size_t at) {
   for (const auto& partition : node(at).partitions()) {
     if (auto problem = watch_tally(at, *partition)) return problem;
   }
+  if (auto problem = watch_level(at)) return problem;
   return watch_ads(at);
+}
+
+/// Of one life of it: a start knows again what its log says once it has read that.
+std::optional<std::string> SimCluster::watch_level(size_t at) {
+  const cluster::LevelWatch& levels = node(at).machine().peers()->levels();
+  FeatureLevel& seen = nodes_[at].level;
+  if (levels.recorded() < seen) return fmt::format("n{}: the cluster's feature level fell", at + 1);
+  seen = levels.recorded();
+  return std::nullopt;
 }
 
 std::optional<std::string> SimCluster::watch_log(size_t at, const cluster::GroupMember& group) {

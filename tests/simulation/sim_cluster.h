@@ -46,6 +46,7 @@ class SimCluster {
     bool check_claims = true;
     Careless careless{};
     bool rots_on_the_way = false;  ///< what is large, on the network
+    FeatureLevels levels{1, 1};    ///< of the version that all begin with
   };
   SimCluster(uint64_t seed, Options options);
   ~SimCluster();
@@ -74,6 +75,8 @@ class SimCluster {
   void put_back(size_t node, const Image& image);
   /// It starts as another disk, having been told that it is an old image.
   void rename_disk(size_t node);
+  /// It stops, and is started with another version; see SimNode::install.
+  std::optional<std::string> restart_with(size_t node, FeatureLevels levels, FeatureLevel hold = 0);
   /// Its partitions may stop over damage, and heal.
   void expect_damage(size_t node) { nodes_[node].may_stop = true; }
 
@@ -123,6 +126,7 @@ class SimCluster {
     uint64_t epoch = 1;
     std::vector<Offset> checked;           ///< by group: up to where it was compared
     std::map<std::string, uint64_t> seen;  ///< by ad: the newest state that was read
+    FeatureLevel level = 0;                ///< that it knew
   };
   struct Told {
     Term term;
@@ -136,6 +140,7 @@ class SimCluster {
   std::optional<std::string> watch_log(size_t at, const cluster::GroupMember& group);
   std::optional<std::string> watch_tally(size_t at, const cluster::Partition& partition);
   std::optional<std::string> watch_ads(size_t at);
+  std::optional<std::string> watch_level(size_t at);
   void note_ads(const log::Entry& entry);
   void note_states(size_t at);
   std::optional<std::string> wait_for_clocks();

@@ -13,6 +13,11 @@ class SimNetwork::Port final : public peer::Transport {
     }
     return false;
   }
+  void meet_again(const std::string& node) override {
+    for (size_t i = 0; i < network_.ports_.size(); ++i) {
+      if (name_of(i) == node) network_.to_renew_.insert(pair_of(node_, i));
+    }
+  }
 
  private:
   SimNetwork& network_;
@@ -83,8 +88,26 @@ bool SimNetwork::send(size_t from, size_t to, peer::Lane lane, std::string&& byt
   return true;
 }
 
+peer::Hello SimNetwork::hello_of(size_t node) const {
+  peer::Hello hello;
+  hello.node_id = name_of(node);
+  hello.storage_id = storages_[node];
+  if (introduce_) introduce_(node, hello);
+  return hello;
+}
+
+/// As a handshake finds.
+bool SimNetwork::fit(Pair pair) {
+  const auto [a, b] = pair;
+  if (peer::misfit_of_levels(hello_of(a), hello_of(b)).empty()) return true;
+  for (const auto& [own, other] : {pair, Pair(b, a)})
+    receivers_[own]->on_misfit(hello_of(other), peer::Refusal::feature_level);
+  return false;
+}
+
 void SimNetwork::step() {
   const int64_t now = clock_.wall_ms();
+  for (const Pair& pair : std::exchange(to_renew_, {})) take_down(pair, false);
   for (auto& [pair, link] : links_) {
     const auto [a, b] = pair;
     if (link.up || now < link.again_ms || receivers_[a] == nullptr || receivers_[b] == nullptr)
@@ -94,13 +117,13 @@ void SimNetwork::step() {
       if (left_behind_) left_behind_(epochs_[a] < epochs_[b] ? a : b);
       continue;
     }
-    link.up = true;
-    for (const auto& [own, other] : {pair, Pair(b, a)}) {
-      peer::Hello hello;
-      hello.node_id = name_of(other);
-      hello.storage_id = storages_[other];
-      receivers_[own]->on_link_up(hello);
+    if (!fit(pair)) {
+      link.again_ms = now + 100;
+      continue;
     }
+    link.up = true;
+    for (const auto& [own, other] : {pair, Pair(b, a)})
+      receivers_[own]->on_link_up(hello_of(other));
   }
   while (!frames_.empty() && frames_.begin()->first <= now) {
     Frame frame = std::move(frames_.begin()->second);

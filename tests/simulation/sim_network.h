@@ -32,6 +32,11 @@ class SimNetwork {
   /// Told of a node that another one, of a later epoch, has refused.
   void set_left_behind(std::function<void(size_t)> told) { left_behind_ = std::move(told); }
 
+  /// Completes what a node says of itself when a link is made.
+  void set_introduce(std::function<void(size_t, peer::Hello&)> introduce) {
+    introduce_ = std::move(introduce);
+  }
+
   /// Delivers what is due, makes and breaks links.
   void step();
   // Trouble; heal() ends all of it.
@@ -61,6 +66,8 @@ class SimNetwork {
   static Pair pair_of(size_t a, size_t b) { return {std::min(a, b), std::max(a, b)}; }
   bool send(size_t from, size_t to, peer::Lane lane, std::string&& bytes);
   void take_down(Pair pair, bool refused);
+  bool fit(Pair pair);
+  peer::Hello hello_of(size_t node) const;
 
   Random random_;
   const Clock& clock_;
@@ -69,6 +76,8 @@ class SimNetwork {
   std::vector<uint64_t> storages_;
   std::vector<uint64_t> epochs_;
   std::function<void(size_t)> left_behind_;
+  std::function<void(size_t, peer::Hello&)> introduce_;
+  std::set<Pair> to_renew_;
   std::map<Pair, Link> links_;
   std::set<Pair> deaf_;                   ///< (from, to)
   std::multimap<int64_t, Frame> frames_;  ///< by when they come, in ms

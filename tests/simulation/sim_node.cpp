@@ -41,6 +41,7 @@ engine::Machine::Options SimNode::machine_options() {
     options.peering->caretaker.replace_after_ms = 2'000;
     options.peering->caretaker.prefer_after_ms = 5'000;
     if (options_.copies != 0) options.peering->caretaker.replication = options_.copies;
+    options.peering->levels = options_.levels;
     options.peering->state_piece_bytes = options_.state_piece_bytes;
     options.forwarder.backoff_most_ms = 200;
   }

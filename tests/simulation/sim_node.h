@@ -53,6 +53,8 @@ class SimNode {
     /// Empty: as the peering says, or it leads every partition.
     std::function<std::unique_ptr<cluster::ClickRouter>(cluster::Owned&)> router = nullptr;
     Careless careless{};  ///< only with peers
+    /// Of its version. One level: nothing rises.
+    cluster::LevelWatch::Options levels{.node = {}, .levels = {1, 1}};
   };
   /// `clock` is borrowed.
   SimNode(uint64_t seed, const Clock& clock, Options options);
@@ -72,6 +74,13 @@ class SimNode {
   void set_founders(raft::Membership founders) { options_.founders = std::move(founders); }
   /// Its config names these nodes from its next start on.
   void set_nodes(std::vector<std::string> nodes) { options_.nodes = std::move(nodes); }
+  /// Its version runs these levels from its next start on, and its config holds the cluster's at
+  /// one of them; 0: it doesn't.
+  void install(FeatureLevels levels, FeatureLevel hold) {
+    options_.levels.levels = levels;
+    options_.levels.most = hold;
+  }
+  FeatureLevels levels() const { return options_.levels.levels; }
   /// Its disk has another name from its next start on.
   void set_storage(uint64_t storage) { options_.storage = storage; }
   /// For tools on its disk, while it doesn't run.

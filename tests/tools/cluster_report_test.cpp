@@ -77,6 +77,28 @@ TEST_CASE("cluster status: a cluster that is well says so", "[tools]") {
   CHECK(says(*report, "0.4 ms"));
 }
 
+TEST_CASE("cluster status: what the level is, and who keeps it from rising", "[tools]") {
+  const auto told = [](const std::string& level) {
+    std::string out = cluster("up", {{}});
+    out.replace(out.find(R"("version")"), 0,
+                R"("feature_levels":{"lowest":1,"highest":2,"held_at":null},)");
+    out.insert(out.size() - 1, R"(,"feature_level":)" + level);
+    return report_cluster(out, kReady, kNow);
+  };
+  auto report = told(R"({"level":1,"next":2,"waits_for":[{"node_id":"n2","why":"is away for 9 s"},)"
+                     R"({"node_id":"n3","why":"runs 1 at most"}]})");
+  REQUIRE(report);
+  CAPTURE(text(*report));
+  CHECK(says(*report, "  1-2  1.2"));
+  CHECK(
+      says(*report, "feature level 1; waiting to go to 2: n2 is away for 9 s; n3 runs 1 at most"));
+  // It waits in every upgrade: no trouble by itself.
+  CHECK(report->problems.empty());
+  report = told(R"({"level":2,"next":null,"waits_for":[]})");
+  REQUIRE(report);
+  CHECK(says(*report, "feature level 2"));
+}
+
 TEST_CASE("cluster status: what is wrong is named", "[tools]") {
   const auto with = [](Of of) { return cluster("up", {{}, std::move(of)}); };
   const auto [told, readiness, problem] =
