@@ -4,9 +4,10 @@
 
 namespace clickmill {
 
-/// What nodes write into what they have in common, or what one of an earlier version could not
-/// read: each step of it has a number, and is written only once the whole cluster is at it
-/// (cluster/level_watch.h). Until then every node can go back to the version that it came from.
+/// What an earlier version could not read, be it in the logs that nodes have in common, in the
+/// states and blocks that they give each other to keep, or in a node's own files: each step of it
+/// has a number, and is written only once the whole cluster is at it (cluster/level_watch.h).
+/// Until then every node can go back to the version that it came from.
 ///
 ///   1  all that there was before levels
 ///   2  the ads' log records the cluster's level
