@@ -132,6 +132,7 @@ Status run_dedup(int count, const char* const* arguments) {
                                {"--measured", 1, kIdsMost, into(options.measured)},
                                {"--partitions", 1, 1024, into(options.partitions)},
                                {"--checkpoint", 1, 100'000'000, into(options.checkpoint)},
+                               {"--interval", 0, 3600, into(options.interval_s)},
                                {"--bare", 0, kIdsMost, into(options.bare)}}));
   return run_dedup_bench(options);
 }
@@ -162,7 +163,7 @@ Status run_stream(int count, const char* const* arguments) {
                                {"--ads", 1, 1'000'000, into(options.ads)},
                                {"--rate", 1, 10'000'000, into(options.rate)},
                                {"--batch", 1, 4096, into(options.batch)},
-                               {"--checkpoint", 1, kIdsMost, into(options.checkpoint)}}));
+                               {"--checkpoint", 0, kIdsMost, into(options.checkpoint)}}));
   return run_stream_bench(options);
 }
 

@@ -14,7 +14,7 @@ namespace clickmill::bench {
 struct RocksLoopOptions {
   std::string directory;  ///< empty
   IdSource::Options source;
-  uint64_t ids = 0;  ///< state before measuring, written without looking
+  uint64_t ids = 0;  ///< state before measuring, loaded sorted and without looking
   uint64_t measured = 0;
   uint64_t checkpoint = 250'000;
   uint64_t cache_bytes = 64 << 20;

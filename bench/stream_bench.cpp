@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "base/random.h"
 #include "base/task_pool.h"
 #include "click_source.h"
+#include "process_memory.h"
 #include "stopwatch.h"
 #include "stream/pipeline.h"
 #include "stream/tick.h"
@@ -28,12 +30,17 @@ constexpr int64_t kDedupHours = 24;
 constexpr int64_t kBeginMs = 500'000 * kHourMs;  // of the measured clicks
 constexpr uint64_t kRoundClicks = 200'000;       // prepared at once, to bound memory
 constexpr uint64_t kSeed = 7;
+// A node's: stream.checkpoint_interval_s, engine/options.cpp, cluster/partition.cpp.
+constexpr int64_t kCheckpointMs = 30'000;
+constexpr uint64_t kUnsavedBytes = 20 << 20;
+constexpr uint64_t kRoomFactor = 3;
 constexpr int64_t kArrivalMs = 40;  // from click to arrival, and from there to the log
 
 /// Times spent in the measured part, and the pauses within it.
 struct Spent {
   double seconds = 0;
   double core_seconds = 0;
+  double preparing = 0;  // on the core
   double longest_pause = 0;
   double pauses = 0;
   uint64_t checkpoints = 0;
@@ -52,7 +59,9 @@ class Bench {
     if (options_.ids > 0) TRY(settle());
     const Stopwatch all;
     while (next_click_ < options_.clicks) {
+      const Stopwatch preparing;
       auto entries = prepare();
+      spent_.preparing += preparing.core_seconds();
       TRY(apply(entries));
     }
     TRY(report(all));
@@ -64,8 +73,10 @@ class Bench {
     std::unique_ptr<Pipeline> pipeline;
     Offset next{1};
     uint64_t since_checkpoint = 0;
+    int64_t next_checkpoint_ms = 0;
     int64_t ticked_minute = 0;
     bool merging = false;
+    std::shared_ptr<stream::Commit> commit;  // under way
   };
   struct Ready {
     uint32_t partition;
@@ -115,6 +126,8 @@ class Bench {
           TRY(Pipeline::open(PartitionId(p), *state_, files_, std::move(pipeline)));
       // Staggered, as in a node.
       streams_[p].since_checkpoint = options_.checkpoint * p / options_.partitions;
+      streams_[p].next_checkpoint_ms =
+          kBeginMs + kCheckpointMs * static_cast<int64_t>(p + 1) / options_.partitions;
     }
     return {};
   }
@@ -186,24 +199,69 @@ class Bench {
       TRY(stream.pipeline->apply(ready.entry));
       stream.pipeline->maintain();
       stream.since_checkpoint += ready.entry.count;
-      if (stream.since_checkpoint >= options_.checkpoint) TRY(checkpoint(ready.partition));
+      if (is_due(stream, ready.entry.append_ms.value())) TRY(begin_checkpoint(ready.partition));
+      TRY(end_checkpoints());
+      while (!has_room(stream)) TRY(wait_for_commit());
     }
     take_merges();
     spent_.seconds += watch.seconds();
     spent_.core_seconds += watch.core_seconds();
     return {};
   }
+  bool has_room(const Stream& stream) const {
+    return !stream.commit || stream.pipeline->unsaved_bytes() + stream.pipeline->in_flight_bytes() <
+                                 kRoomFactor * kUnsavedBytes / options_.partitions;
+  }
 
-  Status checkpoint(uint32_t p) {
+  bool is_due(Stream& stream, int64_t now) const {
+    if (options_.checkpoint > 0) return stream.since_checkpoint >= options_.checkpoint;
+    if (now < stream.next_checkpoint_ms &&
+        stream.pipeline->unsaved_bytes() < kUnsavedBytes / options_.partitions)
+      return false;
+    stream.next_checkpoint_ms = now + kCheckpointMs;
+    return true;
+  }
+  /// Prepared here and written by another thread, as in a node.
+  Status begin_checkpoint(uint32_t p) {
     Stream& stream = streams_[p];
+    if (stream.commit) return {};
     const Stopwatch watch;
-    TRY(stream.pipeline->checkpoint());
-    spent_.longest_pause = std::max(spent_.longest_pause, watch.seconds());
-    spent_.pauses += watch.seconds();
+    stream.commit = TRY(stream.pipeline->begin_checkpoint());
+    paused(watch);
     ++spent_.checkpoints;
     stream.since_checkpoint = 0;
-    start_merge(p);
+    const bool taken = commits_.submit([this, p, commit = stream.commit] {
+      ignore(commit->run(), "end_checkpoint() looks at the answer");
+      const std::lock_guard lock(mutex_);
+      committed_.push_back(p);
+      committing_.notify_one();
+    });
+    return taken ? Status() : Error(Errc::busy, "too many checkpoints wait");
+  }
+  Status end_checkpoints() {
+    std::vector<uint32_t> ended;
+    {
+      const std::lock_guard lock(mutex_);
+      ended.swap(committed_);
+    }
+    for (const uint32_t p : ended) {
+      const Stopwatch watch;
+      TRY(streams_[p].pipeline->end_checkpoint(*std::exchange(streams_[p].commit, nullptr)));
+      paused(watch);
+      start_merge(p);
+    }
     return {};
+  }
+  Status wait_for_commit() {
+    {
+      std::unique_lock lock(mutex_);
+      committing_.wait(lock, [this] { return !committed_.empty(); });
+    }
+    return end_checkpoints();
+  }
+  void paused(const Stopwatch& watch) {
+    spent_.longest_pause = std::max(spent_.longest_pause, watch.seconds());
+    spent_.pauses += watch.seconds();
   }
   void start_merge(uint32_t p) {
     if (streams_[p].merging) return;
@@ -228,6 +286,8 @@ class Bench {
   }
 
   Status report(const Stopwatch& all) {
+    const auto under_way = [](const Stream& stream) { return stream.commit != nullptr; };
+    while (std::any_of(streams_.begin(), streams_.end(), under_way)) TRY(wait_for_commit());
     background_.stop();
     take_merges();
     if (!failed_) return std::move(failed_).error();
@@ -248,18 +308,22 @@ class Bench {
     fmt::print(
         "stream: {} clicks on {} ads in {} partitions, {} ids before; {:.1f} s with preparing\n",
         options_.clicks, options_.ads, options_.partitions, options_.ids, all.seconds());
-    fmt::print("throughput: {:.0f} clicks/s, {:.0f} per core second\n", clicks / spent_.seconds,
-               clicks / spent_.core_seconds);
     fmt::print(
-        "checkpoints: {}; pause ms: mean {:.2f}, longest {:.2f}; {:.1f} % of the time\n",
-        spent_.checkpoints,
+        "throughput: {:.0f} clicks/s, {:.0f} per core second, {:.0f} with all that is written\n",
+        clicks / spent_.seconds, clicks / spent_.core_seconds,
+        clicks / (all.process_seconds() - spent_.preparing));
+    fmt::print(
+        "checkpoints: {} of {:.0f} clicks; pause ms: mean {:.2f}, longest {:.2f}; {:.1f} % of the "
+        "time\n",
+        spent_.checkpoints, clicks / static_cast<double>(std::max<uint64_t>(spent_.checkpoints, 1)),
         1000 * spent_.pauses / static_cast<double>(std::max<uint64_t>(spent_.checkpoints, 1)),
         1000 * spent_.longest_pause, 100 * spent_.pauses / spent_.seconds);
     fmt::print("open rows: {}, {:.0f} bytes each; parts: {}\n", rows,
                static_cast<double>(bytes) / static_cast<double>(std::max<uint64_t>(rows, 1)),
                parts);
-    fmt::print("ids: {}, {:.2f} bytes each\n", dedup.ids,
-               static_cast<double>(dedup.memory_bytes) / static_cast<double>(dedup.ids));
+    fmt::print("ids: {}, {:.2f} bytes each; the process holds {} MiB, {} at most\n", dedup.ids,
+               static_cast<double>(dedup.memory_bytes) / static_cast<double>(dedup.ids),
+               ProcessMemory::now().bytes >> 20, ProcessMemory::now().most_bytes >> 20);
     if (counted != options_.clicks) {
       return Error(Errc::invalid, fmt::format("stream bench: {} clicks counted, not {}", counted,
                                               options_.clicks));
@@ -285,10 +349,13 @@ class Bench {
   std::vector<Stream> streams_;
   uint64_t next_click_ = 0;
   Spent spent_;
-  std::mutex mutex_;  // guards the two below, between background and us
+  std::mutex mutex_;  // guards the four below, between the other threads and us
+  std::condition_variable committing_;
+  std::vector<uint32_t> committed_;
   std::vector<std::pair<uint32_t, std::shared_ptr<stream::Parts::Merge>>> merged_;
   Status failed_;
-  TaskPool background_{"background", 1, 4096};  // goes first
+  TaskPool commits_{"checkpoint", 2, 4096};
+  TaskPool background_{"background", 1, 4096};  // go first
 };
 
 }  // namespace
