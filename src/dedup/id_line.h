@@ -12,6 +12,10 @@
 // costs a bit per slot and a bit per band: n + 31 + 1 ≤ 63. All zero is an empty line.
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -154,22 +158,30 @@ class Line {
   /// Calls visit(index) for each slot whose fingerprint has this low byte.
   template <typename Visit>
   void for_each_with(uint8_t low_byte, const Visit& visit) const {
-    constexpr uint64_t kOnes = 0x0101010101010101;
-    constexpr uint64_t kLow7 = 0x7f7f7f7f7f7f7f7f;
-    for (uint32_t first = 0; first < capacity_; first += 8) {
-      uint64_t word;
-      std::memcpy(&word, bytes_ + 8 + first, sizeof(word));
-      word ^= kOnes * low_byte;
-      // The top bit of each byte that is zero now (Warren, "Hacker's Delight", 6-1).
-      uint64_t equal = ~(((word & kLow7) + kLow7) | word | kLow7);
-      for (; equal != 0; equal &= equal - 1) {
-        const uint32_t index = first + static_cast<uint32_t>(std::countr_zero(equal)) / 8;
-        if (index < tags().size()) visit(index);
-      }
-    }
+    uint32_t equal = slots_with(low_byte);
+    if (equal == 0) return;
+    for (equal &= static_cast<uint32_t>(low_bits(tags().size())); equal != 0; equal &= equal - 1)
+      visit(static_cast<uint32_t>(std::countr_zero(equal)));
   }
 
  private:
+  static_assert(capacity_of(kWidthMax) < 32 && 8 + 32 <= kWidthMin);
+  /// Bit i of the lowest `capacity`: whether slot i has it, or is free and looks so. Nearly
+  /// always none has, so all 32 bytes from the first slot on are looked at together.
+  uint32_t slots_with(uint8_t low_byte) const {
+#ifdef __SSE2__
+    const auto half = [&](const uint8_t* at) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+      const __m128i equal = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(static_cast<char>(low_byte)));
+      return static_cast<uint32_t>(_mm_movemask_epi8(equal));
+    };
+    return half(bytes_ + 8) | half(bytes_ + 24) << 16;
+#else
+    uint32_t equal = 0;
+    for (uint32_t i = 0; i < 32; ++i) equal |= (bytes_[8 + i] == low_byte ? 1U : 0U) << i;
+    return equal;
+#endif
+  }
   uint32_t load16(uint32_t at) const {
     uint16_t word;
     std::memcpy(&word, bytes_ + at, sizeof(word));

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 #include <utility>
 
 #include "base/bytes.h"
@@ -26,6 +27,8 @@ constexpr size_t kKeyBytes = 11;
 constexpr size_t kIdBytes = 16;
 constexpr size_t kIdsPerValue = 16;
 constexpr unsigned kBitsMax = 16;
+static_assert(sizeof(Hash128) == kIdBytes && std::endian::native == std::endian::little,
+              "an id is written as it lies in memory");
 
 unsigned bits_for(size_t ids) {
   return std::min(static_cast<unsigned>(std::bit_width(ids / kIdsPerValue)), kBitsMax);
@@ -192,23 +195,22 @@ void StoredIds::write(state::Batch& batch, LogHour hour, std::span<const Hash128
   if (ids.empty()) return;
   const unsigned bits = bits_for(ids.size());
   hours_[hour].bucketings |= 1u << bits;
-  std::vector<uint32_t> counts(size_t{1} << bits);
-  for (const auto& id : ids) ++counts[bucket_of(id, bits)];
-  std::vector<std::string> values(counts.size());
-  for (size_t bucket = 0; bucket < counts.size(); ++bucket) {
-    values[bucket].reserve(counts[bucket] * kIdBytes);
-  }
-  for (const auto& id : ids) {
-    ByteWriter writer(values[bucket_of(id, bits)]);
-    writer.u64(id.low);
-    writer.u64(id.high);
-  }
+  // Sorted by bucket, in the order of filing within each, so that a value is copied once.
+  std::vector<uint32_t> ends(size_t{1} << bits);
+  for (const auto& id : ids) ++ends[bucket_of(id, bits)];
+  std::exclusive_scan(ends.begin(), ends.end(), ends.begin(), 0U);
+  std::vector<Hash128> sorted(ids.size());
+  for (const auto& id : ids) sorted[ends[bucket_of(id, bits)]++] = id;
   const auto space = state::ids_space(hour);
-  for (size_t bucket = 0; bucket < values.size(); ++bucket) {
-    if (values[bucket].empty()) continue;
+  uint32_t begin = 0;
+  for (size_t bucket = 0; bucket < ends.size(); ++bucket) {
+    const uint32_t end = ends[bucket];
+    if (begin == end) continue;
     auto key = prefix(bits, bucket);
     append_key_u32(key, next_sequence_);
-    batch.put(space, std::move(key), std::move(values[bucket]));
+    batch.put(space, std::move(key),
+              std::string(reinterpret_cast<const char*>(&sorted[begin]), (end - begin) * kIdBytes));
+    begin = end;
   }
   ++next_sequence_;
 }
