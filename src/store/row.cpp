@@ -10,7 +10,10 @@
 #include "store/row.h"
 
 #include <algorithm>
+#include <span>
 #include <tuple>
+
+#include "store/scan.h"
 
 namespace clickmill::store {
 namespace {
@@ -99,19 +102,34 @@ bool same_key(const Row& a, const Row& b) { return key_of(a) == key_of(b); }
 bool holds_nothing(const Row& row) { return row.counts == Counts{} && row.visitors.empty(); }
 
 void encode_row(const Row& row, std::string& out) {
+  RowView view;
+  view.advertiser_id = row.advertiser_id;
+  view.ad_id = row.ad_id;
+  view.automated = row.automated;
+  view.bucket_ms = row.bucket_ms;
+  view.clicks = row.counts.clicks;
+  view.devices = row.counts.devices;
+  view.countries = row.counts.countries.data();
+  view.countries_size = row.counts.countries.size();
+  const std::string visitors = row.visitors.serialize();
+  view.visitors = visitors;
+  encode_row(view, out);
+}
+
+void encode_row(const RowView& row, std::string& out) {
   ByteWriter writer(out);
   writer.u8(row.automated ? kAutomatedRowVersion : kRowVersion);
   writer.bytes(row.advertiser_id);
   writer.bytes(row.ad_id);
   writer.svarint(row.bucket_ms);
-  writer.varint(row.counts.clicks);
-  for (const uint64_t clicks : row.counts.devices) writer.varint(clicks);
-  writer.varint(row.counts.countries.size());
-  for (const auto& [country, clicks] : row.counts.countries) {
+  writer.varint(row.clicks);
+  for (const uint64_t clicks : row.devices) writer.varint(clicks);
+  writer.varint(row.countries_size);
+  for (const auto& [country, clicks] : std::span(row.countries, row.countries_size)) {
     writer.u16(country);
     writer.varint(clicks);
   }
-  writer.bytes(row.visitors.serialize());
+  writer.bytes(row.visitors);
 }
 
 Result<Row> decode_row(ByteCursor& cursor) {

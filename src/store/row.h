@@ -14,6 +14,8 @@
 
 namespace clickmill::store {
 
+struct RowView;  // scan.h
+
 enum class Table : uint8_t { minute = 0, hour = 1, day = 2 };
 inline constexpr size_t kTables = 3;
 /// Bucket length in ms.
@@ -50,6 +52,8 @@ bool holds_nothing(const Row& row);
 
 /// Row form for the state store (head rows in checkpoints), versioned.
 void encode_row(const Row& row, std::string& out);
+/// The same of a row whose visitors are serialized already.
+void encode_row(const RowView& row, std::string& out);
 Result<Row> decode_row(ByteCursor& cursor);
 
 }  // namespace clickmill::store

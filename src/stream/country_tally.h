@@ -19,6 +19,8 @@ class CountryTally {
   std::vector<std::pair<click::Country, uint64_t>> counts() const;
   /// Appends them.
   void counts(std::vector<std::pair<click::Country, uint64_t>>& out) const;
+  /// Says that it will be added to soon.
+  void prefetch() const { __builtin_prefetch(many_.get(), 1); }
   /// On the heap.
   size_t memory_bytes() const { return capacity_ * sizeof(uint64_t); }
 

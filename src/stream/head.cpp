@@ -9,7 +9,14 @@
 #include "base/checksum.h"
 
 namespace clickmill::stream {
-std::string Head::key_of(const store::Row& row) const {
+namespace {
+
+// Of an encoded row about, without its names and visitors.
+constexpr size_t kRowBytes = 40;
+
+}  // namespace
+
+std::string Head::key_of(const store::RowView& row) const {
   std::string key;
   key.reserve(14 + row.ad_id.size() + row.advertiser_id.size());
   append_key_u32(key, slot_.value());
@@ -58,10 +65,6 @@ MinuteRows& Head::rows_of(int64_t minute_ms) {
     last_minute_ = minute_ms;
   }
   return *last_rows_;
-}
-
-void Head::prefetch(const Click& click) const {
-  if (last_rows_ != nullptr) last_rows_->prefetch(click.ad_hash);
 }
 
 void Head::add(const Click& click) {
@@ -254,13 +257,21 @@ void Head::checkpoint(state::Batch& batch) {
     // Before the puts: a straggler's row for a removed minute may follow among them.
     batch.remove_range(state::kRowsSpace, std::move(from), std::move(to));
   }
+  std::vector<std::pair<click::Country, uint64_t>> countries;
   for (const auto& [minute_ms, number] : dirty_) {
     MinuteRows::Row& row = rows_of(minute_ms)[number];
     row.dirty = false;
-    const store::Row copy = row.copy(minute_ms, true, true);
+    countries.clear();
+    row.countries.counts(countries);
+    const std::string visitors = row.visitors.serialize();
+    store::RowView view = row.view(minute_ms);
+    view.countries = countries.data();
+    view.countries_size = countries.size();
+    view.visitors = visitors;
     std::string value;
-    store::encode_row(copy, value);
-    batch.put(state::kRowsSpace, key_of(copy), std::move(value));
+    value.reserve(kRowBytes + view.ad_id.size() + view.advertiser_id.size() + visitors.size());
+    store::encode_row(view, value);
+    batch.put(state::kRowsSpace, key_of(view), std::move(value));
   }
   in_flight_.swap(dirty_);
 }

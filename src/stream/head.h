@@ -49,8 +49,13 @@ class Head {
     click::Visitor visitor;
   };
   void add(const Click& click);
-  /// Says that the click will be added soon.
-  void prefetch(const Click& click) const;
+  /// Say that the click will be added soon, and, once memory may have answered that, sooner still.
+  void prefetch_row(const Click& click) const {
+    if (last_rows_ != nullptr) last_rows_->prefetch_row(click.ad_hash);
+  }
+  void prefetch_contents(const Click& click) const {
+    if (last_rows_ != nullptr) last_rows_->prefetch_contents(click.ad_hash, click.visitor.hash);
+  }
   /// Copies of rows that match and are not frozen; counts.countries and visitors only when the
   /// scan wants them. Cost: looks at every row of the scan's minutes, of one ad at every minute.
   std::vector<store::Row> matching(const store::Scan& scan) const;
@@ -87,7 +92,7 @@ class Head {
   MinuteRows& rows_of(int64_t minute_ms);
   void mark(int64_t minute_ms, size_t number, MinuteRows::Row& row);
   std::vector<store::Row> folded(const store::Scan& scan) const;
-  std::string key_of(const store::Row& row) const;
+  std::string key_of(const store::RowView& row) const;
 
   const state::Slot slot_;
   // Of minutes that begin from now on. The frozen ones take theirs along.

@@ -27,12 +27,40 @@ store::Row MinuteRows::Row::copy(int64_t minute_ms, bool with_countries, bool wi
   return row;
 }
 
+store::RowView MinuteRows::Row::view(int64_t minute_ms) const {
+  store::RowView view;
+  view.ad_id = ad_id();
+  view.advertiser_id = advertiser_id();
+  view.automated = automated;
+  view.bucket_ms = minute_ms;
+  for (const uint64_t clicks : devices) view.clicks += clicks;
+  view.devices = devices;
+  return view;
+}
+
 uint64_t MinuteRows::hash_of(std::string_view ad_id) { return xxh64_of(ad_id); }
 
-void MinuteRows::prefetch(uint64_t ad_hash) const {
+void MinuteRows::prefetch_row(uint64_t ad_hash) const {
   if (!slots_) return;
   const Slot& slot = slots_[start_of(ad_hash)];
-  if (slot.row != 0) __builtin_prefetch(&rows_[slot.row - 1], 1);
+  if (slot.row == 0) return;
+  const char* const row = reinterpret_cast<const char*>(&rows_[slot.row - 1]);
+  __builtin_prefetch(row, 1);
+  __builtin_prefetch(row + sizeof(Row) - 1, 1);
+}
+
+void MinuteRows::prefetch_contents(uint64_t ad_hash, uint64_t visitor_hash) const {
+  if (!slots_) return;
+  const Slot& slot = slots_[start_of(ad_hash)];
+  if (slot.row == 0) return;
+  const Row& row = rows_[slot.row - 1];
+  __builtin_prefetch(row.texts);
+  row.countries.prefetch();
+  if (const sketch::Registers* const registers = row.visitors.dense()) {
+    __builtin_prefetch(&(*registers)[visitor_hash >> (64 - sketch::Hll::kPrecision)], 1);
+  } else {
+    __builtin_prefetch(row.visitors.sparse().data(), 1);
+  }
 }
 
 const MinuteRows::Row* MinuteRows::find(uint64_t ad_hash, std::string_view ad_id,

@@ -9,6 +9,7 @@
 #include "click/click.h"
 #include "sketch/hll.h"
 #include "store/row.h"
+#include "store/scan.h"
 #include "stream/ad_texts.h"
 #include "stream/country_tally.h"
 
@@ -34,6 +35,8 @@ class MinuteRows {
     std::string_view advertiser_id() const { return {texts + ad_bytes, advertiser_bytes}; }
     /// As a row of this minute; countries and visitors only if they are wanted.
     store::Row copy(int64_t minute_ms, bool with_countries, bool with_visitors) const;
+    /// The same, with neither of them. Borrows the names.
+    store::RowView view(int64_t minute_ms) const;
     /// On the heap.
     size_t memory_bytes() const { return countries.memory_bytes() + visitors.memory_bytes(); }
   };
@@ -45,7 +48,10 @@ class MinuteRows {
   /// Number of the ad's row, which is made if it isn't there.
   size_t find_or_add(uint64_t ad_hash, std::string_view ad_id, std::string_view advertiser_id,
                      bool automated);
-  void prefetch(uint64_t ad_hash) const;
+  /// Fetches what find_or_add() and a click that is added need, as far as it is known by now: the
+  /// row first, and some clicks later what it points to.
+  void prefetch_row(uint64_t ad_hash) const;
+  void prefetch_contents(uint64_t ad_hash, uint64_t visitor_hash) const;
   /// Shows an ad's rows: of people and machines, of several advertisers if it moved.
   template <typename Show>
   void each(uint64_t ad_hash, std::string_view ad_id, const Show& show) const {

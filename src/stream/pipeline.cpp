@@ -17,8 +17,10 @@ namespace {
 constexpr uint64_t kDigestEvery = 4096;
 // An hour of them, one a minute.
 constexpr size_t kAgreedMost = 64;
-// How many clicks ahead a row is fetched: about memory latency over the work per click.
-constexpr size_t kPrefetchAhead = 4;
+// How many clicks ahead what a row points to is fetched, and the row before: each about memory
+// latency over the work per click.
+constexpr size_t kContentsAhead = 3;
+constexpr size_t kRowAhead = 6;
 
 /// What a digest mixes in for a click's fate; part of the digest's definition.
 enum class Fate : uint8_t { counted = 1, duplicate = 2, resent = 3, review = 16 };
@@ -153,7 +155,9 @@ Status Pipeline::apply_clicks(const log::Entry& entry) {
   duplicate_.resize(clicks.size());
   TRY(dedup_->classify(entry.append_ms, batch_.identities(), duplicate_));
   for (size_t i = 0; i < clicks.size(); ++i) {
-    if (i + kPrefetchAhead < clicks.size()) head_.prefetch(clicks[i + kPrefetchAhead].counting);
+    if (i + kRowAhead < clicks.size()) head_.prefetch_row(clicks[i + kRowAhead].counting);
+    if (i + kContentsAhead < clicks.size())
+      head_.prefetch_contents(clicks[i + kContentsAhead].counting);
     judge(clicks[i], entry.first + i, entry.append_ms, duplicate_[i] != 0);
   }
   batch_.done();
