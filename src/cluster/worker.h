@@ -13,6 +13,7 @@
 namespace clickmill::cluster {
 
 /// A thread that owns partitions. Everything about them happens in its messages.
+/// It works in turns: all that waits, and then whoever was told something is woken, once.
 /// Thread: post any; the rest by the owner.
 class Worker {
  public:
@@ -27,8 +28,11 @@ class Worker {
   void start(std::function<bool()> idle, std::chrono::milliseconds period);
   /// What soon() asks for. Before start() or the first step().
   void set_soon(Message work) { soon_ = std::move(work); }
-  /// Has that done within milliseconds, once for all who ask meanwhile. Thread: any.
+  /// Has that done in the next turn, behind its messages, once for all who ask meanwhile.
+  /// Thread: any.
   void soon();
+  /// The same a millisecond later at the latest, for who must try again. Thread: its own.
+  void soon_again();
   /// For messages whose number is bounded by what they answer to. False once stopped.
   bool post(Message message) { return mailbox_.push_always(std::move(message)); }
   /// For requests from outside: false when too many wait already.
@@ -42,8 +46,8 @@ class Worker {
  private:
   using Steady = std::chrono::steady_clock;
   static constexpr size_t kMailboxMost = 16'384;
-  static constexpr auto kSoon = std::chrono::milliseconds(1);
   void run(const std::function<bool()>& idle, std::chrono::milliseconds period);
+  void turn(std::vector<Message>& messages, Steady::time_point now);
   void do_soon();
 
   const std::string name_;

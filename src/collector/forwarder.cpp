@@ -110,7 +110,7 @@ void Forwarder::on_answer(PartitionId partition, Status status) {
 }
 
 void Forwarder::retry_soon(const Lane& lane) const {
-  if (options_.soon && lane.backoff_ms < kSoonMs) options_.soon();
+  if (options_.soon_again && lane.backoff_ms < kSoonMs) options_.soon_again();
 }
 
 }  // namespace clickmill::collector

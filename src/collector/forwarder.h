@@ -31,9 +31,11 @@ class Forwarder {
     /// While nobody leads the partition: an election is a matter of moments, and asking
     /// costs little.
     int64_t leaderless_most_ms = 50;
-    /// Somebody waits for the commit: asks for a forward() within milliseconds. Empty: the
-    /// owner's period will do. Called from any thread.
+    /// Somebody waits for the commit: asks for a forward() at once. Empty: the owner's
+    /// period will do. Called from any thread.
     std::function<void()> soon = nullptr;
+    /// The same after a refusal, a little later. Called by the worker.
+    std::function<void()> soon_again = nullptr;
   };
   Forwarder(Spool& spool, cluster::ClickRouter& router, const Clock& clock, Options options,
             uint64_t jitter_seed);

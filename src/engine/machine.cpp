@@ -114,6 +114,7 @@ void Machine::open_spool() {
     cluster::Worker& worker = *owned_.workers[i];
     if (options_.answers_wait_for_commit) {
       of_forwarder.soon = [&worker] { worker.soon(); };
+      of_forwarder.soon_again = [&worker] { worker.soon_again(); };
       worker.set_soon([this, i] { forwarders_[i]->forward(); });
     }
     forwarders_.push_back(std::make_unique<collector::Forwarder>(*spool_, *router_, clock_.system(),

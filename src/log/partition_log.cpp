@@ -207,6 +207,7 @@ Status PartitionLog::take_over(RecoveredLog&& recovered) {
                       id_.value(), last_.value() + 1, first.value() - 1));
     }
     push(std::move(held.entry), held.position);
+    held_.back().moved = true;  // a copy may have been found
   }
   // What was sealed was committed. What else is recovered is durable; how far
   // it is committed is the replica's to find out.
@@ -222,7 +223,8 @@ void PartitionLog::push(Entry&& entry, JournalPos position) {
   last_term_ = entry.term;
   last_append_ms_ = entry.append_ms;
   memory_bytes_ += entry.payload.size() + sizeof(Entry);
-  held_.push_back({std::make_shared<const Entry>(std::move(entry)), position});
+  const Offset first = entry.first;
+  held_.push_back({std::make_shared<const Entry>(std::move(entry)), first, last_, position});
 }
 
 Offset PartitionLog::first() const {
@@ -230,24 +232,31 @@ Offset PartitionLog::first() const {
   return held_.empty() ? last_ + 1 : held_.front().entry->first;
 }
 
-/// Index in held_ of the entry that holds `offset`; held_.size() when past the end.
+/// Index in held_ of the entry that holds `offset`; held_.size() when past the end. Each entry
+/// takes an offset at least, so that the ends say about where it is: exactly, where all take one.
+/// It is asked for several times an entry, of thousands that lie anywhere in memory.
 size_t PartitionLog::index_of(Offset offset) const {
-  const auto at = std::partition_point(held_.begin(), held_.end(), [&](const Unsealed& held) {
-    return held.entry->last() < offset;
-  });
+  if (held_.empty() || offset <= held_.front().first) return 0;
+  if (offset > last_) return held_.size();
+  const uint64_t from_back = std::min(last_ - offset, held_.size() - 1);
+  const uint64_t from_front = std::min(offset - held_.front().first, held_.size() - 1);
+  const auto begin = held_.end() - static_cast<ptrdiff_t>(from_back + 1);
+  const auto end = held_.begin() + static_cast<ptrdiff_t>(from_front + 1);
+  const auto at =
+      std::partition_point(begin, end, [&](const Unsealed& held) { return held.last < offset; });
   return static_cast<size_t>(at - held_.begin());
 }
 
 std::optional<Term> PartitionLog::term_at(Offset offset) const {
   if (offset == segments_.last()) return segments_.last_term();
   const size_t index = index_of(offset);
-  if (index == held_.size() || held_[index].entry->first > offset) return std::nullopt;
+  if (index == held_.size() || held_[index].first > offset) return std::nullopt;
   return held_[index].entry->term;
 }
 
 PartitionLog::EntryPtr PartitionLog::beginning_at(Offset first) const {
   const size_t index = index_of(first);
-  return index < held_.size() && held_[index].entry->first == first ? held_[index].entry : nullptr;
+  return index < held_.size() && held_[index].first == first ? held_[index].entry : nullptr;
 }
 
 std::vector<PartitionLog::EntryPtr> PartitionLog::unsealed() const {
@@ -287,7 +296,7 @@ Status PartitionLog::truncate_suffix(Offset from, uint64_t life) {
   }
   CM_ASSERT(from > committed_);
   const size_t index = index_of(from);
-  const Offset first_gone = held_[index].entry->first;
+  const Offset first_gone = held_[index].first;
   Append record;
   record.kind = RecordKind::truncate;
   record.partition = id_;
@@ -378,7 +387,7 @@ std::vector<PartitionLog::EntryPtr> PartitionLog::sealable(Offset upto) const {
 
 void PartitionLog::sealed_upto(Offset last) {
   owner_.check();
-  while (!held_.empty() && held_.front().entry->last() <= last) {
+  while (!held_.empty() && held_.front().last <= last) {
     memory_bytes_ -= held_.front().entry->payload.size() + sizeof(Entry);
     held_.pop_front();
   }
@@ -399,10 +408,17 @@ void PartitionLog::take_in_positions() {
     const size_t index = index_of(placed.first);
     if (index == held_.size()) continue;
     Unsealed& held = held_[index];
-    if (held.entry->first != placed.first || held.entry->term != placed.term) continue;
+    if (held.first != placed.first || held.entry->term != placed.term) continue;
     held.position = placed.position;
+    held.moved = placed.kind != RecordKind::entry;
     held.copying = false;
   }
+}
+
+/// What was appended later stands later in the journal, and so does what isn't durable yet; a
+/// copy stands behind all that was there when it was made.
+bool PartitionLog::rest_stands_behind(const Unsealed& held, JournalPos position) const {
+  return !held.moved && held.position != JournalPos(0) && held.position >= position;
 }
 
 JournalPos PartitionLog::oldest_needed() {
@@ -413,6 +429,7 @@ JournalPos PartitionLog::oldest_needed() {
   for (const Unsealed& held : held_) {
     // Position 0 is still on its way: it will be newer than all that is durable.
     if (held.position != JournalPos(0)) oldest = std::min(oldest, held.position);
+    if (rest_stands_behind(held, oldest)) break;
   }
   return oldest;
 }
@@ -433,6 +450,7 @@ bool PartitionLog::copy_forward(JournalPos position, uint64_t max_bytes) {
   }
   uint64_t copied = 0;
   for (Unsealed& held : held_) {
+    if (rest_stands_behind(held, position)) break;
     if (held.position == JournalPos(0) || held.position >= position || held.copying) continue;
     const uint64_t bytes = held.entry->payload.size();
     // At least one: an entry longer than that would keep its file for ever.

@@ -153,8 +153,10 @@ class PartitionLog {
  private:
   struct Unsealed {
     EntryPtr entry;
+    Offset first, last;   ///< the entry's: to look for one must not touch all of them
     JournalPos position;  ///< 0 until durable
     bool copying = false;
+    bool moved = false;  ///< stands behind its place in the order, or may
   };
   class EntryWaiter;
   friend class EntryWaiter;
@@ -165,6 +167,7 @@ class PartitionLog {
   Status take_over(RecoveredLog&& recovered);
   void push(Entry&& entry, JournalPos position);
   size_t index_of(Offset offset) const;
+  bool rest_stands_behind(const Unsealed& held, JournalPos position) const;
   Status write(const Entry& entry, RecordKind kind);
 
   const PartitionId id_;

@@ -3,6 +3,8 @@
 #include <exception>
 #include <utility>
 
+#include "base/wakes.h"
+
 namespace clickmill::peer {
 Connection::Connection(Owner& owner, std::shared_ptr<Socket> socket, std::string called,
                        Channel channel, uint64_t link)
@@ -75,6 +77,7 @@ void Connection::flow() {
 }
 
 void Connection::take_frames(std::string_view bytes) {
+  const LaterWakes then;
   while (true) {
     auto frame = reader_->next(bytes);
     if (!frame) return end({frame.error().message(), Failure::nonsense, {}});

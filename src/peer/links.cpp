@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "base/wakes.h"
 #include "peer/connection.h"
 #include "peer/line_limit.h"
 #include "peer/retry.h"
@@ -67,7 +68,7 @@ class Links::Impl final : public Connection::Owner {
       : options_(std::move(options)), receiver_(receiver), limit_(options_.line_every_ms) {
     for (const Peer& peer : options_.peers) {
       if (peer.node_id == options_.node_id) continue;
-      links_.try_emplace(peer.node_id, peer, counts_, peer.node_id > options_.node_id);
+      links_.try_emplace(peer.node_id, peer, counts_, peer.node_id > options_.node_id, sockets_);
       names_.push_back(peer.node_id);
     }
   }
@@ -99,8 +100,8 @@ class Links::Impl final : public Connection::Owner {
     if (found == links_.end()) return false;
     Link& link = found->second;
     const Outbox::Pushed pushed = link.outbox.push(lane, std::move(frame));
-    if (pushed == Outbox::Pushed::wakes)
-      sockets_.post([&link, channel = channel_of(lane)] { link.flush(channel); });
+    // Later, if the sender wakes later: what it sends meanwhile goes out in the same write.
+    if (pushed == Outbox::Pushed::wakes) LaterWakes::wake(link.bell_of(channel_of(lane)));
     return pushed != Outbox::Pushed::refused;
   }
 
@@ -116,9 +117,28 @@ class Links::Impl final : public Connection::Owner {
   const Counts& counts() const { return counts_; }
 
  private:
+  struct Link;
+  /// Has what waits for a channel written.
+  struct Bell final : Sleeper {
+    Bell(Sockets& of, Link& to, Channel by) : sockets(of), link(to), channel(by) {}
+    void wake() override {
+      sockets.post([to = &link, by = channel] { to->flush(by); });
+    }
+    Sockets& sockets;
+    Link& link;
+    const Channel channel;
+  };
   struct Link {
-    Link(Peer to, Counts& counts, bool called_by_us)
-        : peer(std::move(to)), calls(called_by_us), outbox(counts), retry(secure_random_u64()) {}
+    Link(Peer to, Counts& counts, bool called_by_us, Sockets& sockets)
+        : peer(std::move(to)),
+          calls(called_by_us),
+          fast_bell(std::make_shared<Bell>(sockets, *this, Channel::fast)),
+          bulk_bell(std::make_shared<Bell>(sockets, *this, Channel::bulk)),
+          outbox(counts),
+          retry(secure_random_u64()) {}
+    const std::shared_ptr<Sleeper>& bell_of(Channel channel) const {
+      return channel == Channel::fast ? fast_bell : bulk_bell;
+    }
     std::shared_ptr<Connection>& of(Channel channel) {
       return channel == Channel::fast ? fast : bulk;
     }
@@ -129,6 +149,8 @@ class Links::Impl final : public Connection::Owner {
 
     const Peer peer;
     const bool calls;  ///< we have the lower node_id
+    const std::shared_ptr<Sleeper> fast_bell;
+    const std::shared_ptr<Sleeper> bulk_bell;
     Outbox outbox;
     // The peer thread's:
     Retry retry;

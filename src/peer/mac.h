@@ -2,10 +2,9 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
-
-struct evp_mac_ctx_st;
 
 namespace clickmill::peer {
 
@@ -16,7 +15,7 @@ std::string hmac_sha256(std::string_view key, std::string_view bytes);
 bool same_secret(std::string_view a, std::string_view b);
 
 /// HMAC-SHA256 under one key, cut to 16 bytes: what vouches for a frame. May be fed piece by
-/// piece; one context serves all frames (setting up the key costs two blocks of the hash).
+/// piece; one serves all frames (setting up the key costs two blocks of the hash).
 /// Thread: one at a time.
 class Mac {
  public:
@@ -33,7 +32,8 @@ class Mac {
   Tag finish();
 
  private:
-  evp_mac_ctx_st* context_;
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace clickmill::peer

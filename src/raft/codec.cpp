@@ -15,6 +15,9 @@ namespace {
 constexpr uint64_t kMembersMost = 1000;
 // An entry on the wire is at least so long; more than fit are not prepared for.
 constexpr uint64_t kEntryBytesLeast = 5;
+// What a message, and an entry without its payload, take at most, about.
+constexpr size_t kMessageBytes = 96;
+constexpr size_t kEntryBytes = 32;
 
 void write_members(const std::vector<Member>& members, ByteWriter& writer) {
   writer.varint(members.size());
@@ -177,6 +180,11 @@ Result<EntryHead> head_of(const log::Entry& entry) {
 
 std::string encode_message(const Message& message, const EntryOf& entry_of) {
   std::string out;
+  size_t bytes = kMessageBytes;
+  if (const auto* append = std::get_if<Append>(&message.body)) {
+    for (const EntryHead& head : append->entries) bytes += kEntryBytes + head.bytes;
+  }
+  out.reserve(bytes);
   ByteWriter writer(out);
   writer.varint(message.from.value());
   writer.varint(message.to.value());

@@ -127,9 +127,9 @@ void Core::installed(Offset end, Term term, const Membership& membership) {
 
 Core::Output Core::take_output() {
   if (role_ == Role::leader) {
-    for (const Member& member : membership().all()) {
+    membership().each([this](const Member& member) {
       if (member.storage != self_.storage) replicate(member);
-    }
+    });
     tells_committed_ = options_.tells_at_once;
     hand_over_if_ready();
     out_.no_op = no_op_wanted_;

@@ -204,6 +204,14 @@ bool Core::send_entries(const Member& member, Progress& progress) {
     send(member.storage, Behind{heads_.base()});
     return false;
   }
+  const auto has_news = [&](Offset committed) {
+    return (tells_committed_ && committed > progress.committed_sent) ||
+           progress.read_sent < last_read_;
+  };
+  // Asked after everything that happens, and nothing is to be said mostly.
+  const bool has_entries = prev < heads_.last() && progress.window_bytes < options_.window_bytes;
+  if (!has_entries && !probe && !has_news(std::min(committed_, std::max(progress.match, prev))))
+    return false;
   Append append{prev, *heads_.term_of(prev), {}, Offset(0), progress.match, last_read_};
   uint32_t bytes = 0;
   Offset end = prev;
@@ -214,9 +222,7 @@ bool Core::send_entries(const Member& member, Progress& progress) {
     end = append.entries.back().last();
   }
   append.committed = std::min(committed_, std::max(progress.match, end));
-  const bool news = (tells_committed_ && append.committed > progress.committed_sent) ||
-                    progress.read_sent < last_read_;
-  if (append.entries.empty() && !news && !probe) return false;
+  if (append.entries.empty() && !has_news(append.committed) && !probe) return false;
   progress.committed_sent = append.committed;
   progress.read_sent = last_read_;
   if (end > prev) progress.sent(end, bytes);

@@ -4,13 +4,17 @@
 
 namespace clickmill::raft {
 
+/// Each entry takes an offset at least, so that the ends say about where it is: exactly, where
+/// all take one. It is asked for several times an entry, of thousands.
 const EntryHead* EntryHeads::holding(Offset offset) const {
-  const auto behind =
-      std::upper_bound(heads_.begin(), heads_.end(), offset,
-                       [](Offset wanted, const EntryHead& head) { return wanted < head.first; });
-  if (behind == heads_.begin()) return nullptr;
-  const EntryHead& head = *std::prev(behind);
-  return offset <= head.last() ? &head : nullptr;
+  if (offset <= base_ || offset > last()) return nullptr;
+  const uint64_t from_front = std::min(offset - heads_.front().first, heads_.size() - 1);
+  const uint64_t from_back = std::min(last() - offset, heads_.size() - 1);
+  const auto begin = heads_.end() - static_cast<ptrdiff_t>(from_back + 1);
+  const auto end = heads_.begin() + static_cast<ptrdiff_t>(from_front + 1);
+  const auto behind = std::upper_bound(
+      begin, end, offset, [](Offset wanted, const EntryHead& head) { return wanted < head.first; });
+  return &*std::prev(behind);
 }
 
 std::optional<Term> EntryHeads::term_of(Offset offset) const {

@@ -1,14 +1,11 @@
 #include "raft/membership.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 namespace clickmill::raft {
 namespace {
-
-bool holds(const std::vector<Member>& members, StorageId storage) {
-  return std::any_of(members.begin(), members.end(),
-                     [&](const Member& member) { return member.storage == storage; });
-}
 
 /// An empty set decides nothing: nobody may win by it.
 bool majority(const std::vector<Member>& set, const std::function<bool(StorageId)>& does) {
@@ -19,13 +16,22 @@ bool majority(const std::vector<Member>& set, const std::function<bool(StorageId
 
 Offset agreed_in(const std::vector<Member>& set, const std::function<Offset(StorageId)>& reached) {
   if (set.empty()) return Offset(0);
-  std::vector<Offset> offsets;
-  for (const Member& member : set) offsets.push_back(reached(member.storage));
+  // Asked with every acknowledgement, and a group is of few.
+  std::array<Offset, 8> few;
+  std::vector<Offset> many(set.size() <= few.size() ? 0 : set.size());
+  const std::span<Offset> offsets(many.empty() ? few.data() : many.data(), set.size());
+  std::transform(set.begin(), set.end(), offsets.begin(),
+                 [&](const Member& member) { return reached(member.storage); });
   std::sort(offsets.begin(), offsets.end(), std::greater<>());
   return offsets[set.size() / 2];
 }
 
 }  // namespace
+
+bool Membership::holds(const std::vector<Member>& members, StorageId storage) {
+  return std::any_of(members.begin(), members.end(),
+                     [&](const Member& member) { return member.storage == storage; });
+}
 
 bool Membership::is_voter(StorageId storage) const {
   return holds(voters, storage) || holds(leaving, storage);
@@ -37,12 +43,17 @@ bool Membership::contains(StorageId storage) const {
 
 std::vector<Member> Membership::all() const {
   std::vector<Member> out;
+  each([&](const Member& member) { out.push_back(member); });
+  return out;
+}
+
+const Member* Membership::find(StorageId storage) const {
   for (const auto* set : {&voters, &leaving, &learners}) {
     for (const Member& member : *set) {
-      if (!holds(out, member.storage)) out.push_back(member);
+      if (member.storage == storage) return &member;
     }
   }
-  return out;
+  return nullptr;
 }
 
 bool has_quorum(const Membership& membership, const std::function<bool(StorageId)>& does) {

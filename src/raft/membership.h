@@ -34,7 +34,23 @@ struct Membership {
   bool contains(StorageId storage) const;
   /// Each once, voters first.
   std::vector<Member> all() const;
+  /// Calls it with each of them in that order, without a copy; it must not change them.
+  template <typename Do>
+  void each(const Do& act) const {
+    for (const Member& member : voters) act(member);
+    for (const Member& member : leaving) {
+      if (!holds(voters, member.storage)) act(member);
+    }
+    for (const Member& member : learners) {
+      if (!is_voter(member.storage)) act(member);
+    }
+  }
+  /// The first of all() that has this storage; null: none.
+  const Member* find(StorageId storage) const;
   friend bool operator==(const Membership&, const Membership&) = default;
+
+ private:
+  static bool holds(const std::vector<Member>& members, StorageId storage);
 };
 
 /// Every count of heads goes through these three, so that only they know of two sets.

@@ -51,19 +51,7 @@ bool Replica::alone() const {
          membership.is_voter(options_.self.storage);
 }
 
-const Member* Replica::leader() const {
-  const auto find = [&](const std::vector<Member>& members) -> const Member* {
-    const auto at = std::find_if(members.begin(), members.end(), [&](const Member& member) {
-      return member.storage == core_.leader();
-    });
-    return at == members.end() ? nullptr : &*at;
-  };
-  const Membership& membership = core_.membership();
-  for (const auto* members : {&membership.voters, &membership.leaving, &membership.learners}) {
-    if (const Member* found = find(*members)) return found;
-  }
-  return nullptr;
-}
+const Member* Replica::leader() const { return core_.membership().find(core_.leader()); }
 
 void Replica::receive(const std::string& node, Received&& received, const Core::Room& room) {
   if (stopped_) return;
@@ -311,9 +299,7 @@ void Replica::keep_members(Offset before) {
 }
 
 std::string Replica::node_of(StorageId storage) const {
-  for (const Member& member : core_.membership().all()) {
-    if (member.storage == storage) return member.node;
-  }
+  if (const Member* const member = core_.membership().find(storage)) return member->node;
   const auto stranger = strangers_.find(storage);
   return stranger == strangers_.end() ? std::string() : stranger->second;
 }

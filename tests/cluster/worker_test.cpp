@@ -2,7 +2,10 @@
 
 #include <catch2/catch.hpp>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
+
+#include "base/wakes.h"
 
 namespace clickmill::cluster {
 namespace {
@@ -53,6 +56,65 @@ TEST_CASE("worker: what is asked for soon doesn't wait for the period", "[cluste
   idle.wait_for(1);
   worker.stop();
   CHECK(idle.value() == 1);
+}
+
+TEST_CASE("worker: who must try again doesn't wait for the period", "[cluster]") {
+  Count tries;
+  Worker worker("worker-test");
+  worker.set_soon([&] {
+    tries.add();
+    if (tries.value() < 5) worker.soon_again();
+  });
+  worker.soon();
+  worker.start([] { return false; }, std::chrono::hours(1));
+  tries.wait_for(5);
+  worker.stop();
+  CHECK(tries.value() == 5);
+}
+
+TEST_CASE("worker: who is told something in a turn is woken once, at its end", "[cluster]") {
+  struct Woken final : Sleeper {
+    void wake() override { times.add(); }
+    Count times;
+  };
+  const auto woken = std::make_shared<Woken>();
+  Count holds;
+  Count goes_on;
+  int within_the_turn = 0;
+  Worker worker("worker-test");
+  worker.start([] { return false; }, std::chrono::hours(1));
+  // Until all of the next turn waits.
+  worker.post([&] {
+    holds.add();
+    goes_on.wait_for(1);
+  });
+  holds.wait_for(1);
+  for (int i = 0; i < 10; ++i) {
+    worker.post([&] {
+      LaterWakes::wake(woken);
+      within_the_turn += woken->times.value();
+    });
+  }
+  goes_on.add();
+  woken->times.wait_for(1);
+  worker.stop();
+  CHECK(within_the_turn == 0);
+  CHECK(woken->times.value() == 1);
+}
+
+TEST_CASE("worker: what comes while turns keep their distance is done, and before the end",
+          "[cluster]") {
+  Count done;
+  Worker worker("worker-test");
+  worker.start([] { return false; }, std::chrono::hours(1));
+  for (int i = 1; i <= 200; ++i) {
+    worker.post([&] { done.add(); });
+    // Every other one alone in its turn.
+    if (i % 2 == 0) done.wait_for(i);
+  }
+  worker.post([&] { done.add(); });
+  worker.stop();
+  CHECK(done.value() == 201);
 }
 
 TEST_CASE("worker: what is asked for soon is done once for all who asked", "[cluster]") {

@@ -125,8 +125,10 @@ TEST_CASE("forwarder: what becomes durable between two forwards is one batch", "
 
 TEST_CASE("forwarder: where people wait for the commit it asks to be called soon", "[collector]") {
   int asked = 0;
+  int asked_again = 0;
   Forwarder::Options options{.node_id = "n1"};
   options.soon = [&] { ++asked; };
+  options.soon_again = [&] { ++asked_again; };
   ForwarderMachine machine(1, options);
   asked = 0;
   REQUIRE(machine.append(1));
@@ -145,15 +147,16 @@ TEST_CASE("forwarder: where people wait for the commit it asks to be called soon
   // A refusal is tried again as soon as its backoff ends, at first.
   asked = 0;
   machine.router.answer(busy());
-  CHECK(asked == 1);
+  CHECK(asked_again == 1);
   machine.forwarder->forward();
-  CHECK(asked == 2);
+  CHECK(asked_again == 2);
   for (int i = 0; i < 5; ++i) {
     REQUIRE(machine.ms_until_sent() >= 0);
     machine.router.answer(busy());
   }
-  asked = 0;
+  asked_again = 0;
   machine.forwarder->forward();
+  CHECK(asked_again == 0);
   CHECK(asked == 0);
 }
 

@@ -108,6 +108,16 @@ TEST_CASE("mac: a context used again gives what RFC 4231 and a single call give"
     const Mac::Tag tag = mac.finish();
     CHECK((std::string(tag.data(), tag.size()) == hmac_sha256("Jefe", given).substr(0, 16)));
   }
+  // A key of a block, and one that is longer and so hashed first.
+  for (const size_t size : {size_t{64}, size_t{65}, size_t{200}}) {
+    const std::string key(size, 'k');
+    Mac of_key(key);
+    Mac moved(std::move(of_key));
+    moved.begin();
+    moved.add(given);
+    const Mac::Tag tag = moved.finish();
+    CHECK((std::string(tag.data(), tag.size()) == hmac_sha256(key, given).substr(0, 16)));
+  }
   CHECK(same_secret("abc", "abc"));
   CHECK_FALSE(same_secret("abc", "abd"));
   CHECK_FALSE(same_secret("abc", "ab"));
