@@ -97,6 +97,41 @@ IpAddress without_translation(const IpAddress& address) {
   return address;
 }
 
+namespace {
+
+// Each click has an address to be read and written. inet_pton and inet_ntop take what these take
+// and give what they give (a leading zero is refused, since to some it says octal), but through
+// sprintf.
+
+std::optional<IpAddress> read_v4(std::string_view text) {
+  IpAddress address;
+  address.bytes[kV4At - 2] = address.bytes[kV4At - 1] = 0xff;
+  size_t at = 0;
+  for (size_t part = 0; part < 4; ++part) {
+    if (part > 0 && (at >= text.size() || text[at++] != '.')) return std::nullopt;
+    const size_t begin = at;
+    unsigned value = 0;
+    while (at < text.size() && at - begin < 3 && text[at] >= '0' && text[at] <= '9')
+      value = value * 10 + static_cast<unsigned>(text[at++] - '0');
+    const size_t digits = at - begin;
+    if (digits == 0 || value > 255 || (digits > 1 && text[begin] == '0')) return std::nullopt;
+    address.bytes[kV4At + part] = static_cast<uint8_t>(value);
+  }
+  return at == text.size() ? std::optional(address) : std::nullopt;
+}
+
+std::string text_of_v4(const IpAddress& address) {
+  std::array<char, INET_ADDRSTRLEN> text;
+  char* end = text.data();
+  for (size_t part = 0; part < 4; ++part) {
+    if (part > 0) *end++ = '.';
+    end = std::to_chars(end, text.data() + text.size(), address.bytes[kV4At + part]).ptr;
+  }
+  return std::string(text.data(), end);
+}
+
+}  // namespace
+
 bool is_global(const IpAddress& address) {
   const auto reserved = [&](const auto& ranges) {
     return std::any_of(std::begin(ranges), std::end(ranges),
@@ -112,14 +147,12 @@ bool IpAddress::is_v4() const {
 }
 
 std::optional<IpAddress> parse_ip_address(std::string_view text) {
+  if (const auto address = read_v4(text)) return address;
   // inet_pton reads to a NUL, which a text from outside may hold.
   if (text.size() >= INET6_ADDRSTRLEN || text.find('\0') != std::string_view::npos) return {};
   const std::string ended(text);
   IpAddress address;
   if (::inet_pton(AF_INET6, ended.c_str(), address.bytes.data()) == 1) return address;
-  address = {};
-  address.bytes[kV4At - 2] = address.bytes[kV4At - 1] = 0xff;
-  if (::inet_pton(AF_INET, ended.c_str(), address.bytes.data() + kV4At) == 1) return address;
   return std::nullopt;
 }
 
@@ -137,9 +170,8 @@ std::optional<IpAddress> read_ip_address(std::string_view text) {
 }
 
 std::string to_string(const IpAddress& address) {
+  if (address.is_v4()) return text_of_v4(address);
   char text[INET6_ADDRSTRLEN] = "";
-  const auto* const v4 = address.bytes.data() + kV4At;
-  if (address.is_v4()) return ::inet_ntop(AF_INET, v4, text, sizeof text);
   return ::inet_ntop(AF_INET6, address.bytes.data(), text, sizeof text);
 }
 

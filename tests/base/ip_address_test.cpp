@@ -1,7 +1,12 @@
 #include "base/ip_address.h"
 
+#include <arpa/inet.h>
+
+#include <array>
 #include <catch2/catch.hpp>
 #include <string>
+
+#include "base/random.h"
 
 namespace clickmill {
 namespace {
@@ -92,6 +97,30 @@ TEST_CASE("ip address: what is no address is none", "[base]") {
                                                          "::ffff:203.0.113.256"}));
   CAPTURE(text);
   CHECK(read(text) == "none");
+}
+
+TEST_CASE("ip address: an IPv4 address is what inet_pton takes, and reads as inet_ntop writes",
+          "[base]") {
+  Random random(1);
+  size_t good = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    std::string text;
+    const uint64_t parts = random.one_in(8) ? random.below(6) : 4;
+    for (uint64_t part = 0; part < parts; ++part) {
+      if (part > 0) text += random.one_in(50) ? "," : ".";
+      if (random.one_in(30)) text += "0";
+      if (!random.one_in(60)) text += std::to_string(random.below(random.one_in(20) ? 2'000 : 256));
+    }
+    std::array<uint8_t, 4> wanted{};
+    const auto read = parse_ip_address(text);
+    if ((::inet_pton(AF_INET, text.c_str(), wanted.data()) == 1) != read.has_value()) FAIL(text);
+    if (!read) continue;
+    ++good;
+    char written[INET_ADDRSTRLEN] = "";
+    ::inet_ntop(AF_INET, wanted.data(), written, sizeof written);
+    if (!read->is_v4() || to_string(*read) != written) FAIL(text);
+  }
+  CHECK(good > 50'000);
 }
 
 TEST_CASE("ip address: a NUL or a very long text is no address", "[base]") {
