@@ -69,9 +69,9 @@ class Asked {
     REQUIRE(answers(0, 1) == expected_);
   }
 
-  size_t shared_files() const {
+  size_t shelved_files() const {
     size_t shared = 0;
-    for (const std::string& name : names()) shared += store::Shelf::is_shared(name) ? 1 : 0;
+    for (const std::string& name : names()) shared += store::Shelf::is_shelved(name) ? 1 : 0;
     return shared;
   }
   size_t files() const { return names().size(); }
@@ -165,9 +165,9 @@ class Asked {
 TEST_CASE("questions: whatever byte of a file is wrong, they are refused or answered right",
           "[query]") {
   Asked asked(3);
-  CAPTURE(asked.files(), asked.shared_files());
-  REQUIRE(asked.shared_files() >= 3);
-  REQUIRE(asked.files() > asked.shared_files());
+  CAPTURE(asked.files(), asked.shelved_files());
+  REQUIRE(asked.shelved_files() >= 3);
+  REQUIRE(asked.files() > asked.shelved_files());
   asked.falsify_every_byte();
   CAPTURE(asked.falsified);
   CHECK(asked.refused > asked.falsified);
