@@ -11,7 +11,8 @@ Life::Life(uint64_t seed, SimCluster::Options options)
     : random_(seed),
       clients_(seed),
       cluster_(seed, options),
-      ad_clients_(seed + 2, cluster_.clock) {
+      ad_clients_(seed + 2, cluster_.clock),
+      knows_the_time_(cluster_.size()) {
   if (options.answers_wait_for_commit) clients_.answer_when_committed(cluster_.clock);
 }
 
@@ -49,6 +50,7 @@ std::optional<std::string> Life::end() {
 }
 
 std::optional<std::string> Life::go_on() {
+  for (size_t i = 0; i < cluster_.size(); ++i) note_time(i);
   if (random_.one_in(4)) send();
   if (random_.one_in(20)) change_ad();
   if (auto problem = cluster_.step()) return problem;
@@ -152,6 +154,7 @@ std::optional<std::string> Life::lose_disk(size_t at) {
 
 void Life::wipe(size_t at) {
   wiped_ = true;
+  knows_the_time_[at] = false;
   // What the clock of an empty disk says is believed.
   if (wrong_ == at) put_right(at);
   cluster_.wipe(at);
@@ -164,18 +167,28 @@ void Life::put_right(size_t at) {
   cluster_.clock_of(at).drift(50 - some_ms(100));
 }
 
-/// From its disk, over a start too.
-bool Life::knows_the_time(size_t at) {
-  return cluster_.alive(at) && cluster_.node(at).machine().journal().last_durable() > JournalPos(0);
+void Life::note_time(size_t at) {
+  if (cluster_.alive(at) && cluster_.node(at).machine().journal().last_durable() > JournalPos(0))
+    knows_the_time_[at] = true;
 }
 
 void Life::put_wrong(size_t at) {
-  if (wrong_) put_right(*wrong_);
   static constexpr int64_t kOffMs[] = {9'000, 11'000, kMinuteMs, 2 * kHourMs, 400 * kDayMs};
   const int64_t off_ms = kOffMs[random_.below(std::size(kOffMs))];
   const bool ahead = random_.one_in(2);
   const bool year_ahead = ahead && off_ms > kDayMs;
-  if (year_ahead && !knows_the_time(at)) return;
+  const bool far = off_ms >= kHourMs;
+  // An empty disk's clock is believed: what it stamps far in the past is too old to be judged,
+  // and what it stamps far ahead is its node's time for as long.
+  note_time(at);
+  if (far && !knows_the_time_[at]) return;
+  // Or most would be wrong together, though their clocks are so one after the other.
+  const int64_t now_ms = cluster_.clock.wall_ms();
+  const bool another_stands =
+      stands_until_ms_ && stands_until_ms_->first != at && now_ms < stands_until_ms_->second;
+  if (far && ahead && another_stands) return;
+  if (far && ahead && !year_ahead) stands_until_ms_ = {at, now_ms + off_ms + kMinuteMs};
+  if (wrong_) put_right(*wrong_);
   // It would be believed, and its node's time be over for so long.
   const bool synchronised = random_.one_in(2) && !year_ahead;
   cluster_.clock_of(at).set(ahead ? off_ms : -off_ms, synchronised);

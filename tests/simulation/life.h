@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "simulation/sim_cluster.h"
 
@@ -44,7 +46,7 @@ class Life {
   std::optional<std::string> lose_disk(size_t at);
   void wipe(size_t at);
   bool believes(size_t at);
-  bool knows_the_time(size_t at);
+  void note_time(size_t at);
   void put_right(size_t at);
   void put_wrong(size_t at);
   int64_t some_ms(uint64_t most) { return static_cast<int64_t>(1 + random_.below(most)); }
@@ -58,7 +60,10 @@ class Life {
   bool stays_away_ = false;
   bool tells_wrong_time_ = false;
   bool starts_again_ = false;
-  std::optional<size_t> wrong_;  ///< whose clock it is
+  std::optional<size_t> wrong_;       ///< whose clock it is
+  std::vector<bool> knows_the_time_;  ///< by node: from its disk, over a start too
+  /// Node time doesn't go back with a clock that was hours ahead: until then that node's stands.
+  std::optional<std::pair<size_t, int64_t>> stands_until_ms_;
   uint64_t wrong_times_ = 0;
   bool wiped_ = false;
   uint64_t lost_ = 0;

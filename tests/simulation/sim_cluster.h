@@ -21,9 +21,9 @@ namespace clickmill::simulation {
 /// thread, one seed.
 ///
 /// Fault model: SimNode's disk, SimNetwork's links, SimClock's clocks. A healthy cluster is owed
-/// that most clocks are right, give or take seconds, that none is believed (NodeClock) to be
-/// more than a day ahead, and that an empty disk's is right: what it stamps far in the past is
-/// stale.
+/// that most nodes' time is right, give or take a minute (it stays ahead when a clock that was
+/// believed goes back), that none is believed (NodeClock) to be more than a day ahead, and that
+/// an empty disk's clock is right: what it stamps far in the past is stale.
 ///
 /// Watched from outside at every step: an offset that is committed anywhere holds one entry
 /// everywhere and for ever (paper 5.4); a term of a group has one leader (5.2); what a node
