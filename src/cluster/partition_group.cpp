@@ -20,6 +20,8 @@ constexpr int64_t kGroupTickNs = 50'000'000;
 constexpr int64_t kClockAheadMs = 10'000;
 // A leader that hears of no spool but some goes on with those.
 constexpr int64_t kHearAllNs = 5'000'000'000;
+// An empty log begins so much earlier while a node has not told yet what waits there.
+constexpr int64_t kUnheardMs = kDayMs;
 // Without a leader a start answers with what it has.
 constexpr int64_t kContactNs = 10'000'000'000;
 // Without its sender, about.
@@ -284,12 +286,15 @@ bool Partition::put_settings_in_force() {
 /// The log's time; in an empty log a time that nothing which waits to be counted is older than.
 LogMs Partition::still_ms() const {
   if (log_->last_append_ms() != LogMs(0)) return log_->last_append_ms();
-  ArrivalMs lowest = options_.low_water(id_);
+  int64_t lowest = options_.low_water(id_).value();
   if (options_.group) {
-    for (const auto& other : options_.group->low_waters(id_, 0))
-      lowest = std::min(lowest, other.low_water);
+    const auto others = options_.group->low_waters(id_, 0);
+    for (const auto& other : others) lowest = std::min(lowest, other.low_water.value());
+    // What waits at a node that has not told yet is older than it by as much as their clocks
+    // differ, or since when it waits.
+    if (others.size() + 1 < options_.settings.nodes.size()) lowest -= kUnheardMs;
   }
-  return LogMs(lowest.value());
+  return LogMs(std::max<int64_t>(lowest, 1));
 }
 
 LogMs Partition::next_append_ms(ArrivalMs not_below) {

@@ -3,69 +3,16 @@
 // led, and count what they are sent, within seconds.
 
 #include <catch2/catch.hpp>
-#include <functional>
 
-#include "simulation/sim_cluster.h"
+#include "simulation/loaded_cluster.h"
 
 namespace clickmill::simulation {
 namespace {
 
-class SlowNode {
- public:
-  explicit SlowNode(uint64_t seed, Careless careless = {})
-      : clients_(seed), cluster(seed, {.careless = careless}) {
-    for (size_t i = 0; i < 3; ++i) REQUIRE_FALSE(cluster.open(i));
-    REQUIRE(run(2'000, 3, [&] { return all_led_by_others_than(3); }));
-  }
-  /// Until that holds, or so many steps have passed; clicks come to all nodes but one.
-  bool run(int steps, size_t but, const std::function<bool()>& until = nullptr) {
-    for (int step = 0; step < steps; ++step) {
-      const size_t at = static_cast<size_t>(step) % 3;
-      if (at != but)
-        clients_.send(cluster.node(at), identity_++, EventMs(cluster.clock.wall_ms()),
-                      log::Lane::redirects);
-      const auto problem = cluster.step();
-      CAPTURE(problem.value_or(""));
-      REQUIRE_FALSE(problem);
-      if (until && until()) return true;
-    }
-    return false;
-  }
-  bool all_led_by_others_than(size_t at) {
-    for (uint32_t group = 0; group <= cluster.ads(); ++group) {
-      const auto leads = cluster.leader(group);
-      if (!leads || *leads == at) return false;
-    }
-    return true;
-  }
-  /// Nothing waits at the nodes but this one.
-  bool counted_but_at(size_t at) {
-    for (size_t i = 0; i < 3; ++i) {
-      if (i != at && cluster.node(i).machine().spool().held_clicks() > 6) return false;
-    }
-    return true;
-  }
-  void check() {
-    const auto problem = cluster.settle();
-    CAPTURE(problem.value_or(""));
-    REQUIRE_FALSE(problem);
-    const auto wrong = cluster.check(clients_);
-    CAPTURE(wrong.value_or(""));
-    REQUIRE_FALSE(wrong);
-  }
-
- private:
-  Clients clients_;
-  uint64_t identity_ = 0;
-
- public:
-  SimCluster cluster;
-};
-
 TEST_CASE("cluster: a node whose disk hangs leads nothing for long", "[simulation][cluster]") {
   for (uint64_t seed = 0; seed < 5; ++seed) {
     CAPTURE(seed);
-    SlowNode life(seed);
+    LoadedCluster life(seed);
     const size_t slow = *life.cluster.leader(0);
     life.cluster.stall_disk(slow, 30'000);
     CHECK(life.run(400, slow, [&] { return life.all_led_by_others_than(slow); }));
@@ -78,7 +25,7 @@ TEST_CASE("cluster: where all disks hang, somebody leads when they don't any mor
           "[simulation][cluster]") {
   for (uint64_t seed = 0; seed < 5; ++seed) {
     CAPTURE(seed);
-    SlowNode life(seed);
+    LoadedCluster life(seed);
     for (size_t i = 0; i < 3; ++i) life.cluster.stall_disk(i, 5'000);
     life.run(500, 3);
     CHECK(life.run(300, 3, [&] { return life.all_led_by_others_than(3); }));
@@ -88,7 +35,7 @@ TEST_CASE("cluster: where all disks hang, somebody leads when they don't any mor
 }
 
 TEST_CASE("cluster: what waits for a disk that hangs is noticed", "[simulation][cluster]") {
-  SlowNode life(1, {.disk_may_hang = true});
+  LoadedCluster life(1, {.careless = {.disk_may_hang = true}});
   const size_t slow = *life.cluster.leader(0);
   life.cluster.stall_disk(slow, 30'000);
   life.run(400, slow);
@@ -98,7 +45,7 @@ TEST_CASE("cluster: what waits for a disk that hangs is noticed", "[simulation][
 TEST_CASE("cluster: nodes that stand still for less than a silence elect nobody",
           "[simulation][cluster]") {
   const auto elections = [](Careless careless) {
-    SlowNode life(1, careless);
+    LoadedCluster life(1, {.careless = careless});
     const uint64_t before = life.cluster.elections();
     for (int i = 0; i < 30; ++i) {
       // One alone would win no pre-vote: their machines stand still together.
@@ -116,7 +63,7 @@ TEST_CASE("cluster: a node whose clock is believed to be ahead holds nobody up",
   const int64_t off_ms = GENERATE(2 * kHourMs, 400 * kDayMs);
   for (uint64_t seed = 0; seed < 3; ++seed) {
     CAPTURE(seed, off_ms);
-    SlowNode life(seed);
+    LoadedCluster life(seed);
     const size_t ahead = *life.cluster.leader(0);
     life.cluster.clock_of(ahead).set(off_ms, true);
     CHECK(life.run(400, 3, [&] { return life.all_led_by_others_than(ahead); }));
@@ -130,9 +77,42 @@ TEST_CASE("cluster: a node whose clock is believed to be ahead holds nobody up",
   }
 }
 
+TEST_CASE("cluster: a log begins no later than what waits at a node that is away",
+          "[simulation][cluster]") {
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    CAPTURE(seed);
+    SimCluster cluster(seed, {});
+    Clients clients(seed);
+    uint64_t identity = 0;
+    const auto run = [&](int steps, size_t to) {
+      for (int step = 0; step < steps; ++step) {
+        clients.send(cluster.node(to), identity++, EventMs(cluster.clock.wall_ms()),
+                     log::Lane::redirects);
+        REQUIRE_FALSE(cluster.step());
+      }
+    };
+    REQUIRE_FALSE(cluster.open(1));
+    run(100, 1);
+    cluster.die(1, false);
+    // Hours later the others begin without it.
+    cluster.clock.advance_ms(2 * kHourMs);
+    REQUIRE_FALSE(cluster.open(0));
+    REQUIRE_FALSE(cluster.open(2));
+    run(1'000, 0);
+    REQUIRE_FALSE(cluster.open(1));
+    const auto problem = cluster.settle();
+    CAPTURE(problem.value_or(""));
+    REQUIRE_FALSE(problem);
+    const auto wrong = cluster.check(clients);
+    CAPTURE(wrong.value_or(""));
+    CHECK_FALSE(wrong);
+    CHECK(cluster.node(0).total().review_total() == 0);
+  }
+}
+
 TEST_CASE("cluster: clicks for a partition whose log can't be used here go to who leads it",
           "[simulation][cluster]") {
-  SlowNode life(1);
+  LoadedCluster life(1);
   // Some stand in the spool of a node whose disk is slow, then it is killed.
   life.cluster.network().break_link(0, 2, 2'000);
   life.cluster.network().break_link(1, 2, 2'000);
