@@ -1,9 +1,9 @@
 // How a partition whose log can't be caught up takes the state of another node.
 //
-// In this order: the state comes whole into a fresh slot, and is durable; what the log holds and
-// nobody has agreed to is cut off, durably; segments go on behind the state (from here on a start
-// goes on with it); the slot is in force. What a kill leaves before the third step is removed by
-// the next start, and begun anew.
+// In this order: the state comes whole into a fresh slot, and is durable; what the log holds from
+// its end on, and doesn't lead up to it, is cut off, durably; segments go on behind the state (from
+// here on a start goes on with it); the slot is in force. What a kill leaves before the third step
+// is removed by the next start, and begun anew: until then the log has what it has acknowledged.
 #include <fmt/format.h>
 
 #include <utility>

@@ -104,8 +104,10 @@ void Core::truncate_from(Offset first) {
   out_.truncate_from = std::min(out_.truncate_from.value_or(first), first);
 }
 
+/// An entry that begins before it, and holds it, is another one too.
 void Core::cut(Offset first) {
-  if (role_ != Role::leader && first > committed_ && first <= heads_.last()) truncate_from(first);
+  if (role_ == Role::leader || first <= committed_ || first > heads_.last()) return;
+  truncate_from(heads_.holding(first)->first);
 }
 
 void Core::push_membership(const EntryHead& head) {

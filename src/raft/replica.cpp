@@ -145,12 +145,12 @@ bool Replica::make_way(std::span<const log::Entry> committed) {
   return !stopped_ && waiting_.empty() && log_.cut_is_durable();
 }
 
-/// What is committed here can only be equal; what isn't may be another leader's, unless the log
-/// has that very end.
+/// A log that reaches the state's end and doesn't lead to it holds nothing from there on that was
+/// agreed on. What it holds before stays until the state is in its place: it was acknowledged.
 bool Replica::make_way_for(Offset end, Term term) {
   if (stopped_ || leads()) return false;
-  if (core_.last() > core_.committed() && core_.term_of(end) != term) {
-    core_.cut(core_.committed() + 1);
+  if (core_.last() >= end && core_.term_of(end) != term) {
+    core_.cut(end);
     drain();
   }
   return !stopped_ && waiting_.empty() && log_.cut_is_durable();

@@ -2,12 +2,17 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+#include "cluster/beat.h"
+
 namespace clickmill::simulation {
 namespace {
 
 constexpr int64_t kPauseNs = 200'000'000;
 // So long is nobody heard then, about as long as a beat's silence is waited for.
 constexpr int64_t kSilenceNs = 400'000'000;
+// What a frame of the group lane begins with when it tells claims (cluster/peers.cpp).
+constexpr char kOfClaims = 1;
 
 }  // namespace
 
@@ -39,6 +44,19 @@ void CarelessRouter::look() {
     return true;
   });
   for (const Waiting& waiting : done) waiting.committed({});
+}
+
+bool CarelessTransport::send(const std::string& to, peer::Lane lane, std::string frame) {
+  if (lane == peer::Lane::group && frame.front() == kOfClaims) {
+    auto claims = cluster::decode_claims(std::string_view(frame).substr(1));
+    CM_ASSERT(claims.has_value());
+    auto& all = led_[claims->worker];
+    for (const auto& led : claims->led) all[led.group] = std::max(all[led.group], led.term);
+    claims->led.clear();
+    for (const auto& [group, term] : all) claims->led.push_back({group, term});
+    frame = kOfClaims + cluster::encode(*claims);
+  }
+  return right_.send(to, lane, std::move(frame));
 }
 
 Status CarelessStore::commit(const state::Batch& batch, bool sync) {
@@ -74,6 +92,16 @@ void make_careless(cluster::Partition::Group& group, const Clock& clock, const C
       *last_ns = now;
       return now - *silent_ns < kSilenceNs ? raft::Sight() : right(member);
     };
+  }
+  if (careless.hearing_is_echo) {
+    group.sight_of = [right = group.sight_of](const raft::Member& member) {
+      raft::Sight sight = right(member);
+      sight.echoes = sight.heard;
+      return sight;
+    };
+  }
+  if (careless.repeats_low_waters) {
+    group.low_waters = [right = group.low_waters](PartitionId id, int64_t) { return right(id, 0); };
   }
   if (careless.disk_may_hang) {
     group.permit = [right = group.permit] {

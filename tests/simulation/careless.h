@@ -2,12 +2,14 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cluster/owned.h"
+#include "peer/transport.h"
 #include "state/store.h"
 
 namespace clickmill::simulation {
@@ -25,8 +27,12 @@ struct Careless {
   bool commits_in_two = false;       ///< the second half is not synced
   bool forgets_claim = false;        ///< a start doesn't know where an earlier one ended
   // Between a group and its node.
-  bool pause_is_silence = false;  ///< the own pause counts as the others' silence
-  bool disk_may_hang = false;     ///< who waits for it leads all the same
+  bool pause_is_silence = false;    ///< the own pause counts as the others' silence
+  bool disk_may_hang = false;       ///< who waits for it leads all the same
+  bool hearing_is_echo = false;     ///< who is heard is taken to hear this node too
+  bool repeats_low_waters = false;  ///< what a node told once is told for it for ever
+  // What other nodes are told.
+  bool claims_for_ever = false;  ///< to lead what it has led once, in that term
   // The config.
   bool seed_of_its_own = false;
 };
@@ -51,6 +57,17 @@ class CarelessRouter final : public cluster::ClickRouter {
   cluster::Owned& owned_;
   const Careless careless_;
   std::vector<Waiting> waiting_;
+};
+
+/// What it claims to lead it claims for ever. `right` is borrowed. Thread: as `right`.
+class CarelessTransport final : public peer::Transport {
+ public:
+  explicit CarelessTransport(peer::Transport& right) : right_(right) {}
+  bool send(const std::string& to, peer::Lane lane, std::string frame) override;
+
+ private:
+  peer::Transport& right_;
+  std::map<uint32_t, std::map<uint32_t, Term>> led_;  ///< by worker, by group
 };
 
 /// A store whose commits are less than they seem. `right` is borrowed. Thread: as `right`.

@@ -343,6 +343,16 @@ TEST_CASE("cluster: one node whose log has lost its beginning becomes three",
   }
 }
 
+TEST_CASE("cluster: a log that gives way to a state keeps what it acknowledged until then",
+          "[simulation][cluster]") {
+  // Its leader speaks of that meanwhile, and who lacks it would vote no more.
+  Life life(2'000'011, {.short_logs = true});
+  life.stay_away();
+  const auto problem = life.go(2000);
+  CAPTURE(problem.value_or(""));
+  CHECK_FALSE(problem);
+}
+
 TEST_CASE("cluster: lives of nodes that are away for hours, while logs are short",
           "[simulation][cluster]") {
   const char* const first = std::getenv("CLICKMILL_SEED");

@@ -55,6 +55,7 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
   of.storage = storage;
   of.check_claims = options_.check_claims;
   of.careless = options_.careless;
+  of.stale_after_hours = options_.stale_after_hours;
   of.founders = founders_;
   of.copies = options_.copies;
   of.transport = &network_.transport(at);
@@ -67,6 +68,7 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
   }
   nodes_[at].storage = storage;
   nodes_[at].epoch = epoch_;
+  nodes_[at].may_forget = options_.careless.syncs_nothing;
   return std::make_unique<SimNode>(random_.next(), *nodes_[at].clock, of);
 }
 
@@ -158,6 +160,7 @@ void SimCluster::put_back(size_t at, const Image& image) {
   const uint64_t storage = nodes_[at].storage;
   nodes_[at].sim = make(at, storage);
   nodes_[at].seen.clear();
+  nodes_[at].may_forget = true;
   SimNode& node = *nodes_[at].sim;
   for (const auto& [path, bytes] : image.files) {
     const std::string folder = path.substr(0, path.rfind('/'));
@@ -169,6 +172,7 @@ void SimCluster::put_back(size_t at, const Image& image) {
 
 void SimCluster::rename_disk(size_t at) {
   nodes_[at].storage = next_storage_++;
+  nodes_[at].may_forget = false;
   nodes_[at].sim->set_storage(nodes_[at].storage);
 }
 
@@ -178,7 +182,11 @@ SimCluster::~SimCluster() {
 
 std::optional<std::string> SimCluster::open(size_t at) {
   Node& node = nodes_[at];
-  if (auto problem = node.sim->open()) return fmt::format("n{}: {}", at + 1, *problem);
+  if (auto problem = node.sim->open()) {
+    // As its process does that can't start.
+    node.sim->die(false);
+    return fmt::format("n{}: {}", at + 1, *problem);
+  }
   node.paused_until_ms = node.stalled_until_ms = 0;
   node.checked.assign(options_.partitions + 1, Offset(0));
   node.level = 0;
@@ -236,6 +244,8 @@ std::optional<std::string> SimCluster::run(size_t at) {
   }
   if (node.sim->failure() && !node.may_stop)
     return fmt::format("n{}: {}", at + 1, *node.sim->failure());
+  if (node.sim->machine().peers()->forgot() && !node.may_forget)
+    return fmt::format("n{}: its disk is taken for an old image", at + 1);
   // What those that were left behind agree on is nobody's truth any more.
   if (node.epoch != epoch_) return std::nullopt;
   return watch(at);

@@ -29,7 +29,8 @@ namespace clickmill::simulation {
 /// everywhere and for ever (paper 5.4); a term of a group has one leader (5.2); what a node
 /// has committed or applied never falls while it runs; log time never falls; what a node has
 /// received is counted, a duplicate or in review; no reader of the ads sees one that was
-/// never committed, or an older one than before, be it over a restart.
+/// never committed, or an older one than before, be it over a restart; no disk that kept what it
+/// promised is taken for one that didn't.
 class SimCluster {
  public:
   struct Options {
@@ -43,6 +44,7 @@ class SimCluster {
     uint32_t copies = 0;
     /// Blocks are segments of their own, and go within two hours.
     bool short_logs = false;
+    int64_t stale_after_hours = 72;  ///< of settings
     bool check_claims = true;
     Careless careless{};
     bool rots_on_the_way = false;  ///< what is large, on the network
@@ -123,6 +125,7 @@ class SimCluster {
     int64_t stepped_ms = 0;
     int64_t beat_ms = 0;
     bool may_stop = false;
+    bool may_forget = false;
     uint64_t epoch = 1;
     std::vector<Offset> checked;           ///< by group: up to where it was compared
     std::map<std::string, uint64_t> seen;  ///< by ad: the newest state that was read

@@ -27,6 +27,7 @@ engine::Machine::Options SimNode::machine_options() {
   options.shelf_rules->fan_in = 2;
   options.shelf_every_ms = 2'000;
   options.partition.settings.nodes = options_.nodes;
+  options.partition.settings.stale_after_hours = options_.stale_after_hours;
   options.partition.checkpoint_interval_ms = 20'000;
   options.spool.memory_bytes = options_.spool_memory_bytes;
   options.answers_wait_for_commit = options_.answers_wait_for_commit;
@@ -96,7 +97,9 @@ std::optional<std::string> SimNode::begin() {
   machine_ = std::make_unique<engine::Machine>(files, clock_, machine_options(), outside());
   if (cluster::Peers* peers = machine_->peers()) {
     ads_->connect(*machine_->ads_desk());
-    peers->send_through(*options_.transport);
+    careless_transport_ = std::make_unique<CarelessTransport>(*options_.transport);
+    peers->send_through(options_.careless.claims_for_ever ? *careless_transport_
+                                                          : *options_.transport);
     cluster::Founded founded;
     founded.seed = seed();
     founded.partitions = options_.partitions;

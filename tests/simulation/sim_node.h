@@ -43,6 +43,7 @@ class SimNode {
     bool answers_wait_for_commit = false;
     uint64_t segment_bytes = 64 << 10;
     int64_t log_age_ms = 90 * kDayMs;  ///< then segments go
+    int64_t stale_after_hours = 72;    ///< so long does a silent node hold back what is forgotten
     size_t state_piece_bytes = 600;    ///< of a state for another node
     /// Not 0: it has peers, the nodes above, and this is the storage id of its disk.
     uint64_t storage = 0;
@@ -126,6 +127,7 @@ class SimNode {
   std::deque<std::function<void()>> background_;  ///< its tasks point into the machine
   std::unique_ptr<catalog::Catalog> own_ads_;
   std::unique_ptr<cluster::SharedCatalog> ads_;
+  std::unique_ptr<CarelessTransport> careless_transport_;
   CarelessRouter* careless_router_ = nullptr;  ///< the machine's
   std::unique_ptr<engine::Machine> machine_;
 };
