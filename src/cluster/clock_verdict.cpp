@@ -3,6 +3,14 @@
 #include <algorithm>
 #include <cstdlib>
 
+// The verdict sets nobody's time right. Clicks that a clock hours ahead has stamped, since its
+// kernel vouched for it, wait in their node's spool for as long. Not to believe a clock that the
+// majority contradicts takes the others' clocks, and beats tell node time: machines that slept
+// together, and wake with clocks that are right, would hold each other back for ever. And what is
+// stamped already can't be stamped anew: when it arrived is known only while the clock stays as
+// wrong as it was, and a time after its arrival could count a copy of a click whose id is
+// forgotten.
+
 namespace clickmill::cluster {
 namespace {
 

@@ -263,6 +263,40 @@ TEST_CASE("ads: who doesn't know an ad asks how far they are before saying so",
   CHECK(kinds.size() == 3);
 }
 
+TEST_CASE("ads: a leader that stood still for seconds tells no older truth",
+          "[simulation][cluster][ads]") {
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    CAPTURE(seed);
+    Ads ads(seed);
+    REQUIRE(ads.wait(ads.put(0, ad_of("a", "1"))));
+    ads.settle();
+    const size_t stopped = *ads.cluster.leader(ads.cluster.ads());
+    const int64_t goes_on_ms = ads.cluster.clock.wall_ms() + 5'000;
+    ads.cluster.pause(stopped, 5'000);
+    const auto others_lead = [&] {
+      const auto leads = ads.cluster.leader(ads.cluster.ads());
+      return leads && *leads != stopped;
+    };
+    REQUIRE(ads.run_until(others_lead, 4'000));
+    REQUIRE(ads.wait(ads.put((stopped + 1) % 3, ad_of("b", "2"))));
+    ads.run(goes_on_ms - ads.cluster.clock.wall_ms() - 10);
+    cluster::AdFinder finder(ads.cluster.node(stopped).ads(),
+                             *ads.cluster.node(stopped).machine().ads_desk(), ads.cluster.clock,
+                             {.timeout_ms = 1'000, .callers_most = 2});
+    // It still believes that it leads.
+    CHECK(ads.cluster.node(stopped).machine().owned().ads->replica().leads());
+    CHECK(ads.url(stopped, "b").empty());
+    std::optional<catalog::Finding> found;
+    finder.look_up("b", [&](catalog::Finding finding) { found = std::move(finding); });
+    const auto is_found = [&] {
+      finder.tick();
+      return found.has_value();
+    };
+    REQUIRE(ads.run_until(is_found, 1'100));
+    CHECK(found->kind == catalog::Finding::Kind::ad);
+  }
+}
+
 TEST_CASE("ads: a shared catalog answers once this node has it", "[simulation][cluster][ads]") {
   Ads ads(8);
   ads.run(1'000);

@@ -7,21 +7,18 @@
 //   20                        cluster/founding_test.cpp
 //   22–24, 27, 28, 32, 39, 40 here; 27, applied beyond the own durable end, is a disk that lies
 //   25                        chain_test.cpp
+//   26, 34, 35                cluster_plans_test.cpp
 //   33, 36                    cluster_slow_node_test.cpp
 //   41                        cluster_forced_test.cpp
 // Where they are not, and why:
-//   21  a learner that votes before its state is in: it has the log, so nothing is ever wrong;
-//       the group is only slower if another member goes meanwhile
-//   26  a tick that repeats a dead node's low-water: shows after three days of log time;
-//       stream/horizon_test.cpp has the rule
-//   29  an install that leaves a suffix: Core drops it, and the log with it, in one step;
-//       raft/core_test.cpp has the rule
+//   21  a learner that votes before its state is in: it acknowledges entries once its log leads up
+//       to them, which it does behind a state alone; an empty one takes part in nothing
+//       (Partition::hollow), so it makes the group slower and nothing wrong
+//   29  an install that leaves a suffix: Core drops it, and the log with it, in one step, and
+//       refuses to start with terms that fall; raft/core_test.cpp has the rule
 //   31  a log deleted under an install: cluster_test.cpp looks at what is kept for it
-//   34  a stopped partition that is claimed: it takes back the permit to lead by itself, behind
-//       every seam
-//   35  arrivals taken for echoes: of three nodes, who leads unheard follows the others' claim
-//   38  log time that falls with a new leader: the function that appends takes it from the log;
-//       every life looks at it
+//   38  log time that falls with a new leader: it takes it from the log, and no log takes an
+//       entry whose time falls, its own or another's (PartitionLog::append); every life looks
 
 #include "simulation/careless.h"
 
