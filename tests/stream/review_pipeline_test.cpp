@@ -191,7 +191,7 @@ TEST_CASE("stream: a malformed decision stops it", "[stream]") {
   entry.first = stream.pipeline_->applied() + 1;
   entry.kind = static_cast<uint8_t>(click::EntryKind::decision);
   entry.append_ms = LogMs(kStartMs + 1);
-  entry.payload = "no decision";
+  entry.payload = "\x01no decision";
   const auto applied = stream.pipeline_->apply(entry);
   REQUIRE_FALSE(applied);
   CHECK(applied.error().code() == Errc::corrupt);
