@@ -164,6 +164,8 @@ http::Response describe(Context& context) {
   }
   body += ']' + lineage_json(context);
   if (context.peers != nullptr) body += level_json(levels);
+  if (context.peers != nullptr)
+    body += fmt::format(",\"replication\":{}", context.peers->placement().copies());
   body += ",\"partitions\":[";
   for (const auto& state : *states) {
     if (state.id != states->front().id) body += ',';

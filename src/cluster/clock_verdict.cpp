@@ -18,7 +18,8 @@ constexpr int64_t kFarMs = 10'000;
 
 }  // namespace
 
-bool clock_is_fit(const std::vector<ClockOffset>& peers, size_t nodes, bool synchronised) {
+bool clock_is_fit(const std::vector<ClockOffset>& peers, size_t nodes, size_t copies,
+                  bool synchronised) {
   constexpr ClockOffset kOwn{};
   std::vector<ClockOffset> clocks = peers;
   clocks.push_back(kOwn);
@@ -32,8 +33,9 @@ bool clock_is_fit(const std::vector<ClockOffset>& peers, size_t nodes, bool sync
     return std::abs(clock.offset_ms - middle.offset_ms) <=
            kFarMs + clock.error_ms + middle.error_ms;
   };
-  const auto agreeing = std::count_if(clocks.begin(), clocks.end(), agrees);
-  if (static_cast<size_t>(agreeing) <= nodes / 2) return synchronised;
+  const auto agreeing = static_cast<size_t>(std::count_if(clocks.begin(), clocks.end(), agrees));
+  if (agreeing <= nodes / 2)
+    return synchronised || (agreeing == clocks.size() && agreeing > copies / 2);
   return agrees(kOwn);
 }
 

@@ -25,7 +25,9 @@ bool passes(const Error& error, bool once) {
 }  // namespace
 
 bool Elsewhere::is(PartitionId id) const {
-  return possible() && !owned_.partitions[id.value()]->serves();
+  if (!possible()) return false;
+  const Partition& partition = *owned_.partitions[id.value()];
+  return peers_->placement().partial() ? !partition.serves() : partition.apart();
 }
 
 /// Its leader first, which has most; then who else is to have it, and is heard.

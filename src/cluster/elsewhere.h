@@ -21,8 +21,9 @@ class Elsewhere {
   /// Both are borrowed. Null `peers`: everything is here.
   Elsewhere(Owned& owned, Peers* peers) : owned_(owned), peers_(peers) {}
 
-  /// Whether this node may lack something at all.
-  bool possible() const { return peers_ != nullptr && peers_->placement().partial(); }
+  /// Whether this node may lack something at all: where each holds everything, one that is not a
+  /// member yet does.
+  bool possible() const { return peers_ != nullptr; }
   bool is(PartitionId id) const;
   Peers* peers() const { return peers_; }
 

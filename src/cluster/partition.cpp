@@ -223,6 +223,7 @@ void Partition::maintain() {
   tick_group();
   votes_ = caught_up_ && !failure_ && difference_.empty() && votes_on(*replica_);
   serves_ = votes_ && up_to_date();
+  apart_ = options_.group && (!votes_on(*replica_) || (apart_ && !serves_));
   step_state();
   tail_readers_.expire(clock_.system().monotonic_ns());
   // Even after a failure: a table image that is half written keeps the other

@@ -90,6 +90,9 @@ class Partition final : public GroupMember {
     int64_t log_kept_ms = 0;         ///< log time for which it is kept; 0: it is not known
     /// Whether this node is to hold the partition. Null: every node holds all of them.
     std::function<bool()> placed_here = nullptr;
+    /// Where that is null: whether another node wants it otherwise still, since it has not been
+    /// told of nodes that have come or gone. Null: it doesn't.
+    std::function<bool()> disputed = nullptr;
     /// Whether somebody is heard to lead it.
     std::function<bool()> is_led = nullptr;
     /// This disk has lost what it acknowledged.
@@ -211,6 +214,11 @@ class Partition final : public GroupMember {
   bool serves() const { return serves_; }
   /// Whether it votes, however far behind: then its answers are better than none. As serves().
   bool votes() const { return votes_; }
+  /// Whether another node is to be asked though every node is to hold everything: this one has no
+  /// vote, or had none a while ago and is behind still. As serves().
+  bool apart() const { return apart_; }
+  /// Whether others, or this node's readiness, may count on its copy.
+  bool relied_on() const;
   /// Whether every node holds every partition. Thread: any.
   bool everywhere() const { return !options_.group || !options_.group->placed_here; }
   /// Appends a batch as leader. `committed` is called later, or at once with an error.
@@ -454,6 +462,7 @@ class Partition final : public GroupMember {
 
   std::atomic<bool> serves_{false};
   std::atomic<bool> votes_{false};
+  std::atomic<bool> apart_{false};
 
   // Guards the copy that other threads read; the worker replaces it whole.
   mutable std::mutex tally_mutex_;

@@ -106,6 +106,7 @@ Status Partition::open_replica() {
     options.membership.voters = {options.self};
   }
   replica_ = TRY(raft::Replica::open(*log_, std::move(options)));
+  apart_ = options_.group && !votes_on(*replica_);
   sealing_.attach(*log_, *replica_);
   return {};
 }
@@ -240,8 +241,17 @@ bool Partition::here() const {
 bool Partition::led() const {
   if (replica_->core().leader_is_live()) return true;
   // Of a group that it is no member of it knows the claims alone.
-  return !everywhere() && !votes_on(*replica_) && options_.group->is_led &&
-         options_.group->is_led();
+  const auto& group = options_.group;
+  return group && !votes_on(*replica_) && group->is_led && group->is_led();
+}
+
+/// Where not all nodes have a copy, a vote says that this one is relied on. Another may be on its
+/// way, and nobody waits for it: nor while the nodes are told, one after the other, that they are
+/// fewer, and this one is to hold what the others don't give it yet.
+bool Partition::relied_on() const {
+  if (votes_on(*replica_)) return true;
+  const auto& group = options_.group;
+  return everywhere() && !(group && group->disputed && group->disputed());
 }
 
 bool Partition::up_to_date() const {

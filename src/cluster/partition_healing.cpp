@@ -14,8 +14,7 @@ namespace clickmill::cluster {
 
 std::optional<Error> Partition::why_no_answer() const {
   // A learner may have half of it.
-  if (options_.group && options_.group->placed_here && !votes_on(*replica_))
-    return Error(Errc::busy, not_here());
+  if (options_.group && !votes_on(*replica_)) return Error(Errc::busy, not_here());
   if (failure_) return Error(Errc::closed, failure_->message());
   if (caught_up_ && !difference_.empty()) return Error(Errc::busy, difference_);
   if (caught_up_) return std::nullopt;

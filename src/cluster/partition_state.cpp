@@ -152,9 +152,7 @@ std::string Partition::not_here() const {
   return fmt::format("partition {} is not on this node", id_.value());
 }
 
-bool Partition::hollow() const {
-  return options_.group && options_.group->placed_here && lost() && !is_voter();
-}
+bool Partition::hollow() const { return options_.group && lost() && !is_voter(); }
 
 bool Partition::lingers() const {
   return options_.group && options_.group->placed_here && !options_.group->placed_here() &&

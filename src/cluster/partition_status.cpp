@@ -26,12 +26,11 @@ void PartitionStatus::update(Partition& partition, JournalPos current_begin) {
   share.oldest_needed = std::min(current_begin, partition.oldest_needed());
   share.checkpointed = partition.pipeline().checkpointed();
   share.log_time = partition.log().last_append_ms();
-  // Where not all nodes have a copy, a vote says that this one is relied on. Another may be on its
-  // way, and nobody waits for it.
-  const bool relied_on = partition.everywhere() || votes_on(partition.replica());
   // A new partition knows no time before its first entry, and so has no answer.
-  share.caught_up = !relied_on || (partition.caught_up() &&
-                                   partition.pipeline().horizon().log_time() != LogMs(0));
+  share.caught_up =
+      !partition.relied_on() ||
+      (partition.caught_up() && partition.pipeline().horizon().log_time() != LogMs(0));
+  share.votes = votes_on(partition.replica());
   share.gear = partition.gear();
   share.leads = partition.replica().leads();
   share.leaderless = !partition.led();

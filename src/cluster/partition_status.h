@@ -33,6 +33,7 @@ class PartitionStatus {
     LogMs log_time;
     Partition::State::Gear gear;
     bool caught_up = false;
+    bool votes = false;  ///< of a group, or alone: what it has counts
     bool leads = false;
     bool leaderless = false;  ///< no other node is known to lead it either
     uint64_t leads_taken = 0;

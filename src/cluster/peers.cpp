@@ -72,6 +72,7 @@ Sights::Options sights_options(const Peers::Options& options, size_t workers) {
   of.workers = static_cast<uint32_t>(workers);
   of.storage = options.storage;
   of.life = options.life;
+  of.copies = std::min<size_t>(options.caretaker.replication, options.nodes.size());
   // Nobody listens there: it is gone, or will say so by coming back. Nothing is waited for.
   of.refused_ms = of.heard_ms;
   return of;
@@ -222,8 +223,11 @@ Partition::Group Peers::group_of(PartitionId id, raft::Membership members) {
   group.older_turn = [this] { return older_turns_.take(); };
   group.older_bytes = &older_bytes_;
   group.log_kept_ms = options_.log_kept_ms;
-  if (placement_->partial())
+  if (placement_->partial()) {
     group.placed_here = [this, id] { return placement_->holds(options_.node_id, id); };
+  } else {
+    group.disputed = [this] { return others_want_another(); };
+  }
   group.is_led = [this, id] { return sights_.leader_of(id.value(), now_ns()).has_value(); };
   group.forgot = [this] { forgot_ = forgot_ || options_.check_claims; };
   return group;

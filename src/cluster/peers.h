@@ -76,6 +76,8 @@ class Peers final : public peer::Receiver {
   const Options& options() const { return options_; }
   /// Who is to hold what.
   const Placement& placement() const { return *placement_; }
+  /// Nodes that are heard and want it otherwise, by their configs: nothing moves until they don't.
+  std::vector<std::string> who_want_another() const;
   /// Who leads the group, as far as is known here, member or not; empty: nobody. Thread: any, but
   /// with `replica` that of its worker.
   std::string leader_of(PartitionId id, const raft::Replica* replica = nullptr) const;
@@ -163,6 +165,8 @@ class Peers final : public peer::Receiver {
   void send_standing(const std::string& node);
   void on_placement(const std::string& from, std::string_view bytes);
   bool all_want_the_same() const;
+  /// Whether one has told that it does.
+  bool others_want_another() const;
   void on_standing(const std::string& from, std::string_view bytes);
   /// Whether this node has forgotten no promise that it made in the group. Thread: its worker.
   bool remembers(PartitionId id) const;

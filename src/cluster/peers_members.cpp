@@ -111,6 +111,27 @@ bool Peers::all_want_the_same() const {
   });
 }
 
+std::vector<std::string> Peers::who_want_another() const {
+  std::vector<std::string> nodes;
+  const int64_t now = now_ns();
+  for (const std::string& node : others_) {
+    if (!sights_.heard(node, now)) continue;
+    const std::lock_guard lock(storages_mutex_);
+    const auto told = placements_.find(node);
+    // Those to whom every node is to hold everything don't tell it.
+    const bool other =
+        told == placements_.end() ? placement_->partial() : told->second != placement_->digest();
+    if (other) nodes.push_back(node);
+  }
+  return nodes;
+}
+
+bool Peers::others_want_another() const {
+  const std::lock_guard lock(storages_mutex_);
+  return std::ranges::any_of(
+      placements_, [this](const auto& told) { return told.second != placement_->digest(); });
+}
+
 void Peers::on_standing(const std::string& from, std::string_view bytes) {
   const auto standing = decode_standing(bytes);
   // Of another version: then nothing is compared.

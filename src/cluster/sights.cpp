@@ -247,7 +247,9 @@ bool Sights::clock_is_fit(int64_t now_ns, bool synchronised) const {
   for (const auto& [node, peer] : peers_) {
     if (const auto clock = clock_of(peer, now_ns)) known.push_back(*clock);
   }
-  return cluster::clock_is_fit(known, peers_.size() + 1, synchronised);
+  const size_t nodes = peers_.size() + 1;
+  const size_t copies = options_.copies == 0 ? nodes : options_.copies;
+  return cluster::clock_is_fit(known, nodes, copies, synchronised);
 }
 
 std::vector<Sights::PeerView> Sights::view(int64_t now_ns) const {

@@ -36,6 +36,7 @@ class Sights {
     uint32_t workers = 1;            ///< of this node
     raft::StorageId storage;
     uint64_t life = 0;           ///< random, not 0
+    size_t copies = 0;           ///< of each partition; 0: every node has one
     uint32_t heard_ms = 800;     ///< what is older says nothing; covers a paused worker
     uint32_t refused_ms = 600;   ///< of silence that a refused connection counts for
     uint32_t offset_ms = 3'000;  ///< how long a measured clock stays known

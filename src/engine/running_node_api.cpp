@@ -143,6 +143,12 @@ std::vector<std::string> RunningNode::warnings() {
   if (sinks_) std::ranges::move(sinks_->warnings(), std::back_inserter(warnings));
   for (std::string& text : edge_.warnings(clock_.wall_ms())) warnings.push_back(std::move(text));
   for (std::string& text : server_->troubles()) warnings.push_back(std::move(text));
+  if (const cluster::Peers* const peers = counting_ ? machine_->peers() : nullptr) {
+    for (const std::string& node : peers->who_want_another())
+      warnings.push_back("cluster: " + node +
+                         " has other cluster.peers, or another cluster.replication, in its config; "
+                         "no partition moves until all nodes have the same");
+  }
   const std::lock_guard lock(mutex_);
   if (!catalog_lost_.empty()) warnings.push_back(catalog_lost_);
   if (!catalog_trouble_.empty()) warnings.push_back(catalog_trouble_);

@@ -346,11 +346,8 @@ Handshake::Verdict Handshake::judge_cluster() const {
             fmt::format("{} has {} partitions, {} has {} (log.partitions)", self.node_id,
                         self.partitions, peer.node_id, peer.partitions)};
   }
-  if (self.replication != peer.replication) {
-    return {Refusal::replication,
-            fmt::format("{} has cluster.replication {}, {} has {}", self.node_id, self.replication,
-                        peer.node_id, peer.replication)};
-  }
+  // Another cluster.replication is no reason: it changes on one node after the other, and nothing
+  // moves before all want the same.
   if (auto why = misfit_of_levels(self, peer); !why.empty())
     return {Refusal::feature_level, std::move(why)};
   return {};

@@ -55,7 +55,7 @@ enum class Refusal : uint8_t {
   cluster = 6,       ///< they belong to different clusters
   epoch = 7,         ///< one was left behind by a forced recovery, or both had one
   partitions = 8,
-  replication = 9,
+  replication = 9,     ///< of earlier versions, which refuse another cluster.replication
   feature_level = 10,  ///< one can't run the level that the other's cluster is at
   other = 255,         ///< a reason that this version does not know
 };

@@ -51,12 +51,17 @@ bool Replica::alone() const {
          membership.is_voter(options_.self.storage);
 }
 
-const Member* Replica::leader() const { return core_.membership().find(core_.leader()); }
+const Member* Replica::leader() const {
+  if (const Member* const member = core_.membership().find(core_.leader())) return member;
+  const auto stranger = strangers_.find(core_.leader());
+  return stranger == strangers_.end() ? nullptr : &stranger->second;
+}
 
 void Replica::receive(const std::string& node, Received&& received, const Core::Room& room) {
   if (stopped_) return;
   if (strangers_.size() >= kStrangersMost) strangers_.clear();
-  if (!core_.membership().contains(received.message.from)) strangers_[received.message.from] = node;
+  if (!core_.membership().contains(received.message.from))
+    strangers_[received.message.from] = {node, received.message.from};
   incoming_ = std::move(received.entries);
   Core::Room here = room;
   // More would only pile up behind what the journal has refused.
@@ -301,7 +306,7 @@ void Replica::keep_members(Offset before) {
 std::string Replica::node_of(StorageId storage) const {
   if (const Member* const member = core_.membership().find(storage)) return member->node;
   const auto stranger = strangers_.find(storage);
-  return stranger == strangers_.end() ? std::string() : stranger->second;
+  return stranger == strangers_.end() ? std::string() : stranger->second.node;
 }
 
 void Replica::send(const Message& message) {

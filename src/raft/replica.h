@@ -95,7 +95,8 @@ class Replica {
   bool alone() const;
   const Core& core() const { return core_; }
   const Member& self() const { return options_.self; }
-  /// Who leads as far as is known here; null: nobody.
+  /// Who leads as far as is known here; null: nobody. Who comes to a group of others knows the
+  /// members of long ago: its leader need not be among them.
   const Member* leader() const;
 
  private:
@@ -121,8 +122,8 @@ class Replica {
   Core core_;
   /// Of a follower: what the journal has not taken yet, in order.
   std::deque<Write> waiting_;
-  std::vector<log::Entry> incoming_;            ///< of the message that is worked on
-  std::map<StorageId, std::string> strangers_;  ///< who wrote and is no member here
+  std::vector<log::Entry> incoming_;       ///< of the message that is worked on
+  std::map<StorageId, Member> strangers_;  ///< who wrote and is no member here
   std::optional<Behind> behind_;
   std::vector<std::pair<uint64_t, Offset>> reads_;
   /// A committed change of members that is not written down.

@@ -69,6 +69,7 @@ constexpr Verb kVerbs[] = {
     {"drain", drain_command, {.key = true, .yes = true, .names = 1}},
     {"replace", replace_command, {.key = true, .yes = true, .names = 2}},
     {"forget", forget_command, {.key = true, .yes = true, .names = 1}},
+    {"replication", replication_command, {.key = true, .names = 1}},
     {"rejoin", rejoin, {.from = true, .key = true, .yes = true}},
 };
 

@@ -111,6 +111,22 @@ class Members {
                       [&](const json& one) { return one.at("leader") == node; }));
   }
 
+  /// Nodes that answer and have another cluster.replication than this config.
+  std::vector<std::string> with_other_replication() const {
+    std::vector<std::string> out;
+    for (const auto& [name, cluster] : seen_) {
+      if (cluster.value("replication", uint64_t{0}) != config_.cluster->replicas())
+        out.push_back(name);
+    }
+    return out;
+  }
+  /// Copies that are still to be made.
+  size_t missing() const {
+    size_t sum = 0;
+    for (const auto& [name, api] : apis_) sum += lacking(name);
+    return sum;
+  }
+
   /// Voters besides it, where they are fewest.
   size_t fewest_without(const std::string& node) const {
     size_t fewest = SIZE_MAX;
@@ -326,15 +342,15 @@ Result<int> forget_command(const ClusterOptions& options, const Print& print, co
   TRY(members.open());
   TRY(check_goes(members, node));
   const size_t copies = members.config().cluster->replicas();
-  // Where there are nodes to spare they get what it had, once all of them are there.
-  const bool spare = members.partial() && members.answering() == members.size();
+  // Once all of them are there, those that don't hold everything get what it had.
+  const bool spare = members.answering() == members.size();
   if (const size_t left = members.fewest_without(node); left < copies && !spare) {
     return Error(
         Errc::invalid,
         fmt::format("without {} a partition would have {} voters, and cluster.replication "
                     "asks for {}: bring another node in its place (cluster replace {} NEW){}",
                     node, left, copies, node,
-                    members.partial() ? ", or start the nodes that don't answer" : ""));
+                    spare ? "" : ", or start the nodes that don't answer"));
   }
   if (!members.goes_on({fmt::format(
           "{} loses its vote in every partition and in the ads. Its machine must not come back "
@@ -343,6 +359,44 @@ Result<int> forget_command(const ClusterOptions& options, const Print& print, co
     return kUnchanged;
   TRY(members.part_with(node));
   print(fmt::format("done: {} is a member of nothing any more", node));
+  return kDone;
+}
+
+Result<int> replication_command(const ClusterOptions& options, const Print& print,
+                                const Print& tell) {
+  Members members(options, print, tell);
+  TRY(members.open());
+  const uint32_t copies = members.config().cluster->replication;
+  if (options.names[0] != std::to_string(copies))
+    return Error(
+        Errc::invalid,
+        fmt::format("cluster.replication of this config is {}: set it to {} on every node, "
+                    "and start them again one after the other",
+                    copies, options.names[0]));
+  if (const auto others = members.with_other_replication(); !others.empty())
+    return Error(Errc::invalid,
+                 fmt::format("{} was started with another cluster.replication: change it there, "
+                             "and start it again",
+                             and_list(others)));
+  if (members.answering() < members.size())
+    return Error(Errc::invalid, fmt::format("only {} of {} nodes answer: nothing moves until all "
+                                            "are there",
+                                            members.answering(), members.size()));
+  const auto how = [&] {
+    return fmt::format("{} copies are still to be made, {} partitions have yet to leave a node",
+                       members.missing(), members.moving());
+  };
+  if (members.missing() == 0 && members.moving() == 0) {
+    print(fmt::format("each partition is on {} nodes already", copies));
+    return kDone;
+  }
+  print(
+      fmt::format("each partition comes to be on {} nodes: {}; it does so by itself, a partition "
+                  "after the other, this command only waits for it",
+                  copies, how()));
+  TRY(members.until([&]() -> Result<bool> { return members.missing() + members.moving() == 0; },
+                    how));
+  print(fmt::format("done: each partition is on {} nodes", copies));
   return kDone;
 }
 

@@ -13,5 +13,9 @@ Result<int> add_command(const ClusterOptions& options, const Print& print, const
 Result<int> replace_command(const ClusterOptions& options, const Print& print, const Print& tell);
 Result<int> forget_command(const ClusterOptions& options, const Print& print, const Print& tell);
 Result<int> drain_command(const ClusterOptions& options, const Print& print, const Print& tell);
+/// `clickmill cluster replication N`: waits until each partition has as many copies as the config
+/// says, N of them, and refuses while a node was told otherwise.
+Result<int> replication_command(const ClusterOptions& options, const Print& print,
+                                const Print& tell);
 
 }  // namespace clickmill::tools

@@ -490,8 +490,8 @@ TEST_CASE("sights: a clock is judged against the middle of a majority that agree
       {{{60'000, 0}, {60'000, 0}, {60'000, 0}}, 5, false, false},
       {{{60'000, 0}, {60'000, 0}}, 5, true, false},
   }));
-  CHECK(clock_is_fit(row.peers, row.nodes, true) == row.fit_if_synchronised);
-  CHECK(clock_is_fit(row.peers, row.nodes, false) == row.fit_if_not);
+  CHECK(clock_is_fit(row.peers, row.nodes, row.nodes, true) == row.fit_if_synchronised);
+  CHECK(clock_is_fit(row.peers, row.nodes, row.nodes, false) == row.fit_if_not);
 }
 
 }  // namespace clickmill::cluster

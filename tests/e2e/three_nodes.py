@@ -76,14 +76,14 @@ def wait_equal(nodes):
 class Crowd:
     """People who click at each node; who is not answered goes to another, with the same click."""
 
-    def __init__(self, nodes, name, pause_s=0.003):
+    def __init__(self, nodes, name, pause_s=0.003, away=()):
         self.nodes = nodes
         self.name = name
         self.pause_s = pause_s
         self.answered = set()
         self.unanswered = 0
         self.wrong = []
-        self.away = set()  # nodes that the test has taken away
+        self.away = set(away)  # nodes that the test has taken away
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self.click, args=(at,)) for at in range(len(nodes))]

@@ -185,10 +185,6 @@ TEST_CASE("handshake: what the two differ in is told on both sides in the same w
     called.self.partitions = 32;
     want = {Refusal::partitions, "n1 has 64 partitions, n2 has 32 (log.partitions)"};
   }
-  SECTION("replication") {
-    caller.self.replication = 5;
-    want = {Refusal::replication, "n1 has cluster.replication 5, n2 has 3"};
-  }
   SECTION("a caller of an earlier version than the cluster") {
     called.self.levels = {1, 3};
     called.self.level = 2;

@@ -95,11 +95,6 @@ TEST_CASE("links: what two nodes differ in is told on both sides in one line", "
     code = Refusal::partitions;
     want = "n1 has 8 partitions, n2 has 64 (log.partitions)";
   }
-  SECTION("replication") {
-    n2.hello.replication = 5;
-    code = Refusal::replication;
-    want = "n1 has cluster.replication 3, n2 has 5";
-  }
   SECTION("unknown") {
     n2.options.peers.clear();
     n2.knows("n3");
