@@ -234,24 +234,61 @@ int cluster(const std::vector<std::string>& arguments) {
   return tools::cluster_command(arguments, to(stdout), to(stderr));
 }
 
+/// Nothing: they are none of `recover --force-quorum`.
+std::optional<tools::ForceOptions> force_options(const std::vector<std::string>& arguments,
+                                                 std::string& config) {
+  tools::ForceOptions options;
+  bool forces = false;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    const bool takes_value = word == "--config" || word == "--survey" || word == "--with";
+    if (takes_value && i + 1 == arguments.size()) return std::nullopt;
+    if (word == "--force-quorum") {
+      forces = true;
+    } else if (word == "--yes") {
+      options.yes = true;
+    } else if (word == "--begin-empty") {
+      options.begin_empty = true;
+    } else if (word == "--config") {
+      config = arguments[++i];
+    } else if (word == "--survey") {
+      options.survey = arguments[++i];
+    } else if (word == "--with") {
+      options.with.push_back(arguments[++i]);
+    } else {
+      return std::nullopt;
+    }
+  }
+  const bool surveys = !options.survey.empty();
+  if (!forces || config.empty() || (surveys && (options.yes || !options.with.empty())) ||
+      (options.begin_empty && options.with.empty()))
+    return std::nullopt;
+  return options;
+}
+
 int recover(const std::vector<std::string>& arguments) {
   if (!arguments.empty() && arguments[0] == "--clock") return recover_clock(arguments);
-  const bool yes = arguments.size() == 4 && arguments[3] == "--yes";
-  if ((arguments.size() != 3 && !yes) || arguments[0] != "--force-quorum" ||
-      arguments[1] != "--config") {
+  std::string config_path;
+  const auto options = force_options(arguments, config_path);
+  if (!options) {
     return usage_error(
-        "recover takes --force-quorum --config FILE [--yes] or --clock [--yes] --config FILE");
+        "recover takes --force-quorum --config FILE [--yes], --force-quorum --config FILE "
+        "--survey OUT, --force-quorum --config FILE --with SURVEY … [--begin-empty] [--yes], or "
+        "--clock [--yes] --config FILE");
   }
-  const engine::Config config = engine::load_config(arguments[2]);
+  const engine::Config config = engine::load_config(config_path);
   engine::check_config(config);
   SystemClock clock;
   PosixFileSystem files;
   if (config.cluster) {
-    const auto code = tools::recover_cluster(config, yes, files, clock, to(stdout), to(stderr));
+    const auto code =
+        tools::recover_cluster(config, *options, files, clock, to(stdout), to(stderr));
     if (code) return *code;
     std::fputs(fmt::format("clickmill: {}\n", code.error().text()).c_str(), stderr);
     return kCouldNotRun;
   }
+  if (!options->survey.empty() || !options->with.empty())
+    return usage_error("--survey and --with are of a cluster, and the config has none");
   const auto recovered = tools::recover_by_force(config, files, clock, to(stderr));
   if (!recovered) {
     std::fputs(fmt::format("clickmill: {}\n", recovered.error().text()).c_str(), stderr);

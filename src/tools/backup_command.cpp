@@ -134,13 +134,9 @@ Result<int> restore(const std::vector<std::string>& arguments, const Print& prin
   const auto config = TRY(config_of(parsed, "--to"));
   request.data_dir = config.data_dir;
   request.new_cluster = parsed.has("--new-cluster");
-  if (request.new_cluster && config.cluster &&
-      config.cluster->replicas() < config.cluster->peers.size()) {
-    return Error(Errc::invalid,
-                 "each node of this cluster holds only some of the partitions (cluster.replication "
-                 "is lower than the number of cluster.peers), and the copy of one would begin a "
-                 "cluster without the others'");
-  }
+  request.one_of_many = request.new_cluster && config.cluster &&
+                        config.cluster->replicas() < config.cluster->peers.size();
+  request.node_id = config.node_id;
   PosixFileSystem files;
   const SystemClock clock;
   auto restored = restore_backup(request, files, clock, tell);
@@ -152,6 +148,12 @@ Result<int> restore(const std::vector<std::string>& arguments, const Print& prin
   print(fmt::format("{}: restored from {}: {}; {} of it are shared with the backup by hard links",
                     request.data_dir, parsed.folder, contents_of(done.manifest),
                     mib(done.bytes_shared)));
+  if (done.one_of_many)
+    print(
+        "It has only some of the partitions: restore the newest backup of every node in the same "
+        "way. Then, before any is started: clickmill recover --force-quorum --config FILE "
+        "--survey OUT on each, and with all surveys on each: clickmill recover --force-quorum "
+        "--config FILE --with SURVEY --with SURVEY … --yes");
   return kOk;
 }
 

@@ -8,12 +8,11 @@
 #include "log/partition_log.h"
 #include "log/segments.h"
 #include "raft/codec.h"
+#include "state/slots.h"
+#include "stream/checkpoint.h"
 
 namespace clickmill::tools {
 namespace {
-
-// Elections that the others may have held meanwhile, many times over.
-constexpr uint64_t kTermsAhead = 1'000;
 
 const log::Codec& codec_of(uint32_t group, uint32_t partitions) {
   static const click::ColumnCodec clicks;
@@ -68,10 +67,11 @@ class Groups {
   }
 
   uint32_t size() const { return groups_; }
-  log::Segments& segments(uint32_t group) { return *segments_[group]; }
+  log::Segments& segments(uint32_t group) const { return *segments_[group]; }
   log::RecoveredLog& log(uint32_t group) { return logs_[group]; }
   log::Journal& journal() { return *journal_; }
   const collector::RecoveredSpool& spool() const { return spool_; }
+  NodeClock& clock() const { return clock_; }
 
  private:
   FileSystem& files_;
@@ -98,7 +98,7 @@ Status visit_clicks_of(PartitionId partition, const log::Entry& entry, const Vis
   return {};
 }
 
-raft::Membership members_in(log::PartitionLog& log, raft::Membership sealed) {
+raft::Membership members_in(const log::PartitionLog& log, raft::Membership sealed) {
   for (const auto& entry : log.unsealed()) {
     if (entry->kind != raft::kMembershipKind) continue;
     if (const auto head = raft::head_of(*entry)) sealed = *head->membership;
@@ -106,49 +106,151 @@ raft::Membership members_in(log::PartitionLog& log, raft::Membership sealed) {
   return sealed;
 }
 
+// More offsets than a partition can give away: so many a second, on the whole, and any burst.
+constexpr uint64_t kOffsetsASecond = 1 << 16;
+constexpr uint64_t kOffsetsBeside = uint64_t{1} << 32;
+
+uint64_t offsets_since(const NodeClock& clock, LogMs then) {
+  const int64_t ms = std::max<int64_t>(clock.system().wall_ms() - then.value(), 0);
+  return kOffsetsBeside + static_cast<uint64_t>(ms) / 1000 * kOffsetsASecond;
+}
+
+/// By what is known of the group on this disk; nothing: it stays as it is.
+using Order = std::function<std::optional<GroupOrder>(uint32_t id, const ForcedGroup& group)>;
+
+Result<ForcedGroup> look_at(FileSystem& files, const Groups& groups, const log::PartitionLog& log,
+                            uint32_t id, const ForcedEpoch& forced) {
+  auto kept = TRY(cluster::read_members(files, forced.paths.members(id)));
+  ForcedGroup group;
+  group.last = log.last();
+  group.last_term = log.last_term();
+  group.term = std::max(log.hard_state().term, log.last_term());
+  group.newest = log.last_append_ms();
+  group.committed = groups.segments(id).last();
+  if (id < forced.partitions && forced.state != nullptr) {
+    const auto standing = TRY(state::read_standing(PartitionId(id), *forced.state));
+    const auto checkpoint = TRY(stream::read_checkpoint(standing.current(), *forced.state));
+    if (checkpoint) group.committed = std::max(group.committed, checkpoint->applied);
+    group.usable = standing.lost.empty();
+  }
+  group.members =
+      members_in(log, kept ? std::move(kept->members) : forced.founded.voters_of(PartitionId(id)));
+  return group;
+}
+
 Result<ForcedGroup> take_group(FileSystem& files, Groups& groups, uint32_t id,
-                               const ForcedEpoch& forced) {
+                               const ForcedEpoch& forced, const Order& order_of) {
   log::PartitionLog::Callbacks unheard;
   unheard.on_durable = [](Offset, uint64_t) {};
   const auto log =
       TRY(log::PartitionLog::open(PartitionId(id), groups.segments(id), groups.journal(),
                                   std::move(groups.log(id)), std::move(unheard)));
-  auto kept = TRY(cluster::read_members(files, forced.paths.members(id)));
-  ForcedGroup group;
-  group.last = log->last();
-  group.newest = log->last_append_ms();
-  group.committed = groups.segments(id).last();
-  if (id < forced.partitions)
-    group.committed = std::max(group.committed, TRY(forced.applied(PartitionId(id))));
-  group.members = members_in(*log, kept ? std::move(kept->members) : forced.founders);
-  if (group.last == Offset(0)) return group;
-  log::Entry entry;
-  entry.first = log->last() + 1;
-  entry.kind = raft::kMembershipKind;
-  entry.term = Term(std::max(log->hard_state().term, log->last_term()).value() + kTermsAhead);
-  entry.append_ms = log->last_append_ms();
-  raft::encode_membership({.voters = {forced.self}, .leaving = {}, .learners = {}}, entry.payload);
-  TRY(log->append(std::move(entry)));
-  // It tells the log, which is about to go, where the entry stands.
-  TRY(write_all(groups.journal()));
+  ForcedGroup group = TRY(look_at(files, groups, *log, id, forced));
+  const auto order = order_of(id, group);
+  if (!order) return group;
+  const auto append_entry = [&](uint8_t kind, uint32_t count, std::string payload) -> Status {
+    log::Entry entry;
+    entry.first = log->last() + 1;
+    entry.count = count;
+    entry.kind = kind;
+    entry.term = order->term;
+    entry.append_ms = log->last_append_ms();
+    entry.payload = std::move(payload);
+    TRY(log->append(std::move(entry)));
+    // It tells the log, which is about to go, where the entry stands.
+    return write_all(groups.journal());
+  };
+  // Its members come last, so that who is interrupted begins it anew.
+  for (uint64_t left = order->leaves_out ? offsets_since(groups.clock(), group.newest) : 0;
+       left > 0;) {
+    const auto count = static_cast<uint32_t>(std::min<uint64_t>(left, UINT32_MAX));
+    TRY(append_entry(raft::kNoOpKind, count, {}));
+    left -= count;
+  }
+  std::string members;
+  raft::encode_membership(order->members, members);
+  TRY(append_entry(raft::kMembershipKind, 1, std::move(members)));
   return group;
 }
 
-}  // namespace
-
-Result<std::vector<ForcedGroup>> take_all_groups(FileSystem& files, NodeClock& clock,
-                                                 const ForcedEpoch& forced) {
+Result<std::vector<ForcedGroup>> take_groups(FileSystem& files, NodeClock& clock,
+                                             const ForcedEpoch& forced, const Order& order_of) {
   Groups groups(files, clock, forced.paths, forced.partitions + 1);
   TRY(groups.open(forced.journal, forced.partitions));
   std::vector<ForcedGroup> found;
   for (uint32_t id = 0; id < groups.size(); ++id) {
-    auto taken = take_group(files, groups, id, forced);
+    auto taken = take_group(files, groups, id, forced, order_of);
     if (!taken)
       return std::move(taken).error().with_context(
           id < forced.partitions ? fmt::format("partition {}", id) : "the ads");
     found.push_back(*std::move(taken));
   }
   return found;
+}
+
+/// The partition's state is an empty one of that offset, and its log goes on behind that. What
+/// there was of a former share of it is nobody's any more.
+Status begin_empty(FileSystem& files, const ForcedEpoch& forced, uint32_t id,
+                   const GroupOrder& order) {
+  const PartitionId partition(id);
+  if (forced.state == nullptr)
+    return Error(Errc::invalid, "the node has never counted; start it once before");
+  const auto segments =
+      TRY(log::Segments::open(files, forced.paths.log(id), codec_of(id, forced.partitions), {}));
+  // The last step was done, and it may have been started since.
+  if (segments->last() >= order.empty_at) return {};
+  const auto standing = TRY(state::read_standing(partition, *forced.state));
+  const auto known = TRY(stream::read_checkpoint(standing.live, *forced.state));
+  if (!known || known->applied < order.empty_at || !standing.lost.empty()) {
+    const auto begun = TRY(state::begin_slot(partition, *forced.state));
+    stream::Checkpoint empty;
+    empty.applied = order.empty_at;
+    state::Batch batch;
+    stream::put_checkpoint(begun.current(), empty, batch);
+    TRY(forced.state->commit(batch, true));
+    TRY(state::take_slot(partition, *forced.state));
+  }
+  return segments->reset_to(order.empty_at, order.term, LogMs(0));
+}
+
+}  // namespace
+
+Result<std::vector<ForcedGroup>> survey_all_groups(FileSystem& files, NodeClock& clock,
+                                                   const ForcedEpoch& forced) {
+  return take_groups(files, clock, forced,
+                     [](uint32_t, const ForcedGroup&) { return std::optional<GroupOrder>(); });
+}
+
+Result<std::vector<ForcedGroup>> take_all_groups(FileSystem& files, NodeClock& clock,
+                                                 const ForcedEpoch& forced) {
+  return take_groups(files, clock, forced,
+                     [&](uint32_t, const ForcedGroup& group) -> std::optional<GroupOrder> {
+                       if (group.last == Offset(0)) return std::nullopt;
+                       return GroupOrder{{.voters = {forced.self}, .leaving = {}, .learners = {}},
+                                         Term(group.term.value() + kTermsAhead),
+                                         Offset(0)};
+                     });
+}
+
+Status take_ordered_groups(FileSystem& files, NodeClock& clock, const ForcedEpoch& forced,
+                           const std::vector<std::optional<GroupOrder>>& orders) {
+  for (uint32_t id = 0; id < orders.size(); ++id) {
+    if (!orders[id] || orders[id]->empty_at == Offset(0)) continue;
+    if (auto begun = begin_empty(files, forced, id, *orders[id]); !begun)
+      return std::move(begun).error().with_context(fmt::format("partition {}", id));
+  }
+  TRY(take_groups(files, clock, forced,
+                  [&](uint32_t id, const ForcedGroup& group) -> std::optional<GroupOrder> {
+                    const auto& order = orders[id];
+                    // Of a later term: the node has been started since.
+                    const bool done =
+                        order &&
+                        (group.last_term > order->term ||
+                         (group.last_term == order->term && group.members == order->members));
+                    if (!order || done) return std::nullopt;
+                    return order;
+                  }));
+  return {};
 }
 
 Status visit_left_clicks(FileSystem& files, NodeClock& clock, const engine::DataPaths& paths,

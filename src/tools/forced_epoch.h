@@ -1,14 +1,17 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/file_system.h"
 #include "base/node_clock.h"
+#include "cluster/founded.h"
 #include "engine/data_dir.h"
 #include "log/journal.h"
 #include "raft/membership.h"
+#include "state/store.h"
 
 namespace clickmill::tools {
 
@@ -18,26 +21,48 @@ namespace clickmill::tools {
 /// One group as this disk has it.
 struct ForcedGroup {
   Offset last;
+  Term last_term;
+  Term term;         ///< the highest that this disk has heard of
   Offset committed;  ///< for sure: sealed, or in a checkpoint
   LogMs newest;      ///< of its last entry
   raft::Membership members;
+  bool usable = true;  ///< what was counted of it is here too
+  friend bool operator==(const ForcedGroup&, const ForcedGroup&) = default;
+};
+
+/// What becomes of a group by force.
+struct GroupOrder {
+  raft::Membership members;
+  Term term;  ///< of the entry that says so
+  /// Not 0: nothing is left of it, and it begins empty behind this offset.
+  Offset empty_at;
+  /// The log goes on behind more offsets than can have been given away since its last entry.
+  bool leaves_out = false;
 };
 
 struct ForcedEpoch {
   engine::DataPaths paths;
   uint32_t partitions = 0;
   raft::Member self;
-  raft::Membership founders;  ///< in force in a group whose log says nothing else
+  cluster::Founded founded;  ///< its voters are in force in a group whose log says nothing else
   log::Journal::Options journal{};
-  /// What the partition's checkpoint has.
-  std::function<Result<Offset>(PartitionId)> applied;
+  state::Store* state = nullptr;  ///< borrowed; null: nothing was ever counted
 };
+/// What this disk has, by group: the partitions, then the ads. Writes through `files`, so give it
+/// an OverlayFileSystem. Errc::corrupt: a log is damaged.
+Result<std::vector<ForcedGroup>> survey_all_groups(FileSystem& files, NodeClock& clock,
+                                                   const ForcedEpoch& forced);
+/// Elections that the others may have held meanwhile, many times over.
+inline constexpr uint64_t kTermsAhead = 1'000;
 /// Makes `self` the only voter of every group, by an entry of a term far above all that the
 /// others may have seen; durable when it returns. A group without any entry has no need of one:
-/// its founders say who votes. What it found, by group: the partitions, then the ads. Over an
-/// OverlayFileSystem it only tells. Errc::corrupt: a log is damaged.
+/// its founders say who votes. What it found. Errc::corrupt: a log is damaged.
 Result<std::vector<ForcedGroup>> take_all_groups(FileSystem& files, NodeClock& clock,
                                                  const ForcedEpoch& forced);
+/// Does what is ordered, by group; nothing: the group stays as it is. What was done by an earlier
+/// call, which was interrupted, is left.
+Status take_ordered_groups(FileSystem& files, NodeClock& clock, const ForcedEpoch& forced,
+                           const std::vector<std::optional<GroupOrder>>& orders);
 
 /// Visits every click that a node which was left behind may have and the others lack: what its
 /// spool holds, and its log behind `common`, which is by partition what they surely share.

@@ -41,11 +41,22 @@ class Restoring {
       return std::move(made).error();
     }
     out.bytes_shared = copier.bytes_shared();
+    out.one_of_many = is_one_of_many(out.manifest);
     return out;
   }
 
  private:
+  bool is_one_of_many(const BackupManifest& manifest) const {
+    return request_.one_of_many && !manifest.cluster_id.empty();
+  }
+
   Status check_member(const BackupManifest& manifest) const {
+    if (is_one_of_many(manifest) && manifest.node_id != request_.node_id)
+      return Error(Errc::invalid,
+                   fmt::format("the backup is of node {}, the config of {}; where a node has only "
+                               "some of the partitions, each is restored from its own",
+                               manifest.node_id, request_.node_id),
+                   request_.backup.folder);
     if (manifest.cluster_id.empty() || request_.new_cluster) return {};
     return Error(
         Errc::invalid,
@@ -77,7 +88,7 @@ class Restoring {
     for (const BackedUpFile& file : manifest.files) {
       if (file.path == kNode) {
         node = &file;
-      } else if (begins_a_life(file.path)) {
+      } else if (is_one_of_many(manifest) || begins_a_life(file.path)) {
         TRY(make_folder(folder_of(file.path)));
         TRY(take(file, copier, file.path));
       }
@@ -86,7 +97,11 @@ class Restoring {
       return Error(Errc::corrupt, "lists no node file", request_.backup.manifest());
     const std::string waiting = std::string(kNode) + ".restored";
     TRY(take(*node, copier, waiting));
-    TRY(begin_life(request_.data_dir, manifest, files_, clock_, progress_));
+    if (is_one_of_many(manifest)) {
+      TRY(stay_member(request_.data_dir, files_));
+    } else {
+      TRY(begin_life(request_.data_dir, manifest, files_, clock_, progress_));
+    }
     for (const std::string& folder : folders_)
       TRY(files_.sync_directory(request_.data_dir + "/" + folder));
     TRY(files_.rename(request_.data_dir + "/" + waiting, request_.data_dir + "/" + kNode));

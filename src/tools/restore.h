@@ -20,9 +20,12 @@ struct RestoreRequest {
   BackupPaths backup;
   std::string data_dir;      ///< does not exist, or is empty
   bool new_cluster = false;  ///< of a cluster's member: begin a cluster anew with it
+  std::string node_id;       ///< of the config
+  bool one_of_many = false;  ///< where each node has only some of the partitions
 };
 struct Restored {
   BackupManifest manifest;
+  bool one_of_many = false;  ///< it stays a member, and is to be surveyed
   uint64_t bytes_shared = 0;
 };
 /// Makes a data directory of a backup, every byte checked on the way. Files that never change

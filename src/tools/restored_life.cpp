@@ -174,4 +174,9 @@ Status begin_life(const std::string& data_dir, const BackupManifest& manifest, F
   return Beginning(data_dir, manifest, files, clock, progress).run();
 }
 
+Status stay_member(const std::string& data_dir, FileSystem& files) {
+  const auto file = TRY(engine::ClusterFile::open_or_make(files, data_dir));
+  return file->renew_storage_id(kRestoredFromBackup);
+}
+
 }  // namespace clickmill::tools

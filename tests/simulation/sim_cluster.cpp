@@ -8,8 +8,8 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/checksum.h"
-#include "state/slots.h"
-#include "stream/checkpoint.h"
+#include "base/overlay_file_system.h"
+#include "tools/force_plan.h"
 #include "tools/forced_epoch.h"
 
 namespace clickmill::simulation {
@@ -62,6 +62,7 @@ std::unique_ptr<SimNode> SimCluster::make(size_t at, uint64_t storage) {
   of.levels.levels = nodes_[at].sim ? nodes_[at].sim->levels() : options_.levels;
   of.levels.steady_ms = 3'000;
   nodes_[at].level = 0;
+  of.shelves = options_.shelves;
   if (options_.short_logs) {
     of.segment_bytes = 1 << 10;
     of.log_age_ms = kHourMs / 2;
@@ -78,33 +79,94 @@ void SimCluster::wipe(size_t at) {
   nodes_[at].sim = make(at, next_storage_++);
 }
 
+namespace {
+
+tools::ForcedEpoch forced_on(SimNode& node, raft::Member self, const raft::Membership& founders,
+                             uint32_t copies) {
+  tools::ForcedEpoch forced;
+  forced.paths = SimNode::paths();
+  forced.partitions = node.partition_count();
+  forced.self = std::move(self);
+  forced.founded.partitions = forced.partitions;
+  forced.founded.copies = copies;
+  forced.founded.founders = founders.voters;
+  forced.journal = node.journal_options();
+  forced.state = &node.state;
+  return forced;
+}
+
+}  // namespace
+
+/// Of a group from `committed` on: it may come to be something else.
+void SimCluster::forget(size_t group, Offset committed) {
+  ledger_[group].erase(ledger_[group].upper_bound(committed), ledger_[group].end());
+  clicks_[group].erase(clicks_[group].upper_bound(committed), clicks_[group].end());
+  if (group < options_.partitions) common_.push_back(committed);
+}
+
 std::optional<std::string> SimCluster::force(size_t at) {
   if (alive(at)) die(at, false);
   Node& node = nodes_[at];
   NodeClock node_clock(*node.clock);
-  tools::ForcedEpoch forced;
-  forced.paths = SimNode::paths();
-  forced.partitions = options_.partitions;
-  forced.self = {SimNetwork::name_of(at), raft::StorageId(node.storage)};
-  forced.founders = founders_;
-  forced.journal = node.sim->journal_options();
-  forced.applied = [&](PartitionId id) -> Result<Offset> {
-    const auto standing = TRY(state::read_standing(id, node.sim->state));
-    const auto checkpoint = TRY(stream::read_checkpoint(standing.current(), node.sim->state));
-    return checkpoint ? checkpoint->applied : Offset(0);
-  };
+  const auto forced = forced_on(*node.sim, {SimNetwork::name_of(at), raft::StorageId(node.storage)},
+                                founders_, options_.copies);
   const auto taken = tools::take_all_groups(node.sim->files, node_clock, forced);
   if (!taken) return taken.error().text();
   founders_.voters = {forced.self};
   node.sim->set_founders(founders_);
   node.epoch = ++epoch_;
   common_.clear();
-  for (size_t group = 0; group < taken->size(); ++group) {
-    const Offset committed = (*taken)[group].committed;
-    if (group < options_.partitions) common_.push_back(committed);
-    // What others have committed behind it may come to be something else.
-    ledger_[group].erase(ledger_[group].upper_bound(committed), ledger_[group].end());
+  // What others have committed behind it may come to be something else.
+  for (size_t group = 0; group < taken->size(); ++group) forget(group, (*taken)[group].committed);
+  return std::nullopt;
+}
+
+std::optional<std::string> SimCluster::force_together(const std::vector<size_t>& left) {
+  std::vector<tools::Survey> surveys;
+  for (const size_t at : left) {
+    if (alive(at)) die(at, false);
+    Node& node = nodes_[at];
+    NodeClock node_clock(*node.clock);
+    const auto forced =
+        forced_on(*node.sim, {SimNetwork::name_of(at), raft::StorageId(node.storage)}, founders_,
+                  options_.copies);
+    OverlayFileSystem untouched(node.sim->files);
+    auto groups = tools::survey_all_groups(untouched, node_clock, forced);
+    if (!groups) return groups.error().text();
+    surveys.push_back({forced.self, forced.founded, *std::move(groups)});
+    // As it comes from a file.
+    auto read = tools::survey_of(tools::to_json(surveys.back()));
+    if (!read || !(*read == surveys.back())) return "a survey reads otherwise than it was written";
   }
+  const auto plan = tools::plan_force(surveys);
+  if (!plan) return plan.error().text();
+  ++epoch_;
+  for (const size_t at : left) {
+    Node& node = nodes_[at];
+    NodeClock node_clock(*node.clock);
+    const auto forced =
+        forced_on(*node.sim, {SimNetwork::name_of(at), raft::StorageId(node.storage)}, founders_,
+                  options_.copies);
+    // The second time is one that was interrupted behind the first.
+    for (int turn = 0; turn < 2; ++turn) {
+      auto done = tools::take_ordered_groups(node.sim->files, node_clock, forced,
+                                             plan->orders_of(SimNetwork::name_of(at)));
+      if (!done) return done.error().text();
+    }
+    node.epoch = epoch_;
+  }
+  using Fate = tools::ForcePlan::Group::Fate;
+  common_.clear();
+  for (size_t group = 0; group < plan->groups.size(); ++group) {
+    const Offset committed = plan->epoch.committed[group];
+    if (plan->groups[group].fate != Fate::stays) {
+      forget(group, committed);
+    } else if (group < options_.partitions) {
+      common_.push_back(committed);
+    }
+  }
+  forced_ += plan->of(Fate::forced).size();
+  lost_ += plan->of(Fate::lost).size();
   return std::nullopt;
 }
 
@@ -205,6 +267,7 @@ std::optional<std::string> SimCluster::restart_with(size_t at, FeatureLevels lev
 void SimCluster::note_states(size_t at) {
   engine::Machine& machine = nodes_[at].sim->machine();
   states_taken_ += machine.peers()->states_taken().taken.value();
+  shelved_ += machine.shelving().steps();
   states_interrupted_ += machine.peers()->states().frozen();
   for (const auto& partition : machine.owned().partitions) {
     if (partition->state().gear.bytes != 0) ++states_interrupted_;
@@ -353,6 +416,14 @@ uint64_t SimCluster::states_taken() const {
     if (node.sim->alive()) taken += node.sim->machine().peers()->states_taken().taken.value();
   }
   return taken;
+}
+
+uint64_t SimCluster::shelved() const {
+  uint64_t shelved = shelved_;
+  for (const Node& node : nodes_) {
+    if (node.sim->alive()) shelved += node.sim->machine().shelving().steps();
+  }
+  return shelved;
 }
 
 uint64_t SimCluster::committed() const {

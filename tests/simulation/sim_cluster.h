@@ -45,6 +45,8 @@ class SimCluster {
     /// Blocks are segments of their own, and go within two hours.
     bool short_logs = false;
     int64_t stale_after_hours = 72;  ///< of settings
+    /// Parts come often, and go together at once.
+    bool shelves = false;
     bool check_claims = true;
     Careless careless{};
     bool rots_on_the_way = false;  ///< what is large, on the network
@@ -65,6 +67,11 @@ class SimCluster {
 
   /// `recover --force-quorum` on its disk: it goes on alone, in a new epoch.
   std::optional<std::string> force(size_t node);
+  /// The same with surveys, on several: they go on together, and what nobody has begins empty.
+  std::optional<std::string> force_together(const std::vector<size_t>& left);
+  /// Groups that went on from one copy then, and that had none.
+  uint64_t forced() const { return forced_; }
+  uint64_t lost() const { return lost_; }
   /// `cluster rejoin` on its disk. `with_clicks` false: those that it has answered are lost.
   std::optional<std::string> rejoin(size_t node, bool with_clicks = true);
   /// What stands on the disk of a node that is down.
@@ -104,6 +111,8 @@ class SimCluster {
   uint32_t ads() const { return options_.partitions; }
   /// By all nodes that lived until now.
   uint64_t states_taken() const;
+  /// The same: how often parts of several partitions went into one file.
+  uint64_t shelved() const;
   /// Of states on their way, how often a node died that took one, or gave one.
   uint64_t states_interrupted() const { return states_interrupted_; }
   uint64_t elections() const { return leaders_.size(); }
@@ -138,6 +147,7 @@ class SimCluster {
     bool operator==(const Told&) const = default;
   };
   std::unique_ptr<SimNode> make(size_t at, uint64_t storage);
+  void forget(size_t group, Offset committed);
   std::optional<std::string> run(size_t at);
   std::optional<std::string> watch(size_t at);
   std::optional<std::string> watch_log(size_t at, const cluster::GroupMember& group);
@@ -164,7 +174,10 @@ class SimCluster {
   std::vector<Node> nodes_;
   std::vector<std::map<Offset, Told>> ledger_;        ///< by group, by an entry's end
   std::vector<std::map<Offset, log::Entry>> clicks_;  ///< the entries of the same that hold some
-  uint64_t states_taken_ = 0;                         ///< by nodes that died
+  uint64_t forced_ = 0;
+  uint64_t lost_ = 0;
+  uint64_t shelved_ = 0;
+  uint64_t states_taken_ = 0;  ///< by nodes that died
   uint64_t states_interrupted_ = 0;
   std::map<std::string, uint64_t> urls_;  ///< of ads that were committed: when
   std::map<std::pair<uint32_t, Term>, size_t> leaders_;

@@ -54,6 +54,21 @@ std::optional<std::string> counts_differ(const cluster::Partition& one,
   return std::nullopt;
 }
 
+/// What was counted stands in each table once.
+std::optional<std::string> counts_are_not_its_rows(const cluster::Partition& partition) {
+  const stream::Tally tally = partition.pipeline().tally();
+  for (const auto table : {store::Table::minute, store::Table::hour, store::Table::day}) {
+    const auto rows = rows_of(partition, table);
+    if (!rows) return rows.error().text();
+    uint64_t clicks = 0;
+    for (const auto& [row, counts] : *rows) clicks += counts.first;
+    if (clicks != tally.counted + tally.accepted)
+      return fmt::format("table {} has {} clicks, {} were counted", static_cast<int>(table), clicks,
+                         tally.counted + tally.accepted);
+  }
+  return std::nullopt;
+}
+
 void add(const stream::Tally& tally, stream::Tally& sum) {
   sum.received += tally.received;
   sum.counted += tally.counted;
@@ -203,6 +218,8 @@ std::optional<std::string> SimCluster::check_copies(const Clients& clients) cons
     const bool whole = first.log().first() == Offset(1);
     if (auto problem = whole ? fates.read(first) : fates.read(clicks_[p]))
       return fmt::format("n{}: {}", nodes.front() + 1, *problem);
+    if (auto problem = counts_are_not_its_rows(first))
+      return fmt::format("n{}: partition {}: {}", nodes.front() + 1, p, *problem);
     add(first.pipeline().tally(), sum);
     for (const size_t at : nodes) {
       const auto& other = *nodes_[at].sim->partitions()[p];

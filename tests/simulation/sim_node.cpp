@@ -26,9 +26,14 @@ engine::Machine::Options SimNode::machine_options() {
   options.shelf_rules->loose_most = 2;
   options.shelf_rules->fan_in = 2;
   options.shelf_every_ms = 2'000;
+  if (options_.shelves) {
+    options.pipeline.flush_rows = 2;
+    options.pipeline.flush_age_ms = kMinuteMs;
+    options.shelf_every_ms = 200;
+  }
   options.partition.settings.nodes = options_.nodes;
   options.partition.settings.stale_after_hours = options_.stale_after_hours;
-  options.partition.checkpoint_interval_ms = 20'000;
+  options.partition.checkpoint_interval_ms = options_.shelves ? 2'000 : 20'000;
   options.spool.memory_bytes = options_.spool_memory_bytes;
   options.answers_wait_for_commit = options_.answers_wait_for_commit;
   options.forwarder.batch_clicks = 20;

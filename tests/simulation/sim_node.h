@@ -45,6 +45,7 @@ class SimNode {
     int64_t log_age_ms = 90 * kDayMs;  ///< then segments go
     int64_t stale_after_hours = 72;    ///< so long does a silent node hold back what is forgotten
     size_t state_piece_bytes = 600;    ///< of a state for another node
+    bool shelves = false;              ///< parts come often, and go together at once
     /// Not 0: it has peers, the nodes above, and this is the storage id of its disk.
     uint64_t storage = 0;
     bool check_claims = true;
