@@ -338,9 +338,10 @@ Status Machine::recover(const std::atomic<bool>& stopping) {
   TRY(open_upkeep());
   journal_->end_replay();
   spool_->recover(std::move(spooled));
-  // The others' clicks can go on once their partitions have caught up.
+  // The others' clicks can go on once their partitions have caught up. Those that can't here, since
+  // they are lost, or with other nodes, go to these.
   for (const auto& partition : owned_.partitions) {
-    if (partition->log_closed())
+    if (partition->log_closed() || partition->failure())
       forwarders_[partition->id().value() % forwarders_.size()]->ready(partition->id());
   }
   if (peers_) peers_->open_groups();
@@ -433,7 +434,7 @@ bool Machine::replay(size_t worker) {
     if (partition.caught_up() || partition.failure()) continue;
     partition.replay_slice();
     // What the last run left in the spool can go on now.
-    if (partition.caught_up()) forwarders_[worker]->ready(partition.id());
+    if (partition.caught_up() || partition.failure()) forwarders_[worker]->ready(partition.id());
     status_.update(partition, begin_of_current());
     return true;
   }
