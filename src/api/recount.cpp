@@ -4,6 +4,7 @@
 #include "base/params.h"
 #include "base/text.h"
 #include "base/time_text.h"
+#include "click/click.h"
 #include "click/params.h"
 
 namespace clickmill::api {
@@ -50,22 +51,36 @@ std::string to_json(const Recounter::Report& report, size_t after) {
     if (!data.empty()) data += ',';
     data += to_json(found);
   }
+  std::string ids;
+  for (const PartitionId id : report.partitions) {
+    if (!ids.empty()) ids += ',';
+    ids += std::to_string(id.value());
+  }
   // Minutes before it may lack clicks, or ids, that the log no longer holds.
   const bool partly = report.judged_from_ms > request.from_ms;
   return fmt::format(
       "{{\"id\":{},\"state\":\"{}\",\"detail\":{},\"from\":\"{}\",\"to\":\"{}\",\"ad_id\":{},"
       "\"repair\":{},"
-      "\"partitions\":{},\"partitions_done\":{},\"entries_read\":{},\"clicks\":{},\"compared\":{},"
+      "\"partitions\":{},\"partition_ids\":[{}],\"partitions_done\":{},\"entries_read\":{},"
+      "\"clicks\":{},\"compared\":{},"
       "\"differ\":{},"
       "\"repaired\":{},\"judged_from\":{},\"data\":[{}],\"next\":{}}}",
       report.id, to_string(report.state),
       report.failure.empty() ? "null" : json_quoted(report.failure),
       format_time_ms(request.from_ms), format_time_ms(request.to_ms),
       request.ad_id.empty() ? "null" : json_quoted(request.ad_id), request.repair,
-      report.partitions, report.partitions_done, report.entries, report.clicks, report.compared,
-      report.differ, report.repaired,
+      report.partitions.size(), ids, report.partitions_done, report.entries, report.clicks,
+      report.compared, report.differ, report.repaired,
       partly ? '"' + format_time_ms(report.judged_from_ms) + '"' : "null", data,
       report.found.empty() ? "null" : std::to_string(after + report.found.size()));
+}
+
+/// Whom to ask, as the end of a sentence.
+std::string holders_of(const Context& context, const std::string& ad_id) {
+  if (context.peers == nullptr) return {};
+  const PartitionId partition = click::partition_of(ad_id, context.partitions);
+  return fmt::format(": ask {}",
+                     fmt::join(context.peers->placement().replicas(partition), ", or "));
 }
 
 void begin(Context& context, const http::Request& request, const std::string& who,
@@ -82,7 +97,10 @@ void begin(Context& context, const http::Request& request, const std::string& wh
                     format_time_ms(deleted_ms)),
         "from"));
   }
+  const std::string ad_id = wanted.ad_id;
   const auto id = context.recounter.start(std::move(wanted));
+  if (!id && id.error().code() == Errc::not_leader)
+    return respond(http::problem(421, id.error().message() + holders_of(context, ad_id)));
   if (!id) return respond(http::problem(409, id.error().message()));
   auto response = http::json_response(fmt::format("{{\"id\":{}}}", *id), 202);
   response.headers.emplace_back("Location", fmt::format("/v1/recounts/{}", *id));

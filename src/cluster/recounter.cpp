@@ -106,17 +106,16 @@ Result<uint64_t> Recounter::start(RecountRequest request) {
   if (!request.ad_id.empty()) wanted = {click::partition_of(request.ad_id, partitions)};
   std::erase_if(wanted, [this](PartitionId partition) { return !is_here(partition); });
   if (wanted.empty())
-    return Error(Errc::busy,
-                 fmt::format("{} is in a partition that this node doesn't hold: ask one "
-                             "that does (GET /v1/cluster)",
-                             request.ad_id));
+    return Error(Errc::not_leader,
+                 fmt::format("{} is in partition {}, which this node doesn't hold", request.ad_id,
+                             click::partition_of(request.ad_id, partitions).value()));
   if (thread_.joinable()) thread_.join();
   const uint64_t id = report_.id + 1;
   report_ = {};
   found_.clear();
   report_.id = id;
   report_.request = request;
-  report_.partitions = static_cast<uint32_t>(wanted.size());
+  report_.partitions = wanted;
   request_ = std::move(request);
   wanted_ = std::move(wanted);
   cancelled_ = false;
@@ -175,7 +174,7 @@ void Recounter::run() {
 /// Of other partitions there is no log here.
 bool Recounter::is_here(PartitionId partition) const {
   const Partition& of = *owned_.partitions[partition.value()];
-  return of.everywhere() || of.votes();
+  return (of.everywhere() && !of.apart()) || of.votes();
 }
 
 /// In one piece, or in as many as its rows want.

@@ -44,7 +44,8 @@ class Recounter {
   Recounter(const Recounter&) = delete;
   Recounter& operator=(const Recounter&) = delete;
 
-  /// Begins one and answers its number. Errc::busy names the one that is under way.
+  /// Begins one and answers its number. Errc::busy names the one that is under way;
+  /// Errc::not_leader: the ad is in a partition of other nodes.
   Result<uint64_t> start(RecountRequest request);
 
   /// One minute of one ad that is stored otherwise than recounted.
@@ -68,7 +69,7 @@ class Recounter {
     State state = State::running;
     std::string failure;
     RecountRequest request;
-    uint32_t partitions = 0;  ///< to be looked at
+    std::vector<PartitionId> partitions;  ///< to be looked at: those that this node holds
     uint32_t partitions_done = 0;
     uint64_t entries = 0;   ///< read from the log, each reading of it
     uint64_t clicks = 0;    ///< of the range, copies included

@@ -41,6 +41,31 @@ void add_click_counters(Metrics& metrics, const cluster::Owned& owned,
       [](const Tally& tally) { return tally.resent; });
 }
 
+/// Of each partition that is here: nodes that hold the same one show the same series, so that
+/// a sum over the highest of each is the cluster's.
+void add_partition_counters(Metrics& metrics, const cluster::Owned& owned,
+                            const cluster::PartitionStatus& status) {
+  const auto add = [&](const char* name, const char* help, uint64_t (*read)(const stream::Tally&)) {
+    for (const auto& partition : owned.partitions) {
+      const size_t id = partition->id().value();
+      metrics.counter_from(
+          name, help,
+          [&status, partition = partition.get(), id, read] {
+            const Share share = status.share(id);
+            const bool whole = share.votes && share.caught_up && !share.rebuilding;
+            return whole && share.failure.empty() ? static_cast<double>(read(partition->tally()))
+                                                  : std::nan("");
+          },
+          "partition=\"" + std::to_string(id) + "\"");
+    }
+  };
+  add("clickmill_partition_clicks_received_total",
+      "Clicks read from the log of a partition that this node holds.",
+      [](const stream::Tally& tally) { return tally.received; });
+  add("clickmill_partition_clicks_counted_total", "Of them, clicks counted in their minute.",
+      [](const stream::Tally& tally) { return tally.counted; });
+}
+
 /// From what workers told last: a scrape waits for no partition.
 void add_stream_gauges(Metrics& metrics, const cluster::PartitionStatus& status) {
   const auto add = [&](const char* name, const char* help, double (*read)(const Share&)) {
@@ -157,8 +182,10 @@ void add_shelf_metrics(Metrics& metrics, const Machine& machine) {
   });
 }
 
-void add_stream_metrics(Metrics& metrics, const Machine& machine) {
+void add_stream_metrics(Metrics& metrics, Machine& machine) {
   add_click_counters(metrics, machine.owned(), machine.status());
+  if (machine.peers() != nullptr)
+    add_partition_counters(metrics, machine.owned(), machine.status());
   add_stream_gauges(metrics, machine.status());
   add_checkpoint_metrics(metrics, machine.status(), machine.clock().system());
   add_upkeep_metrics(metrics, machine.status());

@@ -12,7 +12,7 @@ namespace clickmill::engine {
 /// `metrics`' use.
 void add_collector_metrics(Metrics& metrics, Machine& machine);
 /// The same for partitions and state, once they are open.
-void add_stream_metrics(Metrics& metrics, const Machine& machine);
+void add_stream_metrics(Metrics& metrics, Machine& machine);
 /// How full the disk of `directory` is.
 void add_disk_metrics(Metrics& metrics, ReservedFileSystem& files, const std::string& directory);
 

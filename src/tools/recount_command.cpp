@@ -40,6 +40,8 @@ Result<RecountArguments> parse(const std::vector<std::string>& arguments) {
       request.data_dir = value;
     } else if (option == "--node") {
       request.node = value;
+    } else if (option == "--cluster") {
+      request.cluster = value;
     } else if (option == "--key-file") {
       request.key_file = value;
     } else if (option == "--from") {
@@ -54,13 +56,13 @@ Result<RecountArguments> parse(const std::vector<std::string>& arguments) {
       return Error(Errc::invalid, "unknown option " + option);
     }
   }
-  if (request.data_dir.empty() && request.node.empty()) {
-    return Error(Errc::invalid, "--config, --data-dir or --node is missing");
-  }
-  if (!request.data_dir.empty() && !request.node.empty()) {
-    return Error(Errc::invalid, "--node and a data directory at once");
-  }
-  if (request.repair && request.node.empty()) {
+  const int wheres = (request.data_dir.empty() ? 0 : 1) + (request.node.empty() ? 0 : 1) +
+                     (request.cluster.empty() ? 0 : 1);
+  if (wheres == 0)
+    return Error(Errc::invalid, "--config, --data-dir, --node or --cluster is missing");
+  if (wheres > 1)
+    return Error(Errc::invalid, "of --node, --cluster and a data directory two at once");
+  if (request.repair && !request.data_dir.empty()) {
     return Error(Errc::invalid,
                  "--repair needs a running node, which writes the repair into its log: --node URL");
   }
@@ -75,6 +77,7 @@ Result<RecountArguments> parse(const std::vector<std::string>& arguments) {
 Result<int> run(const std::vector<std::string>& arguments, const Print& print, const Print& tell) {
   const RecountArguments request = TRY(parse(arguments));
   if (!request.node.empty()) return recount_node(request, print, tell);
+  if (!request.cluster.empty()) return recount_cluster(request, print, tell);
   auto code = recount_offline(request, print, tell);
   if (!code && code.error().code() == Errc::busy)
     tell("a running node recounts itself: recount --node URL");

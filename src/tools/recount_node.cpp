@@ -32,6 +32,8 @@ class NodeRecount {
               const Print& tell)
       : client_(client), request_(request), print_(print), tell_(tell), progress_(clock_, tell) {}
 
+  const std::set<uint32_t>& judged() const { return judged_; }
+
   Result<int> run() {
     std::string path = fmt::format("/v1/recounts?from={}&to={}", request_.from_ms, request_.to_ms);
     // An ad_id has no character that would have to be escaped.
@@ -64,7 +66,7 @@ class NodeRecount {
     json body = json::parse(reply.body, nullptr, false);
     if (reply.status >= 200 && reply.status < 300 && body.is_object()) return body;
     const bool says_why = body.is_object() && body.contains("detail") && body["detail"].is_string();
-    return Error(Errc::invalid,
+    return Error(reply.status == 421 ? Errc::not_leader : Errc::invalid,
                  fmt::format("{} answered {}: {}", request_.node, reply.status,
                              says_why ? body["detail"].get<std::string>() : "no clickmill api?"));
   }
@@ -95,6 +97,9 @@ class NodeRecount {
                    fmt::format("the recount was {}: {}", report.at("state").get<std::string>(),
                                why.is_string() ? why.get<std::string>() : ""));
     }
+    // A node of an earlier version holds all of them, or doesn't say.
+    for (const json& id : report.value("partition_ids", json::array()))
+      judged_.insert(id.get<uint32_t>());
     const auto differ = report.at("differ").get<uint64_t>();
     if (const json& from = report.at("judged_from"); from.is_string()) {
       const int64_t until_ms = parse_time_ms(from.get<std::string>()).value_or(request_.to_ms);
@@ -117,12 +122,14 @@ class NodeRecount {
   const SystemClock clock_;
   Progress progress_;
   std::string path_;
+  std::set<uint32_t> judged_;
   size_t listed_ = 0;
 };
 
 }  // namespace
 
-Result<int> recount_node(const RecountArguments& request, const Print& print, const Print& tell) {
+Result<int> recount_node(const RecountArguments& request, const Print& print, const Print& tell,
+                         std::set<uint32_t>* judged) {
   http::Client::Options options;
   auto url = http::parse_url(request.node);
   if (!url) return std::move(url).error().with_context("--node");
@@ -138,8 +145,10 @@ Result<int> recount_node(const RecountArguments& request, const Print& print, co
   }
   http::Client client(std::move(options));
   client.start();
-  auto code = NodeRecount(client, request, print, tell).run();
+  NodeRecount recount(client, request, print, tell);
+  auto code = recount.run();
   client.stop();
+  if (judged != nullptr) judged->insert(recount.judged().begin(), recount.judged().end());
   return code;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ namespace clickmill::tools {
 struct RecountArguments {
   std::string data_dir;  ///< of a stopped node; or
   std::string node;      ///< URL of a running one's api
+  std::string cluster;   ///< config of a node of a running cluster: each of them
   std::string key_file;  ///< holds the admin key for it; empty: none is needed
   bool repair = false;   ///< of a running node
   int64_t from_ms = 0;   ///< whole minutes
@@ -21,8 +23,13 @@ struct RecountArguments {
 };
 /// Answers the exit code, or why it could not be found out.
 Result<int> recount_offline(const RecountArguments& request, const Print& print, const Print& tell);
-/// The same by a running node's own hand (POST /v1/recounts), as of now.
-Result<int> recount_node(const RecountArguments& request, const Print& print, const Print& tell);
+/// The same by a running node's own hand (POST /v1/recounts), as of now. `judged` gets the
+/// partitions that it holds. Errc::not_leader: the ad is in none of them.
+Result<int> recount_node(const RecountArguments& request, const Print& print, const Print& tell,
+                         std::set<uint32_t>* judged = nullptr);
+/// The same of every copy of each partition, a node of a cluster after the other. Errc::busy names
+/// partitions of which none was judged.
+Result<int> recount_cluster(const RecountArguments& request, const Print& print, const Print& tell);
 
 /// Says which minutes of the range were not compared.
 std::string cant_be_judged(const RecountArguments& request, int64_t judged_from_ms);
