@@ -53,13 +53,17 @@ const std::vector<Command>& commands() {
       {"recount",
        "count the raw log anew and list what is stored otherwise",
        {"(--config FILE | --data-dir DIR) --from TIME --to TIME [--ad AD_ID]",
-        "--node URL [--key-file FILE] [--repair] --from TIME --to TIME [--ad AD_ID]"},
+        "--node URL [--key-file FILE] [--repair] --from TIME --to TIME [--ad AD_ID]",
+        "--cluster FILE [--key-file FILE] [--repair] --from TIME --to TIME [--ad AD_ID]"},
        "Lists every minute of an ad whose counts differ from what its clicks give. The first\n"
-       "form reads the data of a stopped node and changes nothing; the second asks a running one.",
+       "form reads the data of a stopped node and changes nothing; the second asks a running one,\n"
+       "the third every running node of the cluster whose config FILE is, about each copy that it\n"
+       "has.",
        {kConfig,
         {"--data-dir DIR", "the data directory itself"},
         kNode,
         kKey,
+        {"--cluster FILE", "the config of any node of a cluster"},
         {"--repair", "put right what differs"},
         {"--from TIME", "first minute: 2026-06-24T00:00:00Z, a date, or milliseconds"},
         {"--to TIME", "end, not included"},
@@ -139,7 +143,9 @@ const std::vector<Command>& commands() {
        {kRan, kCouldNotRun}},
       {"recover",
        "make a node go on: damaged journal, cluster that is gone, clock that was ahead",
-       {"--force-quorum --config FILE [--yes]", "--clock [--yes] --config FILE"},
+       {"--force-quorum --config FILE [--yes]", "--force-quorum --config FILE --survey OUT",
+        "--force-quorum --config FILE --with SURVEY … [--begin-empty] [--yes]",
+        "--clock [--yes] --config FILE"},
        "The node must be stopped.\n"
        "--force-quorum, of a node alone that refuses to start over damage in its journal: keeps "
        "the\n"
@@ -150,7 +156,9 @@ const std::vector<Command>& commands() {
        "only\n"
        "voter, in a new epoch, after saying what may be lost: the others are left behind, and "
        "come\n"
-       "back by `clickmill cluster rejoin`.\n"
+       "back by `clickmill cluster rejoin`. Of more nodes than copies several are left, and none\n"
+       "has everything: with all of them stopped, --survey on each says what it has, and the same\n"
+       "surveys are given to --with on each.\n"
        "--clock, of a node alone after a run with a clock that was ahead: sets the node's time "
        "back\n"
        "to the clock, which must be right. Counts and review stay as they are, copies are still\n"
@@ -158,6 +166,9 @@ const std::vector<Command>& commands() {
        {{"--force-quorum", "has to be there, since answered clicks may be lost"},
         {"--clock", "says what setting the time back would do"},
         {"--yes", "does it: of the clock, or of a cluster's forced quorum"},
+        {"--survey OUT", "writes what this node has to the file OUT, and changes nothing"},
+        {"--with SURVEY", "goes on together with the surveyed nodes, this one among them"},
+        {"--begin-empty", "lets partitions begin empty that nobody has a copy of"},
         kConfig},
        {{"0", "done; or nothing was wrong and nothing changed"},
         {"1", "recovered, with the losses on stdout; or the time is ahead, and --yes is missing"},
@@ -205,6 +216,15 @@ const std::vector<Command>& commands() {
        "fewer voters than cluster.replication asks for.",
        {kNodeConfig, kKey, kYes},
        {{"0", "it is a member of nothing"}, kNotDone}},
+      {"cluster replication",
+       "wait until each partition has another number of copies",
+       {"N --config FILE [--key-file FILE]"},
+       "Every node's cluster.replication must be N, and the nodes were started again one after "
+       "the\n"
+       "other. Copies are made and given up by themselves once all of them are there and want the\n"
+       "same.",
+       {kNodeConfig, kKey},
+       {{"0", "each partition is on N nodes"}, kNotDone}},
       {"cluster rejoin",
        "bring back a node that a forced recovery left behind",
        {"--config FILE [--from URL] [--key-file FILE] [--yes]"},
