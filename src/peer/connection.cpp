@@ -1,19 +1,11 @@
 #include "peer/connection.h"
 
-#include <algorithm>
 #include <exception>
 #include <utility>
 
 #include "base/wakes.h"
 
 namespace clickmill::peer {
-namespace {
-
-/// Of one write, for frames that are gathered into one piece.
-constexpr size_t kReservedMost = 64 << 10;
-
-}  // namespace
-
 Connection::Connection(Owner& owner, std::shared_ptr<Socket> socket, std::string called,
                        Channel channel, uint64_t link)
     : owner_(owner),
@@ -100,10 +92,7 @@ void Connection::flush() {
   if (stage_ != Stage::flowing || writing_) return;
   std::vector<Frame> frames = owner_.next_frames(*this);
   if (frames.empty()) return;
-  std::vector<std::string> pieces(1);
-  size_t bytes = 0;
-  for (const Frame& frame : frames) bytes += frame.payload.size() + kFrameOverhead;
-  pieces.front().reserve(std::min(bytes, kReservedMost));
+  std::vector<std::string> pieces;
   for (Frame& frame : frames) writer_->write(std::move(frame), pieces);
   writing_ = true;
   forgiven_ms_ = 0;

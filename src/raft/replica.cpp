@@ -267,8 +267,8 @@ void Replica::write_waiting() {
     if (const auto* cut = std::get_if<Cut>(&next)) {
       written = log_.truncate_suffix(cut->from, cut->life);
     } else {
-      // One that is refused stays as it is, and is tried again.
-      written = log_.append(std::move(std::get<log::Entry>(next)));
+      // A copy: one that is refused is tried again.
+      written = log_.append(log::Entry(std::get<log::Entry>(next)));
     }
     if (!written && written.error().code() == Errc::busy) return;
     if (!written) return stop(written.error());
