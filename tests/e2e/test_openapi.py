@@ -10,8 +10,9 @@ from json_schema import complaints, resolved
 METHODS = ("get", "head", "put", "post", "delete", "options")
 ROLES = ("advertiser", "ingest", "admin")
 PROBLEM = "application/problem+json"
-# Not easily reached: a full pool, a body that waits for room, a node that isn't ready.
-RARE = {"503"}
+# Not easily reached: a full pool, a body that waits for room, a node that isn't ready; a node that
+# lacks a partition.
+RARE = {"421", "503"}
 # They need a configuration service, or retention; the tests of these have them.
 ELSEWHERE = {("post", "/v1/ads", "405"), ("put", "/v1/ads/{ad_id}", "405"), ("delete", "/v1/ads/{ad_id}", "405"),
              ("get", "/v1/log/raw-clicks/{partition}", "410")}
