@@ -16,6 +16,8 @@ constexpr uint8_t kOfRaft = 0;
 constexpr uint8_t kOfClaims = 1;
 constexpr uint64_t kBeatsPerLowWaters = 10;
 // A batch holds no more (Forwarder::Options); a peer that sends more is wrong.
+// A node that is there is heard by then.
+constexpr int64_t kHearAllNs = 10'000'000'000;
 constexpr uint64_t kRecordsMost = 1 << 20;
 
 std::string encode_batch(PartitionId id, const Batch& batch) {
@@ -129,7 +131,8 @@ Peers::Peers(Options options, Owned& owned, NodeClock& clock)
       sights_(sights_options(options_, owned.workers.size())),
       agreement_(options_.node_id, options_.partitions),
       clearing_(options_.storage),
-      levels_(level_options(options_), clock.system().monotonic_ns()),
+      born_ns_(clock.system().monotonic_ns()),
+      levels_(level_options(options_), born_ns_),
       calls_(clock.system(), options_.life),
       states_(source_options(options_), owned, clock.system()),
       others_(without(options_.nodes, options_.node_id)),
@@ -246,7 +249,8 @@ LowWaters Peers::own_low_waters() const {
 
 void Peers::beat() {
   const int64_t now = now_ns();
-  clock_is_fit_ = sights_.clock_is_fit(now, options_.synchronised());
+  // Two machines of one host with a wrong clock may be the first to hear each other.
+  clock_is_fit_ = sights_.clock_is_fit(now, options_.synchronised(), now - born_ns_ >= kHearAllNs);
   calls_.expire();
   states_.expire();
   std::optional<LowWaters> low_waters;

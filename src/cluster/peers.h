@@ -201,6 +201,7 @@ class Peers final : public peer::Receiver {
   Sights sights_;
   Agreement agreement_;
   Clearing clearing_;
+  const int64_t born_ns_;
   LevelWatch levels_;
   Calls calls_;
   StateSource states_;

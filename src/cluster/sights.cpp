@@ -241,14 +241,14 @@ std::optional<ClockOffset> Sights::clock_of(const Peer& peer, int64_t now_ns) co
   return peer.clock;
 }
 
-bool Sights::clock_is_fit(int64_t now_ns, bool synchronised) const {
+bool Sights::clock_is_fit(int64_t now_ns, bool synchronised, bool few_decide) const {
   const std::lock_guard lock(mutex_);
   std::vector<ClockOffset> known;
   for (const auto& [node, peer] : peers_) {
     if (const auto clock = clock_of(peer, now_ns)) known.push_back(*clock);
   }
   const size_t nodes = peers_.size() + 1;
-  const size_t copies = options_.copies == 0 ? nodes : options_.copies;
+  const size_t copies = options_.copies == 0 || !few_decide ? nodes : options_.copies;
   return cluster::clock_is_fit(known, nodes, copies, synchronised);
 }
 

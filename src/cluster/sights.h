@@ -83,7 +83,9 @@ class Sights {
   /// The newest that this node told; nothing before its first.
   std::optional<LowWater> low_water(const std::string& node, PartitionId partition) const;
   /// Whether the own clock may set log time; see cluster/clock_verdict.h.
-  bool clock_is_fit(int64_t now_ns, bool synchronised) const;
+  /// `few_decide`: whether a majority of copies may be enough; not before the others have had time
+  /// to be heard.
+  bool clock_is_fit(int64_t now_ns, bool synchronised, bool few_decide = true) const;
 
   struct PeerView {
     std::string node;

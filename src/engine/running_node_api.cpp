@@ -147,7 +147,7 @@ std::vector<std::string> RunningNode::warnings() {
     for (const std::string& node : peers->who_want_another())
       warnings.push_back("cluster: " + node +
                          " has other cluster.peers, or another cluster.replication, in its config; "
-                         "no partition moves until all nodes have the same");
+                         "no copy is given up until all nodes have the same");
   }
   const std::lock_guard lock(mutex_);
   if (!catalog_lost_.empty()) warnings.push_back(catalog_lost_);

@@ -100,8 +100,13 @@ class Links::Impl final : public Connection::Owner {
     if (found == links_.end()) return false;
     Link& link = found->second;
     const Outbox::Pushed pushed = link.outbox.push(lane, std::move(frame));
-    // Later, if the sender wakes later: what it sends meanwhile goes out in the same write.
-    if (pushed == Outbox::Pushed::wakes) LaterWakes::wake(link.bell_of(channel_of(lane)));
+    // Later, if the sender wakes later: what it sends meanwhile goes out in the same write. A beat
+    // waits for nobody, whose turn may last: without it all groups would elect.
+    if (lane == Lane::beat && pushed != Outbox::Pushed::refused) {
+      link.bell_of(channel_of(lane))->wake();
+    } else if (pushed == Outbox::Pushed::wakes) {
+      LaterWakes::wake(link.bell_of(channel_of(lane)));
+    }
     return pushed != Outbox::Pushed::refused;
   }
 

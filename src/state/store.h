@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,12 @@ class Batch {
   }
   void remove_range(const Space& space, std::string from, std::string to) {
     operations_.push_back({Operation::Kind::remove_range, space, std::move(from), std::move(to)});
+  }
+  /// Both or none; `more` is empty afterwards.
+  void append(Batch&& more) {
+    operations_.insert(operations_.end(), std::make_move_iterator(more.operations_.begin()),
+                       std::make_move_iterator(more.operations_.end()));
+    more.operations_.clear();
   }
   const std::vector<Operation>& operations() const { return operations_; }
   bool empty() const { return operations_.empty(); }

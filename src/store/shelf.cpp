@@ -59,7 +59,7 @@ Status Shelf::release(state::Slot slot, const std::string& name) {
     std::erase_if(at->second.places, [&](const auto& place) { return place.second.slot == slot; });
     if (!at->second.places.empty()) return {};
     shared_.erase(at);
-    if (keeps_all_) return {};
+    if (may_be_needed(name)) return {};
   }
   return remove(name);
 }
@@ -88,15 +88,22 @@ void Shelf::release_all(state::Slot slot) {
 void Shelf::keep_all() {
   const std::lock_guard lock(mutex_);
   keeps_all_ = true;
+  if (first_of_run_ == 0) first_of_run_ = next_number_;
+}
+
+/// It was there at the start, and a checkpoint that can't be read may name it.
+bool Shelf::may_be_needed(std::string_view name) const {
+  const auto parsed = ShelfName::parse(name);
+  return keeps_all_ && (!parsed || parsed->number < first_of_run_);
 }
 
 std::vector<std::string> Shelf::unneeded(const std::vector<std::string>& names) const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> out;
-  if (keeps_all_) return out;
   std::copy_if(names.begin(), names.end(), std::back_inserter(out), [&](const std::string& name) {
     const auto at = shared_.find(name);
-    return ShelfName::parse(name) && (at == shared_.end() || at->second.places.empty());
+    return ShelfName::parse(name) && !may_be_needed(name) &&
+           (at == shared_.end() || at->second.places.empty());
   });
   return out;
 }

@@ -44,7 +44,8 @@ class Shelf {
   Status release(state::Slot slot, const std::string& name);
   /// The same for all that it needs.
   void release_all(state::Slot slot);
-  /// Somebody needs files, and it isn't known which.
+  /// Somebody needs files that are there, and it isn't known which: until the next start none of
+  /// them goes; those that are made from now on do.
   void keep_all();
   /// A file of `names` that nobody needs.
   std::vector<std::string> unneeded(const std::vector<std::string>& names) const;
@@ -64,6 +65,7 @@ class Shelf {
     std::map<uint64_t, Place> places;  ///< needed, by their first byte
   };
   Status remove(const std::string& name);
+  bool may_be_needed(std::string_view name) const;
 
   FileSystem& disk_;
   const std::string directory_;
@@ -71,6 +73,7 @@ class Shelf {
   std::map<std::string, Shared, std::less<>> shared_;
   uint64_t next_number_ = 1;
   bool keeps_all_ = false;
+  uint64_t first_of_run_ = 0;  ///< made since keep_all()
 };
 
 }  // namespace clickmill::store

@@ -32,8 +32,6 @@ constexpr uint64_t kHeadBytes = 16;
 constexpr uint64_t kTailBytes = 48;
 constexpr uint32_t kLevels = ShelfName::kFlushed + 1;
 constexpr int64_t kDay = 86'400'000;
-// Else a file goes to the disk as a whole, and a journal's sync waits for that.
-constexpr uint64_t kSyncEvery = 4 << 20;
 
 std::string header() {
   std::string out = begin_file_header(kFormat);
@@ -172,10 +170,11 @@ std::optional<ShelfName> ShelfName::parse(std::string_view text) {
 
 Result<std::unique_ptr<ShelfWriter>> ShelfWriter::create(FileSystem& files,
                                                          const std::string& directory,
-                                                         const std::string& name) {
+                                                         const std::string& name,
+                                                         uint64_t sync_every) {
   const std::string path = directory + "/" + name;
   auto file = TRY(files.open(path, FileSystem::Open::truncate));
-  auto writer = std::unique_ptr<ShelfWriter>(new ShelfWriter(std::move(file), name));
+  auto writer = std::unique_ptr<ShelfWriter>(new ShelfWriter(std::move(file), name, sync_every));
   if (auto done = writer->file_->write_at(0, header()); !done) {
     ignore(files.remove(path), "the caller hears why there is no file");
     return std::move(done).error();
@@ -194,9 +193,11 @@ Result<PartMeta> ShelfWriter::add(state::Slot slot, const PartWriter& part) {
 Status ShelfWriter::written(uint64_t bytes) {
   position_ += bytes;
   unsynced_ += bytes;
-  if (unsynced_ < kSyncEvery) return {};
+  if (unsynced_ < sync_every_) return {};
   unsynced_ = 0;
-  return file_->sync();
+  auto synced = file_->sync();
+  lost_ = lost_ || !synced;
+  return synced;
 }
 
 void ShelfWriter::cut_to(size_t parts) {
@@ -206,6 +207,7 @@ void ShelfWriter::cut_to(size_t parts) {
 }
 
 Status ShelfWriter::finish() {
+  if (lost_) return Error(Errc::io, "an earlier sync failed", file_->path());
   std::string end;
   ByteWriter writer(end);
   for (const Entry& entry : entries_) {

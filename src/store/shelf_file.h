@@ -36,22 +36,25 @@ struct ShelfName {
 /// A shared file in the making, part by part. Format: top of shelf_file.cpp. Thread: one.
 class ShelfWriter {
  public:
-  /// An old file of that name is replaced: it can only be left over from a crash.
+  /// An old file of that name is replaced: it can only be left over from a crash. It is synced
+  /// once in so many bytes, or a journal's sync would have to wait for all of it.
   static Result<std::unique_ptr<ShelfWriter>> create(FileSystem& files,
                                                      const std::string& directory,
-                                                     const std::string& name);
+                                                     const std::string& name,
+                                                     uint64_t sync_every = 4 << 20);
   Result<PartMeta> add(state::Slot slot, const PartWriter& part);
   /// How many there are; what was added behind so many can be taken back.
   size_t size() const { return entries_.size(); }
   void cut_to(size_t parts);
-  /// Writes the rest and syncs the file, not the directory.
+  /// Writes the rest and syncs the file, not the directory. Errc::io where an earlier sync
+  /// failed: the kernel tells of that once, and forgets what it could not write.
   Status finish();
   uint64_t bytes() const { return position_; }
   const std::string& name() const { return name_; }
 
  private:
-  ShelfWriter(std::unique_ptr<File> file, std::string name)
-      : file_(std::move(file)), name_(std::move(name)) {}
+  ShelfWriter(std::unique_ptr<File> file, std::string name, uint64_t sync_every)
+      : file_(std::move(file)), name_(std::move(name)), sync_every_(sync_every) {}
   Status written(uint64_t bytes);
 
   struct Entry {
@@ -60,9 +63,11 @@ class ShelfWriter {
   };
   const std::unique_ptr<File> file_;
   const std::string name_;
+  const uint64_t sync_every_;
   std::vector<Entry> entries_;
   uint64_t position_ = 0;
   uint64_t unsynced_ = 0;
+  bool lost_ = false;  // a sync has failed
 };
 
 /// A part in a shared file, as the file itself lists it.

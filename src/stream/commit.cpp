@@ -32,7 +32,6 @@ class JointWrite {
     drop_failed();
     fail_point("checkpoint.committed");
     for (Commit* commit : commits_) {
-      commit->work_.batch = {};
       commit->unlink_replaced();
       commit->done_ = Status();
     }
@@ -99,8 +98,11 @@ class JointWrite {
     }
   }
 
+  /// As one batch: of several, the last one's sync would not be the others' where the database
+  /// is opened anew in between.
   void commit_batches() {
-    Status last;
+    if (commits_.empty()) return;
+    state::Batch all;
     for (Commit* commit : commits_) {
       Commit::Work& work = commit->work_;
       if (work.flush) {
@@ -108,13 +110,16 @@ class JointWrite {
         work.record.parts.insert(work.record.parts.end(), metas.begin(), metas.end());
       }
       put_checkpoint(work.slot, work.record, work.batch);
-      fail_point("checkpoint.batch_made");
-      // Batches reach the disk in their order: the last one's sync is everybody's.
-      last = work.store.commit(work.batch, commit == commits_.back());
-      if (!last) fail(*commit, last);
+      all.append(std::exchange(work.batch, {}));
     }
-    if (last) return;
-    for (Commit* commit : commits_) fail(*commit, last);
+    fail_point("checkpoint.batch_made");
+    auto done = commits_.front()->work_.store.commit(all, true);
+    if (done) return;
+    // It isn't known whose trouble it is: all are tried again, sooner or later each alone.
+    const bool passes = done.error().code() == Errc::no_space || done.error().code() == Errc::busy;
+    if (commits_.size() > 1 && !passes)
+      done = Error(Errc::io, "not committed: " + done.error().text());
+    for (Commit* commit : commits_) fail(*commit, done);
   }
 
   // The last day that a file's name can tell: 9999-12-31.

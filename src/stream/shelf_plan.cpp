@@ -172,6 +172,7 @@ class Planner {
     for (const auto& share : plan.shares) {
       for (const auto& part : *share.parts) {
         estimate(part->meta(), rows);
+        if (!is_shelved(part->meta())) continue;
         if (const auto name = store::ShelfName::parse(part->meta().name))
           level = std::max(level, name->level);
       }

@@ -150,6 +150,7 @@ Result<int> restore(const std::vector<std::string>& arguments, const Print& prin
                     mib(done.bytes_shared)));
   if (done.one_of_many)
     print(
+        "It is of the same cluster still: keep it from addresses of nodes of that which are alive. "
         "It has only some of the partitions: restore the newest backup of every node in the same "
         "way. Then, before any is started: clickmill recover --force-quorum --config FILE "
         "--survey OUT on each, and with all surveys on each: clickmill recover --force-quorum "

@@ -126,7 +126,14 @@ class Planning {
     for (const Survey& one : surveys_) {
       if (&one != from && is_member(one, id)) group.order.members.learners.push_back(one.self);
     }
-    group.order.leaves_out = from->restored;
+    // Behind offsets that nobody has: where another one's log is longer, and can't be gone on
+    // from, its entries must never be taken for these.
+    group.order.leaves_out = from->restored || knows != from;
+    if (knows != from) {
+      const Offset end = knows->groups[id].last;
+      group.longer = knows->self.node;
+      group.given_up = Offset(end.value() - std::min(end, copy.last).value());
+    }
   }
 
   void begin_anew(size_t id, ForcePlan::Group& group) const {
@@ -147,6 +154,23 @@ class Planning {
 };
 
 }  // namespace
+
+bool take_former_disks(std::vector<ForcedGroup>& groups, const raft::Member& self,
+                       const std::vector<raft::StorageId>& former) {
+  bool any = false;
+  for (ForcedGroup& group : groups) {
+    if (group.members.contains(self.storage) || group.last == Offset(0)) continue;
+    auto& members = group.members;
+    for (auto* const some : {&members.voters, &members.leaving, &members.learners}) {
+      for (raft::Member& member : *some) {
+        if (std::ranges::find(former, member.storage) == former.end()) continue;
+        member = self;
+        any = true;
+      }
+    }
+  }
+  return any;
+}
 
 std::vector<uint32_t> ForcePlan::of(Group::Fate fate) const {
   std::vector<uint32_t> ids;

@@ -24,6 +24,12 @@ std::string to_json(const Survey& survey);
 /// Errc::invalid: it is no survey, or of a newer version.
 Result<Survey> survey_of(const std::string& json);
 
+/// The logs of a node that was restored, or has forgotten something and begun anew, name a disk of
+/// before: what that had, this one has, but for its promises. A disk that was emptied has nothing
+/// of it. Says whether there is such a group.
+bool take_former_disks(std::vector<ForcedGroup>& groups, const raft::Member& self,
+                       const std::vector<raft::StorageId>& former);
+
 /// What becomes of the groups of a cluster when the surveyed nodes go on without the others: the
 /// same on each of them, as it follows from the surveys alone.
 ///
@@ -40,6 +46,9 @@ struct ForcePlan {
     GroupOrder order;  ///< for that node
     LogMs newest;      ///< entry of the copy
     Offset uncertain;  ///< so many of its last ones may not have been committed
+    /// Whose log holds more, but has no state to go on from; empty: nobody's.
+    std::string longer;
+    Offset given_up;  ///< so many entries it has behind the copy
   };
   cluster::Epoch epoch;  ///< drawn from the surveys: other ones make another epoch
   std::vector<Group> groups;

@@ -118,6 +118,24 @@ uint64_t offsets_since(const NodeClock& clock, LogMs then) {
 /// By what is known of the group on this disk; nothing: it stays as it is.
 using Order = std::function<std::optional<GroupOrder>(uint32_t id, const ForcedGroup& group)>;
 
+/// What a partition's states have applied.
+struct HeldState {
+  bool lost = false;
+  Offset live;    ///< what is in force
+  Offset newest;  ///< or what comes from another node, of which the log may know
+};
+Result<HeldState> look_at_state(uint32_t id, const ForcedEpoch& forced) {
+  HeldState held;
+  if (forced.state == nullptr) return held;
+  const auto standing = TRY(state::read_standing(PartitionId(id), *forced.state));
+  held.lost = !standing.lost.empty();
+  const auto live = TRY(stream::read_checkpoint(standing.live, *forced.state));
+  const auto newest = TRY(stream::read_checkpoint(standing.current(), *forced.state));
+  if (live) held.live = live->applied;
+  held.newest = newest ? std::max(held.live, newest->applied) : held.live;
+  return held;
+}
+
 Result<ForcedGroup> look_at(FileSystem& files, const Groups& groups, const log::PartitionLog& log,
                             uint32_t id, const ForcedEpoch& forced) {
   auto kept = TRY(cluster::read_members(files, forced.paths.members(id)));
@@ -127,11 +145,11 @@ Result<ForcedGroup> look_at(FileSystem& files, const Groups& groups, const log::
   group.term = std::max(log.hard_state().term, log.last_term());
   group.newest = log.last_append_ms();
   group.committed = groups.segments(id).last();
-  if (id < forced.partitions && forced.state != nullptr) {
-    const auto standing = TRY(state::read_standing(PartitionId(id), *forced.state));
-    const auto checkpoint = TRY(stream::read_checkpoint(standing.current(), *forced.state));
-    if (checkpoint) group.committed = std::max(group.committed, checkpoint->applied);
-    group.usable = standing.lost.empty();
+  if (id < forced.partitions) {
+    const auto held = TRY(look_at_state(id, forced));
+    group.committed = std::max(group.committed, std::min(held.live, group.last));
+    // One whose state ends before its log begins can go on only from somebody else's.
+    group.usable = !held.lost && held.newest + 1 >= log.first();
   }
   group.members =
       members_in(log, kept ? std::move(kept->members) : forced.founded.voters_of(PartitionId(id)));

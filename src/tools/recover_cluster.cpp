@@ -51,7 +51,9 @@ class ForcedQuorum {
     auto found = survey_all_groups(untouched, clock, forced());
     if (!found) return std::move(found).error();
     groups_ = *std::move(found);
-    take_for_restored();
+    std::vector<raft::StorageId> former;
+    for (const auto& one : cluster_->former()) former.push_back(one.storage);
+    restored_ = take_former_disks(groups_, self(), former);
     return {};
   }
   Survey survey() const {
@@ -152,28 +154,12 @@ class ForcedQuorum {
     print_(fmt::format("{} has a copy of {} of {} partitions, and of the ads: written to {}.",
                        config_.node_id, held, config_.log.partitions, path));
     print_(
-        "Leave the node stopped, survey every other one that is left, and run on each of them: "
+        "Leave the node stopped (a service that a reboot would start, disabled), survey every "
+        "other one that is left, and run on each of them, first without --yes on all: "
         "clickmill recover --force-quorum --config FILE --with SURVEY --with SURVEY …");
   }
 
  private:
-  /// Of one that was restored the logs name the disk of before: what that had, this one has.
-  void take_for_restored() {
-    const auto& former = cluster_->former();
-    if (former.empty() || former.back().reason != kRestoredFromBackup) return;
-    for (ForcedGroup& group : groups_) {
-      if (group.members.contains(self().storage)) continue;
-      auto& members = group.members;
-      for (auto* const some : {&members.voters, &members.leaving, &members.learners}) {
-        for (raft::Member& member : *some) {
-          if (member.storage != former.back().storage) continue;
-          member = self();
-          restored_ = true;
-        }
-      }
-    }
-  }
-
   raft::Member self() const { return {config_.node_id, cluster_->storage_id()}; }
 
   ForcedEpoch forced() {
@@ -229,6 +215,11 @@ class ForcedQuorum {
                       partitions(id), group.by,
                       group.newest == LogMs(0) ? "no time" : format_time_ms(group.newest.value()),
                       group.uncertain.value()));
+      if (!group.longer.empty())
+        print_(
+            fmt::format("{}: the log of {} has {} entries behind that, but {} has lost what was "
+                        "counted and can't be gone on from: they are given up.",
+                        partitions(id), group.longer, group.given_up.value(), group.longer));
     }
     for (const uint32_t id : plan_->of(Fate::lost))
       print_(
@@ -241,6 +232,11 @@ class ForcedQuorum {
                       "not received, for as long as it does not rejoin, and for good if its "
                       "disk is gone.",
                       gone));
+    if (restored_)
+      print_(
+          fmt::format("This is cluster {:016x} still: a node of it that is alive, and can be "
+                      "reached, is left behind as soon as it hears of the new epoch.",
+                      cluster_->founded()->cluster_id));
     if (restored_)
       print_(
           "What came after a backup is lost, but for what another one has, and for what a node "

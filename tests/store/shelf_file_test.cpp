@@ -195,6 +195,16 @@ TEST_CASE_METHOD(ShelfFixture, "shelf: a file goes with the last who needs it", 
     REQUIRE(shelf.release(slots[2], kName));
     CHECK(there());
     CHECK(shelf.unneeded({kName}).empty());
+    // A checkpoint of before the start can't name what was made since.
+    const std::string later = ShelfName{shelf.next_number(), Table::minute, 0, false, 0}.text();
+    auto writer = ShelfWriter::create(files, directory, later);
+    REQUIRE(writer);
+    const auto rest = add_merged({**writer, slots[1]}, {shelf.open(metas[1]).value()}, {});
+    REQUIRE(rest);
+    REQUIRE((*writer)->finish());
+    shelf.hold(slots[1], *rest);
+    REQUIRE(shelf.release(slots[1], later));
+    CHECK_FALSE(files.exists(directory + "/" + later));
   }
 }
 

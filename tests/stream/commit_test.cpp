@@ -136,6 +136,18 @@ TEST_CASE("commits: what a disk refuses leaves no file, and can be written again
   CHECK(some.names().size() == 1);
 }
 
+TEST_CASE("commits: a file of which some was not synced is never called whole", "[stream]") {
+  Some some;
+  const std::string name = store::ShelfName{1, store::Table::minute, 0, false, 0}.text();
+  auto file = store::ShelfWriter::create(some.files, kStore, name, 1);
+  REQUIRE(file);
+  REQUIRE(some.flush(0)->write_to(**file));
+  some.files.fail_sync_after(1);
+  CHECK_FALSE(some.flush(1)->write_to(**file));
+  // The disk says no more of it, and what it lost may be the first ones'.
+  CHECK_FALSE((*file)->finish());
+}
+
 TEST_CASE("joint commits: what waits is written together, and each is told once", "[stream]") {
   Some some;
   std::vector<std::function<void()>> tasks;

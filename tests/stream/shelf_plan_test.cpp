@@ -155,11 +155,14 @@ TEST_CASE("shelf: many old parts that came late go to their periods at once", "[
   Views views;
   for (uint32_t i = 0; i < 16; ++i) {
     CHECK_FALSE(views.plan());
-    views.add(i, part("p", kMay1 - 90 * kDayMs, kMay1, 20'000));
+    // Loose as well, where checkpoints have flushed it together with others.
+    const auto name = i % 2 == 0 ? "p" : shelf_name(i, kMay1, false, store::ShelfName::kFlushed);
+    views.add(i, part(name, kMay1 - 90 * kDayMs, kMay1, 20'000));
   }
   const auto plan = views.plan();
   REQUIRE(plan);
   check_whole(*plan);
+  CHECK(plan->files.back() == store::ShelfName{0, store::Table::minute, kJune1, false, 0});
   // February, March and April, the last period that is over, and the present one.
   CHECK(plan->files.size() == 5);
 }

@@ -94,6 +94,36 @@ TEST_CASE("force: of copies without a majority that of the later term goes on", 
   CHECK(plan->groups[0].order.members == members);
 }
 
+TEST_CASE("force: entries that can't be gone on from are told, and never taken for others",
+          "[tools]") {
+  const auto five = voters({1, 2, 3, 4, 5});
+  auto n4 = survey(4, five, five);
+  auto n5 = survey(5, five, five);
+  n4.groups[0].last = Offset(130);
+  n4.groups[0].usable = false;  // it has lost its state
+  const auto plan = plan_force({n4, n5});
+  REQUIRE(plan);
+  CHECK(plan->groups[0].by == "n5");
+  CHECK(plan->groups[0].longer == "n4");
+  CHECK(plan->groups[0].given_up == Offset(30));
+  CHECK(plan->groups[0].order.leaves_out);
+  CHECK(plan->groups[1].longer.empty());
+  CHECK_FALSE(plan->groups[1].order.leaves_out);
+}
+
+TEST_CASE("force: a disk has what it had under a former name, unless it was emptied", "[tools]") {
+  std::vector<ForcedGroup> groups(3);
+  for (ForcedGroup& group : groups) group.members = voters({1, 2, 3});
+  groups[0].last = groups[1].last = Offset(100);
+  groups[1].members = voters({1, 2, 13});  // it has come back already
+  const raft::Member self{"n3", raft::StorageId(13)};
+  CHECK(take_former_disks(groups, self, {raft::StorageId(33), raft::StorageId(3)}));
+  CHECK(groups[0].members.contains(self.storage));
+  CHECK(groups[1].members == voters({1, 2, 13}));
+  CHECK_FALSE(groups[2].members.contains(self.storage));
+  CHECK_FALSE(take_former_disks(groups, self, {raft::StorageId(33)}));
+}
+
 TEST_CASE("force: what nobody has begins empty behind every offset that is known", "[tools]") {
   auto n4 = survey(4, voters({1, 2, 3}), voters({2, 4, 5}));
   auto n5 = survey(5, voters({1, 2, 3}), voters({2, 4, 5}));
