@@ -22,7 +22,8 @@ namespace clickmill::store {
 /// whether it counts. The file goes when no durable checkpoint of any slot names a part in it
 /// any more. Who needs it is known from those checkpoints at the start (hold()), from who makes
 /// a file (hold(), before anybody's checkpoint can name it), and from commits (release(), after
-/// them). Where a checkpoint can't be read nothing is removed until the next start.
+/// them). Where a checkpoint can't be read, nothing that was there at the start is removed until
+/// the next one.
 /// Thread: any.
 class Shelf {
  public:

@@ -6,11 +6,10 @@
 // Ids of clusters and storages are 16 hex digits. Groups are the partitions in order, then the ads.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 
 #include "tools/force_plan.h"
+#include "tools/hex_number.h"
 
 namespace clickmill::tools {
 namespace {
@@ -20,15 +19,6 @@ using nlohmann::json;
 constexpr int kVersion = 1;
 
 std::string hex(uint64_t value) { return fmt::format("{:016x}", value); }
-
-uint64_t from_hex(const json& value) {
-  const std::string text = value.get<std::string>();
-  uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, failure] = std::from_chars(text.data(), end, number, 16);
-  if (failure != std::errc{} || stop != end) throw std::invalid_argument(text + " is no number");
-  return number;
-}
 
 json members_json(const std::vector<raft::Member>& members) {
   json out = json::array();

@@ -1,10 +1,9 @@
 // `clickmill cluster rejoin`: which epoch to follow is asked of the other nodes.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 
+#include "tools/hex_number.h"
 #include "tools/node_api.h"
 #include "tools/rejoin.h"
 
@@ -15,15 +14,6 @@ using nlohmann::json;
 
 constexpr int kDone = 0;
 constexpr int kUnchanged = 2;
-
-uint64_t from_hex(const json& value) {
-  const std::string text = value.get<std::string>();
-  uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, failure] = std::from_chars(text.data(), end, number, 16);
-  if (failure != std::errc{} || stop != end) throw std::invalid_argument(text + " is no number");
-  return number;
-}
 
 Result<cluster::Lineage> lineage_of(const std::string& body) {
   try {
