@@ -128,9 +128,12 @@ class Planning {
     }
     // Behind offsets that nobody has: where another one's log is longer, and can't be gone on
     // from, its entries must never be taken for these.
-    group.order.leaves_out = from->restored || knows != from;
-    if (knows != from) {
-      const Offset end = knows->groups[id].last;
+    const ForcedGroup& most = knows->groups[id];
+    const bool ends_earlier =
+        std::pair(most.last_term, most.last) != std::pair(copy.last_term, copy.last);
+    group.order.leaves_out = from->restored || ends_earlier;
+    if (ends_earlier) {
+      const Offset end = most.last;
       group.longer = knows->self.node;
       group.given_up = Offset(end.value() - std::min(end, copy.last).value());
     }

@@ -101,6 +101,7 @@ TEST_CASE("force: entries that can't be gone on from are told, and never taken f
   auto n5 = survey(5, five, five);
   n4.groups[0].last = Offset(130);
   n4.groups[0].usable = false;  // it has lost its state
+  n4.groups[1].usable = false;  // here too, but its log ends where the other's does
   const auto plan = plan_force({n4, n5});
   REQUIRE(plan);
   CHECK(plan->groups[0].by == "n5");
